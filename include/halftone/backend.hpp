@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <halftone/format.hpp>
+
+namespace halftone {
+
+/// `rows` × `columns` elements of `dtype`, row-major and contiguous, at any byte alignment.
+struct MatrixView {
+  const std::byte* data = nullptr;
+  Dtype dtype{};
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+
+  [[nodiscard]] std::uint64_t elements() const noexcept { return rows * columns; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return elements() * bits_of(dtype) / 8; }
+};
+
+/// Where a band of codes goes, and the scales that belong to it.
+struct QuantizedBand {
+  std::byte* codes = nullptr;   ///< one byte per element
+  float* scales = nullptr;      ///< one per group of the band, row-major; null without scales
+};
+
+/// The primitives of one device.  A band is a run of whole rows, for block formats a multiple of
+/// the block size; results do not depend on how a weight is cut into bands.
+///
+/// Magnitudes are reported as the bits of a binary32 without its sign: such bits order like the
+/// values, and NaN and infinity are at or above codec::kInfinityBits.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// "cpu (avx2)": the device and what it runs with.
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+  /// Whether weights of `source` can be quantized with `spec` here.
+  [[nodiscard]] virtual Support supports(const QuantSpec& spec, Dtype source) const = 0;
+
+  /// Bits of the largest magnitude in `band` after conversion to binary32; 0 for an empty band.
+  [[nodiscard]] virtual std::uint32_t max_magnitude(const MatrixView& band) const = 0;
+
+  /// Quantizes `band` and returns its largest magnitude.  `tensor_amax` is the largest magnitude
+  /// of the whole weight, used by formats with one scale per tensor and ignored by the others;
+  /// those formats also write no scales here.  Non-finite weights give unspecified codes.
+  virtual std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax,
+                                 const QuantizedBand& out) const = 0;
+
+  /// Writes the values of `band` (codes) to `out`, `rows` × `columns` binary32.  `scales` are
+  /// those of the band's groups, or the tensor's only one.
+  virtual void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const = 0;
+
+  /// Converts `n` elements of F64, F32, BF16 or F16 to binary32, rounding to nearest even.
+  virtual void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const = 0;
+
+  /// Converts `n` binary32 to F32, BF16 or F16, rounding to nearest even; overflow gives infinity.
+  virtual void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const = 0;
+};
+
+/// The scale of a whole weight as dequantization multiplies it, for formats with one per tensor.
+[[nodiscard]] float tensor_scale(const QuantSpec& spec, float amax);
+
+}  // namespace halftone

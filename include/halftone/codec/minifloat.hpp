@@ -1,0 +1,85 @@
+#pragma once
+
+#include <halftone/codec/hd.hpp>
+
+namespace halftone::codec {
+
+/// An 8-bit float `s e… m…` with subnormals.  Codes are returned in the low byte of a word:
+/// narrowing them at once makes compilers narrow the arithmetic too, which is slower.  
+///
+/// `MaxCode` is the code of the largest finite value;
+/// `OverflowCode` is what PyTorch's conversion gives for anything that rounds beyond it.
+///
+/// Rounding is to nearest, ties to even, without branches: see code_of().
+template <int ManBits, int Bias, std::uint8_t MaxCode, std::uint8_t OverflowCode, std::uint8_t NanCode>
+struct Minifloat {
+  static constexpr int kShift = 23 - ManBits;
+  static constexpr std::uint32_t kRebias = static_cast<std::uint32_t>(127 - Bias) << ManBits;
+  /// Bits of the smallest normal value, 2^(1-Bias).
+  static constexpr std::uint32_t kMinNormal = static_cast<std::uint32_t>(128 - Bias) << 23;
+  /// Bits of 2^(23 + 1 - Bias - ManBits), whose unit in the last place is the subnormal step.
+  static constexpr std::uint32_t kMagic = static_cast<std::uint32_t>(127 + 23 + 1 - Bias - ManBits) << 23;
+  /// Bits of the largest finite value.
+  static constexpr std::uint32_t kMaxBits = (static_cast<std::uint32_t>(MaxCode) + kRebias) << kShift;
+
+  /// Largest finite value.
+  static constexpr float max_value() { return from_bits(kMaxBits); }
+
+  /// The code of `value` clamped to ±max_value().  `value` must not be NaN.  Keeps the sign of zero.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode_saturating(float value) {
+    const std::uint32_t all = bits(value);
+    const std::uint32_t mag = all & kMagnitudeMask;
+    return code_of(mag < kMaxBits ? mag : kMaxBits, all);
+  }
+
+  /// The code that PyTorch's conversion gives: no saturation.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
+    const std::uint32_t all = bits(value);
+    const std::uint32_t mag = all & kMagnitudeMask;
+    const std::uint32_t sign = (all >> 24) & 0x80U;
+    if (mag > kInfinityBits) return NanCode | sign;
+    // The midpoint above the largest finite value still rounds down where MaxCode is even.
+    constexpr std::uint32_t midpoint = kMaxBits + (1U << (kShift - 1));
+    constexpr bool tie_rounds_down = MaxCode % 2 == 0;
+    if (mag > midpoint || (mag == midpoint && !tie_rounds_down)) return OverflowCode | sign;
+    return code_of(mag < kMaxBits ? mag : kMaxBits, all);
+  }
+
+  /// The value of `code`, exactly.
+  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) {
+    const std::uint32_t mag = code & 0x7FU;
+    const std::uint32_t sign = static_cast<std::uint32_t>(code & 0x80U) << 24;
+    if (mag > MaxCode) {
+      const bool infinite = mag == OverflowCode && OverflowCode != NanCode;
+      return from_bits(sign | (infinite ? kInfinityBits : 0x7FC0'0000U));
+    }
+    const float normal = from_bits((mag + kRebias) << kShift);
+    // Below the smallest normal code, (magic + mag steps) - magic is mag * step without rounding.
+    const float subnormal = from_bits(kMagic + mag) - from_bits(kMagic);
+    const float value = mag < (1U << ManBits) ? subnormal : normal;
+    return from_bits(bits(value) | sign);
+  }
+
+ private:
+  /// `mag`: magnitude bits of at most kMaxBits; `all`: the bits that carry the sign.
+  ///
+  /// `unit` is the power of two whose last place is the step of the codes around `mag`; adding
+  /// it makes the float adder round to that step, and the low bits of the sum count the steps.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t code_of(std::uint32_t mag, std::uint32_t all) {
+    const std::uint32_t exponent = mag & kInfinityBits;
+    const std::uint32_t bounded = exponent > kMinNormal ? exponent : kMinNormal;
+    const std::uint32_t unit = bounded + (static_cast<std::uint32_t>(kShift) << 23);
+    const std::uint32_t steps = bits(from_bits(mag) + from_bits(unit)) - unit;
+    // The first binade above zero counts its steps from zero, each later one from 2^ManBits.
+    const std::uint32_t code = steps + (bounded >> kShift) - (kMinNormal >> kShift);
+    return code | ((all >> 24) & 0x80U);
+  }
+};
+
+/// FP8 E4M3FN ("F8_E4M3"): largest value 448, no infinities, overflow gives NaN.
+using E4M3 = Minifloat<3, 7, 0x7E, 0x7F, 0x7F>;
+
+/// FP8 E5M2 ("F8_E5M2"): largest value 57344, overflow gives infinity.
+using E5M2 = Minifloat<2, 15, 0x7B, 0x7C, 0x7F>;
+
+}  // namespace halftone::codec

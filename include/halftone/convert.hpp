@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include <halftone/plan.hpp>
+#include <halftone/run_control.hpp>
+
+namespace halftone {
+
+/// Where and how fast a conversion runs; none of it changes the output's bytes.
+struct RunOptions {
+  unsigned threads = 0;                                 ///< 0: one per available core
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< anonymous host memory
+  bool replace = false;                                 ///< an existing output may be replaced
+};
+
+/// What a conversion did.
+struct RunReport {
+  Plan plan;
+  std::string device;
+  double seconds = 0;
+};
+
+/// Reads the headers of the model at `input` (a safetensors file, a shard index, or a folder)
+/// and decides its conversion; writes nothing.  Throws Error.
+[[nodiscard]] Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options);
+
+/// Converts the model at `input` into the file `output`, which appears complete or not at all.
+/// Throws Error.
+RunReport convert(const std::filesystem::path& input, const std::filesystem::path& output, const PlanOptions& options,
+                  const RunOptions& run, RunControl& control);
+
+/// Turns every quantized layer of `input` back into `dtype` (F32, BF16 or F16).  Throws Error.
+RunReport dequantize(const std::filesystem::path& input, const std::filesystem::path& output, Dtype dtype, const RunOptions& run,
+                     RunControl& control);
+
+}  // namespace halftone

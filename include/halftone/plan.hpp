@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <halftone/format.hpp>
+#include <halftone/model.hpp>
+#include <halftone/rule.hpp>
+
+namespace halftone {
+
+/// Layers that are not worth quantizing.
+enum class Heuristic : std::uint8_t {
+  none,
+  size,       ///< convert_to_quant's rule of December 2025: too small, too oblong or indivisible
+  divisible,  ///< its rule of July 2026: indivisible only
+};
+
+/// What happens to a layer that the block size does not divide.
+enum class Indivisible : std::uint8_t {
+  error,
+  keep,   ///< the layer keeps its precision
+  plain,  ///< the layer takes the same codes with one scale per row
+};
+
+/// The loader that must be able to run the output.
+enum class Target : std::uint8_t { comfyui, none };
+
+/// Everything a user may decide about a conversion except where and how fast it runs.
+struct PlanOptions {
+  QuantSpec spec;
+  std::vector<std::string> presets = {"auto"};  ///< "auto", "none", or names
+  std::vector<std::string> include;             ///< RE2, searched in the full name
+  std::vector<std::string> exclude;
+  std::vector<Rule> rules;
+  bool allow_unused = false;
+  Heuristic heuristic = Heuristic::none;
+  Indivisible indivisible = Indivisible::error;
+  Target target = Target::comfyui;
+  bool quant_metadata = false;
+};
+
+/// What was decided for one tensor of the input, and why.
+struct Decision {
+  std::string tensor;
+  Action action = Action::keep;
+  QuantSpec spec;            ///< quantize
+  Dtype dtype{};             ///< cast
+  bool layer = false;        ///< a two-dimensional `*.weight`
+  std::string rule;          ///< what decided: "preset flux2: contains 'img_in'"
+  std::string reason;
+  std::uint64_t in_bytes = 0;
+  std::uint64_t out_bytes = 0;
+};
+
+enum class JobKind : std::uint8_t { copy, constant, cast, quantize, dequantize };
+
+/// A unit of work: reads input tensors, writes whole output tensors.
+struct Job {
+  JobKind kind{};
+  QuantSpec spec;                       ///< quantize, dequantize
+  std::vector<ModelTensor> inputs;      ///< the weight first, then its scales where it is dequantized
+  std::vector<std::uint32_t> outputs;   ///< indices into Plan::output.tensors, the weight first
+  std::string bytes;                    ///< constant
+};
+
+/// A whole conversion as a value: pure function of headers, rules and options.
+struct Plan {
+  std::string input_digest;
+  std::uint64_t input_bytes = 0;
+  std::uint64_t input_tensors = 0;
+  Header output;
+  std::vector<Decision> decisions;  ///< one per input tensor, by name
+  std::vector<Job> jobs;            ///< by offset of their first output
+  std::string preset;               ///< "flux2", "none", "t5xxl,mistral"
+  std::string preset_reason;
+  std::vector<std::string> notes;   ///< what the user should know, each one sentence
+
+  /// Size of the output file in bytes.
+  [[nodiscard]] std::uint64_t output_bytes() const noexcept { return output.file_bytes(); }
+  /// The plan as stable JSON text: the same plan gives the same text.
+  [[nodiscard]] std::string to_json() const;
+  /// Identity of to_json().
+  [[nodiscard]] std::string hash() const;
+};
+
+/// Decides a conversion.  Touches no file.
+/// Throws usage, unused_rule, indivisible, bad_rules, bad_quantization, unsupported.
+[[nodiscard]] Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptions& options);
+
+/// Decides the way back: every quantized layer becomes `dtype` (F32, BF16 or F16).
+/// Throws usage where nothing is quantized, unsupported where a layer cannot be read.
+[[nodiscard]] Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtype dtype);
+
+}  // namespace halftone

@@ -1,0 +1,186 @@
+#include "cpu/cpu_backend.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include <fmt/format.h>
+
+#include <halftone/codec/hd.hpp>
+
+#include "base/checked.hpp"
+#include "base/fail.hpp"
+#include "formats/format_ops.hpp"
+
+namespace halftone::cpu {
+namespace {
+
+SourceIndex source_index(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::F64: return kF64;
+    case Dtype::F32: return kF32;
+    case Dtype::BF16: return kBf16;
+    case Dtype::F16: return kF16;
+    default: fail(ErrorKind::internal, "the CPU kernels read no {}", name_of(dtype));
+  }
+}
+
+class CpuBackend : public Backend {
+ public:
+  explicit CpuBackend(const KernelTable& kernels) : kernels_(kernels), name_(fmt::format("cpu ({})", kernels.instruction_set)) {}
+
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+
+  [[nodiscard]] Support supports(const QuantSpec&, Dtype source) const override {
+    if (is_source_float(source)) return {};
+    return {false, fmt::format("the CPU quantizes F64, F32, BF16 and F16, not {}", name_of(source))};
+  }
+
+  [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
+    return kernels_.max_magnitude[source_index(band.dtype)](band.data, band.elements());
+  }
+
+  std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const override {
+    switch (spec.format->grid()) {
+      case ScaleGrid::none: return quantize_unscaled(spec, band, out);
+      case ScaleGrid::tensor: return quantize_tensor(spec, band, tensor_amax, out);
+      case ScaleGrid::row: return quantize_rows(spec, band, out);
+      case ScaleGrid::block: return quantize_blocks(spec, band, out);
+    }
+    return 0;
+  }
+
+  void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const override {
+    const auto decode = kernels_.decode[spec.format->index()];
+    const std::uint64_t columns = band.columns;
+    switch (spec.format->grid()) {
+      case ScaleGrid::none: return decode(band.data, band.elements(), 1.0F, out);
+      case ScaleGrid::tensor: return decode(band.data, band.elements(), scales[0], out);
+      case ScaleGrid::row:
+        for (std::uint64_t r = 0; r < band.rows; ++r) decode(band.data + r * columns, columns, scales[r], out + r * columns);
+        return;
+      case ScaleGrid::block: {
+        const std::uint64_t side = spec.block_size;
+        const std::uint64_t groups = base::ceil_div(columns, side);
+        for (std::uint64_t r = 0; r < band.rows; ++r) {
+          for (std::uint64_t g = 0; g < groups; ++g) {
+            const std::uint64_t at = r * columns + g * side;
+            decode(band.data + at, std::min(side, columns - g * side), scales[r / side * groups + g], out + at);
+          }
+        }
+        return;
+      }
+    }
+  }
+
+  void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override {
+    kernels_.to_float[source_index(source)](data, n, out);
+  }
+
+  void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
+    switch (target) {
+      case Dtype::F32: std::copy_n(reinterpret_cast<const std::byte*>(data), n * sizeof(float), out); return;
+      case Dtype::BF16: return kernels_.to_bf16(data, n, out);
+      case Dtype::F16: return kernels_.to_f16(data, n, out);
+      default: fail(ErrorKind::internal, "the CPU kernels write no {}", name_of(target));
+    }
+  }
+
+ private:
+  using Encode = void (*)(const std::byte*, std::size_t, float, std::byte*);
+  using MaxMagnitude = std::uint32_t (*)(const std::byte*, std::size_t);
+
+  [[nodiscard]] Encode encode_of(const QuantSpec& spec, Dtype source) const {
+    return kernels_.encode[spec.format->index()][source_index(source)];
+  }
+  [[nodiscard]] MaxMagnitude max_of(Dtype source) const { return kernels_.max_magnitude[source_index(source)]; }
+
+  [[nodiscard]] std::uint32_t quantize_unscaled(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
+    encode_of(spec, band.dtype)(band.data, band.elements(), 1.0F, out.codes);
+    return max_magnitude(band);
+  }
+
+  [[nodiscard]] std::uint32_t quantize_tensor(const QuantSpec& spec, const MatrixView& band, float amax, const QuantizedBand& out) const {
+    encode_of(spec, band.dtype)(band.data, band.elements(), formats::scale_rule(*spec.format)(amax).encode, out.codes);
+    return codec::bits(amax);
+  }
+
+  [[nodiscard]] std::uint32_t quantize_rows(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
+    const auto encode = encode_of(spec, band.dtype);
+    const auto max_of_run = max_of(band.dtype);
+    const auto rule = formats::scale_rule(*spec.format);
+    const std::uint64_t row_bytes = band.columns * bits_of(band.dtype) / 8;
+    std::uint32_t largest = 0;
+    for (std::uint64_t r = 0; r < band.rows; ++r) {
+      const std::byte* row = band.data + r * row_bytes;
+      const std::uint32_t magnitude = max_of_run(row, band.columns);
+      const formats::Scale scale = rule(codec::from_bits(magnitude));
+      encode(row, band.columns, scale.encode, out.codes + r * band.columns);
+      out.scales[r] = scale.stored;
+      largest = std::max(largest, magnitude);
+    }
+    return largest;
+  }
+
+  [[nodiscard]] std::uint32_t quantize_blocks(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
+    const std::uint64_t side = spec.block_size;
+    const std::uint64_t groups = base::ceil_div(band.columns, side);
+    std::uint32_t largest = 0;
+    for (std::uint64_t first = 0; first < band.rows; first += side) {
+      const std::uint64_t rows = std::min(side, band.rows - first);
+      for (std::uint64_t g = 0; g < groups; ++g) {
+        const std::uint64_t column = g * side;
+        const std::uint64_t width = std::min(side, band.columns - column);
+        float* scale = out.scales + first / side * groups + g;
+        largest = std::max(largest, quantize_block(spec, band, {first, column, rows, width}, out.codes, scale));
+      }
+    }
+    return largest;
+  }
+
+  struct Block {
+    std::uint64_t row, column, rows, columns;
+  };
+
+  [[nodiscard]] std::uint32_t quantize_block(const QuantSpec& spec, const MatrixView& band, const Block& block, std::byte* codes,
+                                             float* stored) const {
+    const auto max_of_run = max_of(band.dtype);
+    const std::uint64_t element_bytes = bits_of(band.dtype) / 8;
+    const auto offset = [&](std::uint64_t r) { return (block.row + r) * band.columns + block.column; };
+    std::uint32_t largest = 0;
+    for (std::uint64_t r = 0; r < block.rows; ++r) {
+      largest = std::max(largest, max_of_run(band.data + offset(r) * element_bytes, block.columns));
+    }
+    const formats::Scale scale = formats::scale_rule(*spec.format)(codec::from_bits(largest));
+    const auto encode = encode_of(spec, band.dtype);
+    for (std::uint64_t r = 0; r < block.rows; ++r) {
+      encode(band.data + offset(r) * element_bytes, block.columns, scale.encode, codes + offset(r));
+    }
+    *stored = scale.stored;
+    return largest;
+  }
+
+  const KernelTable& kernels_;
+  std::string name_;
+};
+
+}  // namespace
+
+std::vector<const KernelTable*> usable_kernels() {
+  std::vector<const KernelTable*> tables;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (avx2 && avx512) tables.push_back(&kAvx512Kernels);
+  if (avx2) tables.push_back(&kAvx2Kernels);
+#endif
+  tables.push_back(&kBaselineKernels);
+  return tables;
+}
+
+std::unique_ptr<Backend> make_backend(const KernelTable& kernels) { return std::make_unique<CpuBackend>(kernels); }
+
+std::unique_ptr<Backend> make_backend() { return make_backend(*usable_kernels().front()); }
+
+}  // namespace halftone::cpu

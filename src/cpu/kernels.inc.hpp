@@ -1,0 +1,141 @@
+// Included once by each kernels_<instruction set>.cpp, which defines HALFTONE_KERNELS (the table's
+// name) and HALFTONE_INSTRUCTION_SET.  No include guard.
+//
+// Everything called here is forced inline or in the anonymous namespace: an inline function of
+// the standard library compiled here could become the copy that the linker keeps for machines
+// without this instruction set.  That is why the code below uses none.
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include <halftone/codec/half.hpp>
+
+#include "cpu/kernel_table.hpp"
+#include "formats/all_formats.hpp"
+
+namespace halftone::cpu {
+namespace {
+
+/// A load at any alignment.
+template <class T>
+HALFTONE_HD T load(const std::byte* data, std::size_t i) {
+  T value;
+  __builtin_memcpy(&value, data + i * sizeof(T), sizeof(T));
+  return value;
+}
+
+struct F64Source {
+  using Raw = double;
+  static HALFTONE_HD float decode(double raw) { return static_cast<float>(raw); }
+};
+struct F32Source {
+  using Raw = float;
+  static HALFTONE_HD float decode(float raw) { return raw; }
+};
+struct Bf16Source {
+  using Raw = std::uint16_t;
+  static HALFTONE_HD float decode(std::uint16_t raw) { return codec::Bf16::decode(raw); }
+};
+struct F16Source {
+  using Raw = std::uint16_t;
+  static HALFTONE_HD float decode(std::uint16_t raw) { return codec::F16::decode(raw); }
+};
+
+/// Magnitude bits order like magnitudes, in every source type; the narrow ones are compared
+/// before they are widened.
+template <class Source>
+std::uint32_t max_magnitude(const std::byte* source, std::size_t n) {
+  std::uint32_t largest = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint32_t mag = codec::bits(Source::decode(load<typename Source::Raw>(source, i))) & codec::kMagnitudeMask;
+    largest = mag > largest ? mag : largest;
+  }
+  return largest;
+}
+
+template <class Source>
+std::uint32_t max_magnitude_16(const std::byte* source, std::size_t n) {
+  std::uint16_t largest = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto mag = static_cast<std::uint16_t>(load<std::uint16_t>(source, i) & 0x7FFFU);
+    largest = mag > largest ? mag : largest;
+  }
+  return codec::bits(Source::decode(largest));
+}
+
+/// Elements whose code words are computed before they are packed: small enough for the L1 cache.
+constexpr std::size_t kPackElements = 512;
+
+/// Keeps the low byte of each of `n` words; every word is at most 255.
+HALFTONE_HD void pack_bytes(const std::uint32_t* __restrict words, std::size_t n, std::uint8_t* __restrict out) {
+  std::size_t i = 0;
+#if defined(__AVX2__) && !defined(__AVX512BW__)
+  // Packing works within 128-bit lanes; the permutation puts the groups of four back in order.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  for (; i + 32 <= n; i += 32) {
+    const auto* in = reinterpret_cast<const __m256i*>(words + i);
+    const __m256i low = _mm256_packus_epi32(_mm256_loadu_si256(in), _mm256_loadu_si256(in + 1));
+    const __m256i high = _mm256_packus_epi32(_mm256_loadu_si256(in + 2), _mm256_loadu_si256(in + 3));
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), bytes);
+  }
+#endif
+  for (; i < n; ++i) out[i] = static_cast<std::uint8_t>(words[i]);
+}
+
+template <class Format, class Source>
+void encode(const std::byte* __restrict source, std::size_t n, float scale, std::byte* __restrict codes) {
+  using Raw = typename Source::Raw;
+  alignas(64) std::uint32_t words[kPackElements];
+  for (std::size_t done = 0; done < n; done += kPackElements) {
+    const std::size_t left = n - done;
+    const std::size_t count = left < kPackElements ? left : kPackElements;
+    const std::byte* __restrict from = source + done * sizeof(Raw);
+    for (std::size_t i = 0; i < count; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), scale);
+    pack_bytes(words, count, reinterpret_cast<std::uint8_t*>(codes) + done);
+  }
+}
+
+template <class Format>
+void decode(const std::byte* __restrict codes, std::size_t n, float scale, float* __restrict values) {
+  const auto* __restrict in = reinterpret_cast<const std::uint8_t*>(codes);
+  for (std::size_t i = 0; i < n; ++i) values[i] = Format::decode(in[i], scale);
+}
+
+template <class Source>
+void to_float(const std::byte* __restrict source, std::size_t n, float* __restrict values) {
+  for (std::size_t i = 0; i < n; ++i) values[i] = Source::decode(load<typename Source::Raw>(source, i));
+}
+
+template <class Half>
+void to_half(const float* __restrict values, std::size_t n, std::byte* __restrict out) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint16_t code = Half::encode(values[i]);
+    __builtin_memcpy(out + 2 * i, &code, 2);
+  }
+}
+
+}  // namespace
+
+const KernelTable HALFTONE_KERNELS = {
+    HALFTONE_INSTRUCTION_SET,
+    {max_magnitude<F64Source>, max_magnitude<F32Source>, max_magnitude_16<Bf16Source>, max_magnitude_16<F16Source>},
+    {
+#define HALFTONE_FORMAT(folder)                                                                    \
+  {encode<formats::folder::Format, F64Source>, encode<formats::folder::Format, F32Source>,         \
+   encode<formats::folder::Format, Bf16Source>, encode<formats::folder::Format, F16Source>},
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+    },
+    {
+#define HALFTONE_FORMAT(folder) decode<formats::folder::Format>,
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+    },
+    {to_float<F64Source>, to_float<F32Source>, to_float<Bf16Source>, to_float<F16Source>},
+    to_half<codec::Bf16>,
+    to_half<codec::F16>,
+};
+
+}  // namespace halftone::cpu

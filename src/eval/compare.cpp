@@ -1,0 +1,138 @@
+#include <halftone/compare.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/checked.hpp"
+#include "base/fail.hpp"
+#include "base/parallel.hpp"
+#include "eval/compare_models.hpp"
+
+namespace halftone {
+namespace eval {
+namespace {
+
+/// Values read at a time; sums run over them in order, so that figures do not depend on threads.
+constexpr std::uint64_t kChunk = 1 << 16;
+
+void accumulate(ErrorFigures& sum, const std::vector<float>& original, const std::vector<float>& other, std::uint64_t n) {
+  for (std::uint64_t i = 0; i < n; ++i) {
+    const double a = original[i];
+    const double b = other[i];
+    const double difference = b - a;
+    sum.signal += a * a;
+    sum.energy += b * b;
+    sum.dot += a * b;
+    sum.noise += difference * difference;
+    sum.max_abs = std::max(sum.max_abs, std::fabs(difference));
+    sum.peak = std::max(sum.peak, std::fabs(a));
+  }
+  sum.elements += n;
+}
+
+struct Pair {
+  const ModelTensor* original;
+  const ModelTensor* other;
+};
+
+ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other, const Pair& pair) {
+  const Extent extent = extent_of(pair.original->info);
+  const std::uint64_t multiple = original.row_multiple(*pair.original) * other.row_multiple(*pair.other);
+  const std::uint64_t step = base::round_up(std::max(kChunk / std::max<std::uint64_t>(extent.columns, 1), std::uint64_t{1}), multiple);
+  ErrorFigures sum;
+  std::vector<float> a(std::min(step, extent.rows) * extent.columns);
+  std::vector<float> b(a.size());
+  for (std::uint64_t row = 0; row < extent.rows; row += step) {
+    const std::uint64_t count = std::min(step, extent.rows - row);
+    original.read(*pair.original, row, count, a.data());
+    other.read(*pair.other, row, count, b.data());
+    accumulate(sum, a, b, count * extent.columns);
+  }
+  return sum;
+}
+
+bool same_bytes(const FloatModel& original, const FloatModel& other, const Pair& pair) {
+  if (pair.original->info.dtype != pair.other->info.dtype) return false;
+  if (original.layer(pair.original->info.name) != nullptr || other.layer(pair.other->info.name) != nullptr) return false;
+  const auto a = original.files().bytes(*pair.original);
+  const auto b = other.files().bytes(*pair.other);
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+/// The tensors of both models under one name; the others go to the lists of `result`.
+std::vector<Pair> match(const FloatModel& original, const FloatModel& other, Comparison& result) {
+  std::vector<Pair> pairs;
+  for (const ModelTensor& tensor : original.files().index().tensors()) {
+    if (original.is_companion(tensor.info.name)) continue;
+    const ModelTensor* twin = other.files().index().find(tensor.info.name);
+    if (twin == nullptr) {
+      result.only_original.push_back(tensor.info.name);
+      continue;
+    }
+    if (twin->info.shape != tensor.info.shape) {
+      fail(ErrorKind::bad_quantization, "the tensor '{}' is {} in '{}' and {} in '{}'", tensor.info.name, to_string(tensor.info.shape),
+           original.files().path().string(), to_string(twin->info.shape), other.files().path().string());
+    }
+    pairs.push_back({&tensor, twin});
+  }
+  for (const ModelTensor& tensor : other.files().index().tensors()) {
+    const bool known = other.is_companion(tensor.info.name) || original.files().index().find(tensor.info.name) != nullptr;
+    if (!known) result.only_other.push_back(tensor.info.name);
+  }
+  return pairs;
+}
+
+}  // namespace
+
+Comparison compare_models(const FloatModel& original, const FloatModel& other, unsigned threads) {
+  Comparison result;
+  result.other = other.files().path();
+  const std::vector<Pair> pairs = match(original, other, result);
+  std::vector<TensorComparison> found(pairs.size());
+  std::vector<char> differs(pairs.size(), 0);
+  base::parallel_for(pairs.size(), threads, [&](std::size_t i) {
+    const Pair& pair = pairs[i];
+    if (same_bytes(original, other, pair)) return;
+    found[i] = {pair.original->info.name, other.stored_as(*pair.other), {}};
+    const bool readable = original.is_readable(*pair.original) && other.is_readable(*pair.other);
+    if (readable) found[i].figures = compare_tensor(original, other, pair);
+    if (!readable) found[i].figures.noise = found[i].figures.max_abs = std::numeric_limits<double>::infinity();
+    const bool stored_otherwise = original.stored_as(*pair.original) != found[i].stored;
+    differs[i] = stored_otherwise || !(found[i].figures.noise == 0) || !readable ? 1 : 0;
+  });
+  original.files().check();
+  other.files().check();
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    if (differs[i] == 0) {
+      ++result.identical;
+      continue;
+    }
+    result.total.add(found[i].figures);
+    result.layers.push_back(std::move(found[i]));
+  }
+  return result;
+}
+
+}  // namespace eval
+
+void ErrorFigures::add(const ErrorFigures& other) noexcept {
+  signal += other.signal;
+  noise += other.noise;
+  energy += other.energy;
+  dot += other.dot;
+  max_abs = std::max(max_abs, other.max_abs);
+  peak = std::max(peak, other.peak);
+  elements += other.elements;
+}
+
+double ErrorFigures::mse() const noexcept { return elements == 0 ? 0 : noise / static_cast<double>(elements); }
+double ErrorFigures::sqnr_db() const noexcept { return 10 * std::log10(signal / noise); }
+double ErrorFigures::psnr_db() const noexcept { return 10 * std::log10(peak * peak / mse()); }
+double ErrorFigures::cosine() const noexcept {
+  if (signal == 0 && energy == 0) return 1;
+  return dot / std::sqrt(signal * energy);
+}
+double ErrorFigures::rel_l2() const noexcept { return noise == 0 ? 0 : std::sqrt(noise / signal); }
+
+}  // namespace halftone

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include <halftone/backend.hpp>
+
+#include "formats/stored_layers.hpp"
+#include "io/model_files.hpp"
+
+namespace halftone::eval {
+
+/// A model whose tensors can be read as binary32, quantized layers included.
+class FloatModel {
+ public:
+  FloatModel(const std::filesystem::path& path, const Backend& backend);
+
+  [[nodiscard]] const io::ModelFiles& files() const noexcept { return files_; }
+  /// True for scales and JSON of quantized layers: no tensors of their own.
+  [[nodiscard]] bool is_companion(std::string_view name) const { return companions_.count(std::string(name)) != 0; }
+  /// The layer whose weight is called `name`, or null.
+  [[nodiscard]] const formats::QuantizedLayer* layer(std::string_view name) const;
+  /// Whether read() can give the values of `tensor`.
+  [[nodiscard]] bool is_readable(const ModelTensor& tensor) const;
+  /// "fp8", or the element type.
+  [[nodiscard]] std::string stored_as(const ModelTensor& tensor) const;
+
+  /// read() begins at multiples of this many rows: the block size of a block format, else 1.
+  [[nodiscard]] std::uint64_t row_multiple(const ModelTensor& tensor) const;
+  /// Reads rows [first, first + count); `first` must be a multiple of row_multiple().  A tensor
+  /// that is no matrix counts as one column.
+  void read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const;
+
+ private:
+  io::ModelFiles files_;
+  const Backend& backend_;
+  std::map<std::string, formats::QuantizedLayer, std::less<>> layers_;
+  std::unordered_set<std::string> companions_;
+};
+
+/// Rows and columns as FloatModel counts them.
+struct Extent {
+  std::uint64_t rows;
+  std::uint64_t columns;
+};
+[[nodiscard]] Extent extent_of(const TensorInfo& tensor);
+
+}  // namespace halftone::eval

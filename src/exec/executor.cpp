@@ -1,0 +1,132 @@
+#include "exec/executor.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/fail.hpp"
+#include "exec/work.hpp"
+
+namespace halftone::exec {
+namespace {
+
+/// A job being worked on.
+struct Active {
+  std::unique_ptr<Work> work;
+  std::size_t stage = 0;
+  std::size_t next_task = 0;
+  std::size_t unfinished = 0;
+};
+
+/// Hands tasks to threads.  Started jobs come first, the latest first: the second reading of a
+/// tensor then finds what the caches still hold.
+class Scheduler {
+ public:
+  Scheduler(const Plan& plan, const Context& context, RunControl& control) : plan_(plan), context_(context), control_(control) {}
+
+  void work_until_done() {
+    try {
+      std::unique_lock lock(mutex_);
+      while (Active* active = next(lock)) {
+        const std::size_t task = active->next_task++;
+        const std::size_t stage = active->stage;
+        if (active->next_task == active->work->tasks(stage)) ready_.erase(std::find(ready_.begin(), ready_.end(), active));
+        lock.unlock();
+        active->work->run(stage, task);
+        lock.lock();
+        if (--active->unfinished == 0) finish_stage(*active, lock);
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      changed_.notify_all();
+    }
+  }
+
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  /// A job with a task to hand out, or null when all is done or a thread failed.
+  Active* next(std::unique_lock<std::mutex>& lock) {
+    while (true) {
+      if (control_.stop.load(std::memory_order_relaxed)) fail(ErrorKind::interrupted, "interrupted");
+      if (error_) return nullptr;
+      if (!ready_.empty()) return ready_.back();
+      if (next_job_ < plan_.jobs.size()) {
+        start(plan_.jobs[next_job_++], lock);
+        continue;
+      }
+      if (running_ == 0) return nullptr;
+      changed_.wait(lock);
+    }
+  }
+
+  void start(const Job& job, std::unique_lock<std::mutex>& lock) {
+    ++running_;
+    active_.push_back(std::make_unique<Active>());
+    Active& active = *active_.back();
+    active.work = make_work(job, context_);
+    begin_stage(active, lock);
+  }
+
+  void begin_stage(Active& active, std::unique_lock<std::mutex>& lock) {
+    const std::size_t tasks = active.work->tasks(active.stage);
+    active.next_task = 0;
+    active.unfinished = tasks;
+    if (tasks == 0) return finish_stage(active, lock);
+    ready_.push_back(&active);
+    changed_.notify_all();
+  }
+
+  void finish_stage(Active& active, std::unique_lock<std::mutex>& lock) {
+    lock.unlock();
+    active.work->finish(active.stage);
+    lock.lock();
+    if (++active.stage < active.work->stages()) return begin_stage(active, lock);
+    control_.done_bytes += active.work->out_bytes();
+    std::erase_if(active_, [&](const auto& entry) { return entry.get() == &active; });
+    --running_;
+    changed_.notify_all();
+  }
+
+  const Plan& plan_;
+  const Context& context_;
+  RunControl& control_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<Active>> active_;
+  std::vector<Active*> ready_;
+  std::size_t next_job_ = 0;
+  std::size_t running_ = 0;
+  std::exception_ptr error_;
+};
+
+/// Bytes that one task handles.  Each thread holds at most an output window and a few chunks of
+/// floats, so that a quarter of its share of the budget is a safe size for a window.
+std::uint64_t band_bytes(const Resources& resources) {
+  constexpr std::uint64_t smallest = 64 << 10;
+  constexpr std::uint64_t largest = 4 << 20;
+  return std::clamp(resources.memory_bytes / resources.threads / 4, smallest, largest);
+}
+
+}  // namespace
+
+void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output,
+              const Resources& resources, RunControl& control) {
+  const Context context{plan, files, backend, output, band_bytes(resources)};
+  Scheduler scheduler(plan, context, control);
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < resources.threads; ++i) threads.emplace_back([&] { scheduler.work_until_done(); });
+  scheduler.work_until_done();
+  for (std::thread& thread : threads) thread.join();
+  scheduler.rethrow();
+  files.check();
+}
+
+}  // namespace halftone::exec

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+#include <halftone/backend.hpp>
+#include <halftone/plan.hpp>
+#include <halftone/run_control.hpp>
+
+#include "io/model_files.hpp"
+#include "io/output_file.hpp"
+
+namespace halftone::exec {
+
+/// What a run may use.
+struct Resources {
+  unsigned threads = 1;
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< anonymous memory, all threads together
+};
+
+/// Runs every job of `plan` and leaves the data section of `output` complete; commits nothing.
+/// Throws the first error of a task, or interrupted.
+void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output,
+              const Resources& resources, RunControl& control);
+
+}  // namespace halftone::exec

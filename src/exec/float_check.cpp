@@ -1,0 +1,44 @@
+#include "exec/float_check.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/fail.hpp"
+
+namespace halftone::exec {
+namespace {
+
+/// "row 3, column 7" of a matrix, "element 12" of anything else.
+std::string position(const TensorInfo& tensor, std::uint64_t element) {
+  if (tensor.shape.size() != 2) return fmt::format("element {}", element);
+  return fmt::format("row {}, column {} (element {})", element / tensor.shape[1], element % tensor.shape[1], element);
+}
+
+}  // namespace
+
+void reject_first_beyond(const Backend& backend, const TensorInfo& tensor, std::span<const std::byte> data, float limit,
+                         bool reject_not_finite) {
+  constexpr std::uint64_t chunk = 1 << 16;
+  const std::uint64_t element_bytes = bits_of(tensor.dtype) / 8;
+  const std::uint64_t n = data.size() / element_bytes;
+  std::vector<float> values(std::min(chunk, n));
+  for (std::uint64_t first = 0; first < n; first += chunk) {
+    const std::uint64_t count = std::min(chunk, n - first);
+    backend.to_float(tensor.dtype, data.data() + first * element_bytes, count, values.data());
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const float value = values[i];
+      if (!std::isfinite(value)) {
+        if (!reject_not_finite) continue;
+        fail(ErrorKind::not_finite, "the tensor '{}' holds {} at {}, and only finite binary32 values can be quantized", tensor.name,
+             std::isnan(value) ? "NaN" : "infinity", position(tensor, first + i));
+      }
+      if (std::fabs(value) > limit) {
+        fail(ErrorKind::out_of_range, "the tensor '{}' holds {} at {}, and the output type holds at most {}", tensor.name, value,
+             position(tensor, first + i), limit);
+      }
+    }
+  }
+}
+
+}  // namespace halftone::exec

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <halftone/backend.hpp>
+#include <halftone/plan.hpp>
+
+#include "io/model_files.hpp"
+#include "io/output_file.hpp"
+
+namespace halftone::exec {
+
+/// What every task of a run may use.
+struct Context {
+  const Plan& plan;
+  const io::ModelFiles& files;
+  const Backend& backend;
+  io::OutputFile& output;
+  std::uint64_t band_bytes;  ///< bytes of the larger side, input or output, that one task handles
+
+  /// Offset in the output file of byte `at` of output tensor `index`.
+  [[nodiscard]] std::uint64_t offset(std::uint32_t index, std::uint64_t at = 0) const {
+    return plan.output.data_start + plan.output.tensors[index].begin + at;
+  }
+};
+
+/// A job in execution: stages that follow one another, each of independent tasks.  The results
+/// do not depend on which thread runs a task or in which order.
+class Work {
+ public:
+  virtual ~Work() = default;
+  [[nodiscard]] virtual std::size_t stages() const = 0;
+  [[nodiscard]] virtual std::size_t tasks(std::size_t stage) const = 0;
+  virtual void run(std::size_t stage, std::size_t task) = 0;
+  /// Called once, after all tasks of `stage`.
+  virtual void finish(std::size_t /*stage*/) {}
+  /// Output bytes of the job.
+  [[nodiscard]] virtual std::uint64_t out_bytes() const = 0;
+};
+
+/// The work of `job`; `job` and `context` must outlive it.
+[[nodiscard]] std::unique_ptr<Work> make_work(const Job& job, const Context& context);
+
+// One per JobKind, each in a file of its own.
+[[nodiscard]] std::unique_ptr<Work> make_copy_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_constant_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_cast_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_quantize_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_dequantize_work(const Job& job, const Context& context);
+
+}  // namespace halftone::exec

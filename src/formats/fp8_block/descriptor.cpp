@@ -1,0 +1,21 @@
+#include "formats/fp8_block/format.hpp"
+#include "formats/scaled_format.hpp"
+
+namespace halftone::formats::fp8_block {
+
+const FormatDescriptor& descriptor() {
+  static const ScaledFormat format({
+      .name = "fp8-block",
+      .comfy_format = "float8_e4m3fn_blockwise",
+      .summary = "FP8 E4M3, one scale per square block",
+      .loaders = "ComfyUI with the QuantOps node",
+      .code_dtype = Dtype::F8_E4M3,
+      .grid = ScaleGrid::block,
+      .heuristic_block = 64,
+      .block_sizes = {64, 128},
+      .takes_input_scale = true,
+  });
+  return format;
+}
+
+}  // namespace halftone::formats::fp8_block

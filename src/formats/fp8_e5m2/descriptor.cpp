@@ -1,0 +1,21 @@
+#include "formats/fp8_e5m2/format.hpp"
+#include "formats/scaled_format.hpp"
+
+namespace halftone::formats::fp8_e5m2 {
+
+const FormatDescriptor& descriptor() {
+  static const ScaledFormat format({
+      .name = "fp8-e5m2",
+      .comfy_format = "float8_e5m2",
+      .summary = "FP8 E5M2, one scale per tensor",
+      .loaders = "ComfyUI",
+      .code_dtype = Dtype::F8_E5M2,
+      .grid = ScaleGrid::tensor,
+      .heuristic_block = 64,
+      .matmul_alignment = 16,
+      .takes_input_scale = true,
+  });
+  return format;
+}
+
+}  // namespace halftone::formats::fp8_e5m2

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <halftone/codec/minifloat.hpp>
+#include <halftone/format.hpp>
+
+#include "formats/scale_rules.hpp"
+
+namespace halftone::formats::fp8_row {
+
+/// FP8 E4M3, one scale for each row.
+struct Format : ReciprocalChain<codec::E4M3> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::row;
+};
+
+/// Names, shapes and JSON of the format.
+[[nodiscard]] const FormatDescriptor& descriptor();
+
+}  // namespace halftone::formats::fp8_row

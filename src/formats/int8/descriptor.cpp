@@ -1,0 +1,19 @@
+#include "formats/int8/format.hpp"
+#include "formats/scaled_format.hpp"
+
+namespace halftone::formats::int8 {
+
+const FormatDescriptor& descriptor() {
+  static const ScaledFormat format({
+      .name = "int8",
+      .comfy_format = "int8_tensorwise",
+      .summary = "INT8, one scale per tensor",
+      .loaders = "ComfyUI",
+      .code_dtype = Dtype::I8,
+      .grid = ScaleGrid::tensor,
+      .heuristic_block = 128,
+  });
+  return format;
+}
+
+}  // namespace halftone::formats::int8

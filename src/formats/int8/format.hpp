@@ -1,0 +1,18 @@
+#pragma once
+
+#include <halftone/codec/int8.hpp>
+#include <halftone/format.hpp>
+
+#include "formats/scale_rules.hpp"
+
+namespace halftone::formats::int8 {
+
+/// INT8, one scale for the whole tensor.
+struct Format : QuotientChain<codec::Int8> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::tensor;
+};
+
+/// Names, shapes and JSON of the format.
+[[nodiscard]] const FormatDescriptor& descriptor();
+
+}  // namespace halftone::formats::int8

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <halftone/codec/int8.hpp>
+#include <halftone/format.hpp>
+
+#include "formats/scale_rules.hpp"
+
+namespace halftone::formats::int8_block {
+
+/// INT8, one scale for each square block.
+struct Format : DivisionChain<codec::Int8> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::block;
+};
+
+/// Names, shapes and JSON of the format.
+[[nodiscard]] const FormatDescriptor& descriptor();
+
+}  // namespace halftone::formats::int8_block

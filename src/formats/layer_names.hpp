@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace halftone::formats {
+
+inline constexpr std::string_view kWeightSuffix = ".weight";
+inline constexpr std::string_view kScaleSuffix = ".weight_scale";
+inline constexpr std::string_view kInputScaleSuffix = ".input_scale";
+inline constexpr std::string_view kSidecarSuffix = ".comfy_quant";
+
+[[nodiscard]] inline bool has_suffix(std::string_view name, std::string_view suffix) noexcept {
+  return name.size() > suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
+}
+
+/// "blocks.0.fc" of "blocks.0.fc.weight"; `name` must end in `suffix`.
+[[nodiscard]] inline std::string base_name(std::string_view name, std::string_view suffix = kWeightSuffix) {
+  return std::string(name.substr(0, name.size() - suffix.size()));
+}
+
+}  // namespace halftone::formats

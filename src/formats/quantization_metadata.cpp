@@ -1,0 +1,45 @@
+#include "formats/quantization_metadata.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/fail.hpp"
+
+namespace halftone::formats {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kKey = "_quantization_metadata";
+
+/// A text or number as json.dumps writes it: non-ASCII escaped.
+std::string scalar(const ordered_json& value) { return value.dump(-1, ' ', true); }
+
+/// json.dumps with its default separators.
+std::string python_dump(const ordered_json& value) {
+  std::string text;
+  if (value.is_object()) {
+    for (const auto& [key, item] : value.items()) text += (text.empty() ? "" : ", ") + scalar(key) + ": " + python_dump(item);
+    return "{" + text + "}";
+  }
+  if (value.is_array()) {
+    for (const auto& item : value) text += (text.empty() ? "" : ", ") + python_dump(item);
+    return "[" + text + "]";
+  }
+  return scalar(value);
+}
+
+}  // namespace
+
+void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers) {
+  ordered_json document = {{"format_version", "1.0"}, {"layers", ordered_json::object()}};
+  if (const auto existing = metadata.find(kKey); existing != metadata.end()) {
+    document = ordered_json::parse(existing->second, nullptr, false);
+    if (!document.is_object() || !document.contains("layers") || !document["layers"].is_object()) {
+      fail(ErrorKind::bad_quantization, "the metadata entry '{}' of the input holds no object 'layers'", kKey);
+    }
+  }
+  for (const auto& [base, text] : layers) document["layers"][base] = ordered_json::parse(text);
+  metadata[kKey] = python_dump(document);
+}
+
+}  // namespace halftone::formats

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <halftone/codec/hd.hpp>
+
+namespace halftone::formats {
+
+/// A scale as it is used and as it is stored.
+struct Scale {
+  float encode;  ///< the operand that encode() takes
+  float stored;  ///< the multiplier that dequantizes, as the file holds it
+};
+
+// Each chain below is a sequence of separately rounded binary32 operations and reproduces
+// convert_to_quant (July 2026) on PyTorch's CPU path bit for bit.  No step may be fused,
+// reordered or replaced by its algebraic equal: over the 128 mantissas of a bfloat16 maximum,
+// max / amax differs from the chain below in 33 cases.
+
+/// Smallest maximum that a chain works with: 1e-12 in binary32.
+inline constexpr float kSmallestAmax = 1e-12F;
+
+/// encode = fl(fl(1 / amax) * max), stored = fl(1 / encode), codes = codec(fl(w * encode)).
+/// PyTorch evaluates `max / tensor` as reciprocal, then product: two roundings.
+template <class Codec>
+struct ReciprocalChain {
+  [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float amax) {
+    const float bounded = codec::larger(amax, kSmallestAmax);
+    const float encode = (1.0F / bounded) * Codec::max_value();
+    return {encode, 1.0F / encode};
+  }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
+    return Codec::encode_saturating(weight * scale);
+  }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return Codec::decode(code) * stored; }
+};
+
+/// stored = fl(amax / max), encode = fl(1 / stored), codes = codec(fl(w * encode)).
+template <class Codec>
+struct QuotientChain {
+  [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float amax) {
+    const float stored = codec::larger(amax, kSmallestAmax) / Codec::max_value();
+    return {1.0F / stored, stored};
+  }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
+    return Codec::encode_saturating(weight * scale);
+  }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return Codec::decode(code) * stored; }
+};
+
+/// stored = encode = max(fl(amax / max), 1e-8), codes = codec(fl(w / encode)): a true division.
+template <class Codec>
+struct DivisionChain {
+  static constexpr float kSmallestScale = 1e-8F;
+  [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float amax) {
+    const float stored = codec::larger(amax / Codec::max_value(), kSmallestScale);
+    return {stored, stored};
+  }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
+    return Codec::encode_saturating(weight / scale);
+  }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return Codec::decode(code) * stored; }
+};
+
+/// No scale: the value itself is rounded.
+template <class Codec>
+struct NoScale {
+  [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float) { return {1.0F, 1.0F}; }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float) { return Codec::encode_saturating(weight); }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float) { return Codec::decode(code); }
+};
+
+}  // namespace halftone::formats

@@ -1,0 +1,86 @@
+#include "formats/stored_layers.hpp"
+
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fail.hpp"
+#include "formats/layer_names.hpp"
+
+namespace halftone::formats {
+namespace {
+
+using nlohmann::json;
+
+/// Suffixes, after the layer's base name, of tensors that belong to a quantized weight.
+constexpr std::array<std::string_view, 3> kCompanions = {kScaleSuffix, kInputScaleSuffix, kSidecarSuffix};
+
+json parse_layer(const std::string& base, const std::string& text) {
+  json layer = json::parse(text, nullptr, false);
+  if (!layer.is_object() || !layer.contains("format") || !layer["format"].is_string()) {
+    fail(ErrorKind::bad_quantization, "the quantization JSON of the layer '{}' is no object with a 'format'", base);
+  }
+  return layer;
+}
+
+/// Layer JSON by base name, from the tensors and then from the header, which wins.
+std::map<std::string, json> layer_texts(const ModelIndex& model, const SideTexts& texts) {
+  std::map<std::string, json> layers;
+  for (const auto& [name, text] : texts) {
+    const std::string base = base_name(name, kSidecarSuffix);
+    layers[base] = parse_layer(base, text);
+  }
+  const auto entry = model.metadata().find("_quantization_metadata");
+  if (entry == model.metadata().end()) return layers;
+  const json header = json::parse(entry->second, nullptr, false);
+  if (!header.is_object() || !header.contains("layers") || !header["layers"].is_object()) return layers;
+  for (const auto& [base, layer] : header["layers"].items()) layers[base] = parse_layer(base, layer.dump());
+  return layers;
+}
+
+std::uint32_t group_size(const json& layer) {
+  const auto value = layer.find("group_size");
+  return value != layer.end() && value->is_number_unsigned() ? value->get<std::uint32_t>() : 0;
+}
+
+void attach_spec(QuantizedLayer& layer, std::string_view comfy_format, const json& facts) {
+  const StoredLayer stored{.comfy_format = comfy_format,
+                           .group_size = facts.is_object() ? group_size(facts) : 0,
+                           .rotated = facts.is_object() && facts.value("convrot", false),
+                           .weight = &layer.weight->info,
+                           .scales = layer.scales != nullptr ? &layer.scales->info : nullptr};
+  for (const FormatDescriptor* format : all_formats()) {
+    if ((layer.spec = format->recognise(stored))) return;
+  }
+}
+
+QuantizedLayer describe(const ModelIndex& model, std::string base, const ModelTensor& weight) {
+  QuantizedLayer layer{.base = std::move(base), .format_text = {}, .weight = &weight, .scales = nullptr, .spec = {}, .companions = {}};
+  layer.scales = model.find(layer.base + std::string(kScaleSuffix));
+  for (const std::string_view suffix : kCompanions) {
+    const std::string name = layer.base + std::string(suffix);
+    if (model.find(name) != nullptr) layer.companions.push_back(name);
+  }
+  return layer;
+}
+
+}  // namespace
+
+std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts) {
+  const auto declared = layer_texts(model, texts);
+  std::vector<QuantizedLayer> layers;
+  for (const ModelTensor& tensor : model.tensors()) {
+    if (!has_suffix(tensor.info.name, kWeightSuffix)) continue;
+    std::string base = base_name(tensor.info.name);
+    const auto facts = declared.find(base);
+    const bool plain_cast = tensor.info.dtype == Dtype::F8_E4M3 || tensor.info.dtype == Dtype::F8_E5M2;
+    if (facts == declared.end() && !plain_cast) continue;
+    QuantizedLayer layer = describe(model, std::move(base), tensor);
+    layer.format_text = facts != declared.end() ? facts->second["format"].get<std::string>() : std::string(name_of(tensor.info.dtype));
+    attach_spec(layer, facts != declared.end() ? std::string_view(layer.format_text) : std::string_view(), facts != declared.end() ? facts->second : json());
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+}  // namespace halftone::formats

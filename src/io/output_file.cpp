@@ -1,0 +1,196 @@
+#include "io/output_file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <linux/magic.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <halftone/safetensors.hpp>
+
+#include "base/fail.hpp"
+#include "base/text.hpp"
+#include "io/fault_guard.hpp"
+
+namespace halftone::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+FileId id_of(const struct stat& status) {
+  return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
+}
+
+void refuse_inputs(const fs::path& path, const struct stat& status, const std::vector<FileId>& inputs, const char* what) {
+  if (std::find(inputs.begin(), inputs.end(), id_of(status)) == inputs.end()) return;
+  fail(ErrorKind::same_file, "the {} '{}' is the input itself; choose another name", what, path.string());
+}
+
+/// Bytes that an ordinary user may still write to the file system of `fd`.
+std::uint64_t free_bytes(int fd) {
+  struct statvfs status {};
+  if (::fstatvfs(fd, &status) != 0) return UINT64_MAX;
+  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+bool is_memory_backed(int fd) {
+  struct statfs status {};
+  return ::fstatfs(fd, &status) == 0 && (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
+
+/// False on kernels before 5.14, which do not know MADV_POPULATE_WRITE.
+bool can_populate(int fd) {
+  const auto page = static_cast<std::size_t>(::getpagesize());
+  void* mapped = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (mapped == MAP_FAILED) return false;
+  const bool known = ::madvise(mapped, page, MADV_POPULATE_WRITE) == 0;
+  ::munmap(mapped, page);
+  return known;
+}
+
+}  // namespace
+
+OutputFile::OutputFile(Request request) : path_(std::move(request.path)), n_bytes_(request.n_bytes) {
+  std::error_code ignored;
+  // Follow links, so that what a link points to is replaced and not the link.
+  const fs::path resolved = fs::weakly_canonical(path_, ignored);
+  if (!resolved.empty()) path_ = resolved;
+  partial_ = path_;
+  partial_ += ".partial";
+  create(request);
+  try {
+    reserve(request.mode);
+  } catch (...) {
+    ::unlink(partial_.c_str());
+    ::close(fd_);
+    throw;
+  }
+}
+
+void OutputFile::create(const Request& request) {
+  const fs::path folder = path_.parent_path().empty() ? fs::path(".") : path_.parent_path();
+  if (!fs::is_directory(folder)) fail(ErrorKind::usage, "the output's folder '{}' does not exist", folder.string());
+  struct stat status {};
+  if (::stat(path_.c_str(), &status) == 0) {
+    refuse_inputs(path_, status, request.inputs, "output");
+    if (!S_ISREG(status.st_mode)) fail(ErrorKind::usage, "the output '{}' exists and is no regular file", path_.string());
+    if (!request.replace) fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
+  }
+  if (::lstat(partial_.c_str(), &status) == 0) refuse_inputs(partial_, status, request.inputs, "partial output");
+  fd_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd_ < 0) fail(ErrorKind::io, "cannot create '{}': {}", partial_.string(), std::strerror(errno));
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(fd_);
+    fail(ErrorKind::io, "another conversion is writing '{}'", partial_.string());
+  }
+}
+
+void OutputFile::reserve(WriteMode mode) {
+  if (::ftruncate(fd_, 0) != 0) fail_write(errno, n_bytes_);
+  const std::uint64_t free = free_bytes(fd_);
+  if (free < n_bytes_) {
+    fail(ErrorKind::no_space, "'{}' needs {}, and only {} are free there", path_.string(), base::human_bytes(n_bytes_),
+         base::human_bytes(free));
+  }
+  if (::ftruncate(fd_, static_cast<off_t>(n_bytes_)) != 0) fail_write(errno, n_bytes_);
+  const bool in_memory = is_memory_backed(fd_);
+  mapping_ = (mode == WriteMode::mapping || (mode == WriteMode::automatic && in_memory)) && can_populate(fd_);
+  // On tmpfs, reserving touches every page once more than filling it does; there the populating
+  // of each chunk reports a full file system.
+  if (in_memory && mapping_) return;
+  if (n_bytes_ > 0 && ::fallocate(fd_, 0, 0, static_cast<off_t>(n_bytes_)) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+    fail_write(errno, n_bytes_);
+  }
+}
+
+OutputFile::~OutputFile() {
+  if (!committed_) ::unlink(partial_.c_str());
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void OutputFile::fail_write(int error, std::uint64_t needed) const {
+  if (error == ENOSPC || error == EDQUOT || (error == EFAULT && free_bytes(fd_) < needed)) {
+    fail(ErrorKind::no_space, "no space left for '{}': it needs {} in all", path_.string(), base::human_bytes(n_bytes_));
+  }
+  fail(ErrorKind::io, "cannot write '{}': {}", partial_.string(), error == EFAULT ? "the file was lost" : std::strerror(error));
+}
+
+void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail_write(n < 0 ? errno : EIO, bytes.size());
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+}
+
+void OutputFile::sync() const {
+  while (::fsync(fd_) != 0) {
+    if (errno != EINTR) fail_write(errno, 0);
+  }
+}
+
+void OutputFile::commit(const std::string& head) {
+  const auto bytes = std::as_bytes(std::span(head));
+  write_at(kLengthBytes, bytes.subspan(kLengthBytes));
+  sync();
+  write_at(0, bytes.first(kLengthBytes));
+  sync();
+  if (::rename(partial_.c_str(), path_.c_str()) != 0) {
+    fail(ErrorKind::io, "cannot rename '{}' to '{}': {}", partial_.string(), path_.string(), std::strerror(errno));
+  }
+  committed_ = true;
+  const fs::path folder = path_.parent_path().empty() ? fs::path(".") : path_.parent_path();
+  const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder_fd < 0) return;
+  // Some file systems cannot sync a folder; the file itself is complete and on disk.
+  ::fsync(folder_fd);
+  ::close(folder_fd);
+}
+
+OutputFile::Window::Window(OutputFile& file, std::uint64_t offset, std::uint64_t n_bytes)
+    : file_(file), offset_(offset), n_bytes_(n_bytes) {
+  if (n_bytes == 0) return;
+  if (!file.mapping_) {
+    buffer_ = std::make_unique_for_overwrite<std::byte[]>(n_bytes);
+    data_ = buffer_.get();
+    return;
+  }
+  const auto page = static_cast<std::uint64_t>(::getpagesize());
+  const std::uint64_t begin = offset / page * page;
+  mapped_bytes_ = offset + n_bytes - begin;
+  void* mapped = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd_, static_cast<off_t>(begin));
+  if (mapped == MAP_FAILED) file.fail_write(errno, n_bytes);
+  while (::madvise(mapped, mapped_bytes_, MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    const int error = errno;
+    ::munmap(mapped, mapped_bytes_);
+    file.fail_write(error, n_bytes);
+  }
+  mapped_ = mapped;
+  data_ = static_cast<std::byte*>(mapped) + (offset - begin);
+  guard_slot_ = guard_range(mapped_, mapped_bytes_);
+}
+
+void OutputFile::Window::flush() {
+  if (mapped_ != nullptr) {
+    if (guard_faulted(guard_slot_)) file_.fail_write(EFAULT, n_bytes_);
+  } else if (n_bytes_ > 0) {
+    file_.write_at(offset_, bytes());
+  }
+}
+
+OutputFile::Window::~Window() {
+  unguard_range(guard_slot_);
+  if (mapped_ != nullptr) ::munmap(mapped_, mapped_bytes_);
+}
+
+}  // namespace halftone::io

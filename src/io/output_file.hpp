@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/mapped_file.hpp"
+
+namespace halftone::io {
+
+/// How bytes reach the output file.
+enum class WriteMode {
+  automatic,  ///< mapping on memory-backed file systems, calls elsewhere
+  mapping,    ///< stores into a shared mapping, populated chunk by chunk
+  calls,      ///< pwrite from a buffer
+};
+
+/// A file of known size that is filled at offsets by several threads and appears under its name
+/// only when it is complete and on disk.  Until then it is `<name>.partial`, whose length field is
+/// zero so that no safetensors reader accepts it; it is removed unless commit() succeeds.
+class OutputFile {
+ public:
+  struct Request {
+    std::filesystem::path path;
+    std::uint64_t n_bytes = 0;
+    bool replace = false;         ///< an existing file of this name may be replaced
+    std::vector<FileId> inputs;   ///< files that must not be written to
+    WriteMode mode = WriteMode::automatic;
+  };
+
+  /// Checks everything that can be checked before work starts, creates the partial file and
+  /// reserves its space.
+  /// Throws same_file, output_exists, usage (no such folder, not a regular file), no_space, io.
+  explicit OutputFile(Request request);
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  ~OutputFile();
+
+  /// A writable piece of the file.  The bytes written to it reach the file at flush().
+  class Window {
+   public:
+    Window(OutputFile& file, std::uint64_t offset, std::uint64_t n_bytes);
+    Window(const Window&) = delete;
+    Window& operator=(const Window&) = delete;
+    ~Window();
+
+    [[nodiscard]] std::span<std::byte> bytes() noexcept { return {data_, n_bytes_}; }
+    /// Throws no_space or io where the bytes could not be stored.
+    void flush();
+
+   private:
+    OutputFile& file_;
+    std::uint64_t offset_;
+    std::uint64_t n_bytes_;
+    std::byte* data_ = nullptr;
+    void* mapped_ = nullptr;
+    std::uint64_t mapped_bytes_ = 0;
+    int guard_slot_ = -1;
+    std::unique_ptr<std::byte[]> buffer_;
+  };
+
+  /// Bytes of anonymous memory that a window of `n_bytes` takes.
+  [[nodiscard]] std::uint64_t window_cost(std::uint64_t n_bytes) const noexcept { return mapping_ ? 0 : n_bytes; }
+
+  /// Writes `bytes` at `offset` by a call.  Throws no_space or io.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+
+  /// Writes `head` (length field and header) with the 8 length bytes last, syncs, renames and
+  /// syncs the folder.  Throws no_space or io.
+  void commit(const std::string& head);
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  void create(const Request& request);
+  void reserve(WriteMode mode);
+  void sync() const;
+  [[noreturn]] void fail_write(int error, std::uint64_t needed) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path partial_;
+  std::uint64_t n_bytes_ = 0;
+  int fd_ = -1;
+  bool mapping_ = false;
+  bool committed_ = false;
+};
+
+}  // namespace halftone::io

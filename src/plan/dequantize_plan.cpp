@@ -1,0 +1,66 @@
+#include <unordered_map>
+#include <unordered_set>
+
+#include <halftone/plan.hpp>
+
+#include "base/fail.hpp"
+#include "formats/stored_layers.hpp"
+#include "plan/plan_builder.hpp"
+
+namespace halftone {
+namespace {
+
+using formats::QuantizedLayer;
+
+Job dequantize_job(const QuantizedLayer& layer) {
+  if (!layer.spec) {
+    fail(ErrorKind::unsupported, "the layer '{}' is stored as {}, which cannot be dequantized yet", layer.base, layer.format_text);
+  }
+  Job job{.kind = JobKind::dequantize, .spec = *layer.spec, .inputs = {*layer.weight}, .outputs = {}, .bytes = {}};
+  if (layer.scales != nullptr) job.inputs.push_back(*layer.scales);
+  return job;
+}
+
+Decision decision_for(const ModelTensor& tensor, Action action, std::string reason) {
+  Decision decision{.tensor = tensor.info.name, .action = action, .rule = "dequantize", .reason = std::move(reason)};
+  decision.in_bytes = decision.out_bytes = tensor.info.bytes();
+  return decision;
+}
+
+}  // namespace
+
+Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtype dtype) {
+  const auto layers = formats::find_quantized_layers(model, texts);
+  if (layers.empty()) fail(ErrorKind::usage, "no layer of the input is quantized; there is nothing to dequantize");
+  std::unordered_map<std::string_view, const QuantizedLayer*> by_weight;
+  std::unordered_set<std::string_view> companions;
+  for (const QuantizedLayer& layer : layers) {
+    by_weight.emplace(layer.weight->info.name, &layer);
+    companions.insert(layer.companions.begin(), layer.companions.end());
+  }
+  plan::PlanBuilder builder(model);
+  builder.plan().preset = "none";
+  builder.plan().preset_reason = "every quantized layer is dequantized";
+  std::vector<Decision> decisions;
+  for (const ModelTensor& tensor : model.tensors()) {
+    const auto layer = by_weight.find(tensor.info.name);
+    if (companions.count(tensor.info.name) != 0) {
+      decisions.push_back(decision_for(tensor, Action::drop, "belongs to a quantized layer"));
+      decisions.back().out_bytes = 0;
+    } else if (layer == by_weight.end()) {
+      decisions.push_back(decision_for(tensor, Action::keep, "is not quantized"));
+      builder.add_copy(tensor);
+    } else {
+      decisions.push_back(decision_for(tensor, Action::cast, "is stored as " + layer->second->format_text));
+      TensorInfo out = tensor.info;
+      out.dtype = dtype;
+      decisions.back().out_bytes = byte_count(dtype, out.shape);
+      builder.add_job(dequantize_job(*layer->second), {std::move(out)});
+    }
+  }
+  Metadata metadata = model.metadata();
+  metadata.erase("_quantization_metadata");
+  return builder.finish(std::move(metadata), model.has_metadata(), std::move(decisions));
+}
+
+}  // namespace halftone

@@ -1,0 +1,77 @@
+#include "plan/plan_builder.hpp"
+
+#include <algorithm>
+
+#include "base/fail.hpp"
+
+namespace halftone::plan {
+
+PlanBuilder::PlanBuilder(const ModelIndex& model) : model_(model) {
+  plan_.input_digest = model.digest();
+  plan_.input_bytes = model.file_bytes();
+  plan_.input_tensors = model.tensors().size();
+}
+
+void PlanBuilder::add(Decision& decision) {
+  const ModelTensor& tensor = *model_.find(decision.tensor);
+  switch (decision.action) {
+    case Action::drop: decision.out_bytes = 0; return;
+    case Action::keep: return add_copy(tensor);
+    case Action::quantize: return add_quantized(decision, tensor);
+    case Action::cast: {
+      TensorInfo out = tensor.info;
+      out.dtype = decision.dtype;
+      decision.out_bytes = byte_count(out.dtype, out.shape);
+      const JobKind kind = out.dtype == tensor.info.dtype ? JobKind::copy : JobKind::cast;
+      add_job({.kind = kind, .spec = {}, .inputs = {tensor}, .outputs = {}, .bytes = {}}, {std::move(out)});
+      return;
+    }
+  }
+}
+
+void PlanBuilder::add_copy(const ModelTensor& tensor) {
+  add_job({.kind = JobKind::copy, .spec = {}, .inputs = {tensor}, .outputs = {}, .bytes = {}}, {tensor.info});
+}
+
+void PlanBuilder::add_quantized(Decision& decision, const ModelTensor& tensor) {
+  std::vector<TensorInfo> computed;
+  decision.out_bytes = 0;
+  for (LayerTensor& out : decision.spec.format->outputs(tensor.info, decision.spec)) {
+    TensorInfo info{.name = std::move(out.name), .dtype = out.dtype, .shape = std::move(out.shape)};
+    decision.out_bytes += byte_count(info.dtype, info.shape);
+    if (out.role == Role::codes || out.role == Role::scales) {
+      computed.push_back(std::move(info));
+    } else {
+      add_job({.kind = JobKind::constant, .spec = {}, .inputs = {}, .outputs = {}, .bytes = std::move(out.bytes)}, {std::move(info)});
+    }
+  }
+  add_job({.kind = JobKind::quantize, .spec = decision.spec, .inputs = {tensor}, .outputs = {}, .bytes = {}}, std::move(computed));
+}
+
+void PlanBuilder::add_job(Job job, std::vector<TensorInfo> outputs) {
+  std::vector<std::string>& names = names_.emplace_back();
+  for (TensorInfo& info : outputs) {
+    names.push_back(info.name);
+    tensors_.push_back(std::move(info));
+  }
+  plan_.jobs.push_back(std::move(job));
+}
+
+Plan PlanBuilder::finish(Metadata metadata, bool has_metadata, std::vector<Decision> decisions) {
+  plan_.output = lay_out(std::move(tensors_), std::move(metadata), has_metadata);
+  std::unordered_map<std::string_view, std::uint32_t> position;
+  for (std::uint32_t i = 0; i < plan_.output.tensors.size(); ++i) {
+    if (!position.emplace(plan_.output.tensors[i].name, i).second) {
+      fail(ErrorKind::bad_quantization, "the output would hold two tensors '{}': the input has one, and quantizing writes one",
+           plan_.output.tensors[i].name);
+    }
+  }
+  for (std::size_t j = 0; j < plan_.jobs.size(); ++j) {
+    for (const std::string& name : names_[j]) plan_.jobs[j].outputs.push_back(position.at(name));
+  }
+  std::sort(plan_.jobs.begin(), plan_.jobs.end(), [](const Job& a, const Job& b) { return a.outputs.front() < b.outputs.front(); });
+  plan_.decisions = std::move(decisions);
+  return std::move(plan_);
+}
+
+}  // namespace halftone::plan

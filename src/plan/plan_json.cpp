@@ -1,0 +1,51 @@
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include <halftone/plan.hpp>
+
+namespace halftone {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Raised when the meaning of a plan's text changes.
+constexpr int kPlanRevision = 1;
+
+constexpr std::array kJobNames = {"copy", "constant", "cast", "quantize", "dequantize"};
+
+ordered_json spec_json(const QuantSpec& spec) {
+  ordered_json json = {{"format", spec.format->name()}};
+  if (spec.block_size != 0) json["block_size"] = spec.block_size;
+  return json;
+}
+
+ordered_json tensor_json(const TensorInfo& tensor) {
+  return {{"name", tensor.name}, {"dtype", name_of(tensor.dtype)}, {"shape", tensor.shape}, {"begin", tensor.begin}, {"end", tensor.end}};
+}
+
+ordered_json job_json(const Job& job, const Header& output) {
+  ordered_json json = {{"kind", kJobNames[static_cast<std::size_t>(job.kind)]}};
+  if (job.spec.format != nullptr) json["spec"] = spec_json(job.spec);
+  for (const ModelTensor& input : job.inputs) json["inputs"].push_back({{"name", input.info.name}, {"shard", input.shard}});
+  for (const std::uint32_t index : job.outputs) json["outputs"].push_back(output.tensors[index].name);
+  if (job.kind == JobKind::constant) json["bytes"] = std::vector<unsigned char>(job.bytes.begin(), job.bytes.end());
+  return json;
+}
+
+ordered_json decision_json(const Decision& decision) {
+  return {{"tensor", decision.tensor}, {"action", name_of(decision.action)}, {"rule", decision.rule}, {"reason", decision.reason}};
+}
+
+}  // namespace
+
+std::string Plan::to_json() const {
+  ordered_json json = {{"revision", kPlanRevision}, {"input", input_digest}, {"preset", preset}, {"metadata", output.metadata}};
+  json["output"] = {{"bytes", output_bytes()}, {"tensors", ordered_json::array()}};
+  for (const TensorInfo& tensor : output.tensors) json["output"]["tensors"].push_back(tensor_json(tensor));
+  for (const Decision& decision : decisions) json["decisions"].push_back(decision_json(decision));
+  for (const Job& job : jobs) json["jobs"].push_back(job_json(job, output));
+  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace halftone

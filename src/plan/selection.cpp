@@ -1,0 +1,189 @@
+#include "plan/selection.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include <halftone/preset.hpp>
+
+#include "base/fail.hpp"
+#include "formats/layer_names.hpp"
+#include "plan/constraints.hpp"
+
+namespace halftone::plan {
+namespace {
+
+bool is_layer(const TensorInfo& tensor) {
+  return tensor.shape.size() == 2 && formats::has_suffix(tensor.name, formats::kWeightSuffix);
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
+  return text;
+}
+
+std::vector<Match> compile(const std::vector<std::string>& patterns) {
+  std::vector<Match> matches;
+  for (const std::string& pattern : patterns) matches.emplace_back(Match::Kind::regex, pattern);
+  return matches;
+}
+
+/// Counts which of the user's rules and patterns met a tensor that they can act on.
+class Usage {
+ public:
+  explicit Usage(const RuleSet& rules) : rules_(rules), rule_used_(rules.user.size()), include_used_(rules.include.size()),
+        exclude_used_(rules.exclude.size()) {}
+
+  void see(const TensorInfo& tensor) {
+    const bool layer = is_layer(tensor);
+    for (std::size_t i = 0; i < rule_used_.size(); ++i) {
+      const bool applies = layer || rules_.user[i].action != Action::quantize;
+      if (!rule_used_[i] && applies && rules_.user[i].match(tensor.name)) rule_used_[i] = true;
+    }
+    if (!layer) return;
+    mark(include_used_, rules_.include, tensor.name);
+    mark(exclude_used_, rules_.exclude, tensor.name);
+  }
+
+  void check() const {
+    for (std::size_t i = 0; i < rule_used_.size(); ++i) {
+      if (rule_used_[i]) continue;
+      const Rule& rule = rules_.user[i];
+      const char* what = rule.action == Action::quantize ? "two-dimensional '*.weight'" : "tensor";
+      fail(ErrorKind::unused_rule, "{} ({}) matches no {}; --allow-unused permits that", rule.origin, rule.match.text(), what);
+    }
+    check_patterns(include_used_, rules_.include, "--include");
+    check_patterns(exclude_used_, rules_.exclude, "--exclude");
+  }
+
+ private:
+  static void mark(std::vector<bool>& used, const std::vector<Match>& patterns, const std::string& name) {
+    for (std::size_t i = 0; i < used.size(); ++i) {
+      if (!used[i] && patterns[i](name)) used[i] = true;
+    }
+  }
+  static void check_patterns(const std::vector<bool>& used, const std::vector<Match>& patterns, const char* option) {
+    for (std::size_t i = 0; i < used.size(); ++i) {
+      if (used[i]) continue;
+      fail(ErrorKind::unused_rule, "{} {} matches no two-dimensional '*.weight'; --allow-unused permits that", option,
+           patterns[i].text());
+    }
+  }
+
+  const RuleSet& rules_;
+  std::vector<bool> rule_used_;
+  std::vector<bool> include_used_;
+  std::vector<bool> exclude_used_;
+};
+
+void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) {
+  decision.action = rule.action;
+  decision.rule = fmt::format("{}: {}", rule.origin, rule.match.text());
+  decision.reason = rule.why;
+  decision.dtype = rule.dtype;
+  if (rule.action != Action::quantize) return;
+  decision.spec = options.spec;
+  if (rule.format != nullptr && rule.format != options.spec.format) {
+    decision.spec.format = rule.format;
+    decision.spec.block_size = 0;
+    decision.spec.input_scale = options.spec.input_scale && rule.format->takes_input_scale();
+    decision.spec.full_precision_mm = options.spec.full_precision_mm && !rule.format->comfy_format().empty();
+  }
+  if (rule.block_size != 0) decision.spec.block_size = rule.block_size;
+  decision.spec.block_size = checked_block_size(decision.spec, rule.origin);
+}
+
+/// True once a rule decided.
+bool apply_rules(Decision& decision, const TensorInfo& tensor, const std::vector<Rule>& rules, const PlanOptions& options) {
+  for (const Rule& rule : rules) {
+    if (!decision.layer && (rule.action == Action::quantize || rule.action == Action::keep)) continue;
+    if (rule.action == Action::cast && !is_source_float(tensor.dtype)) continue;
+    if (!rule.match(tensor.name)) continue;
+    set_rule(decision, rule, options);
+    return true;
+  }
+  return false;
+}
+
+/// True once a pattern excluded the layer.
+bool apply_patterns(Decision& decision, const RuleSet& rules) {
+  for (const Match& pattern : rules.exclude) {
+    if (!pattern(decision.tensor)) continue;
+    decision.rule = "--exclude: " + pattern.text();
+    decision.reason = "excluded by the user";
+    return true;
+  }
+  const bool included = rules.include.empty() || std::any_of(rules.include.begin(), rules.include.end(),
+                                                             [&](const Match& pattern) { return pattern(decision.tensor); });
+  if (included) return false;
+  decision.rule = "--include";
+  decision.reason = "matches no --include pattern";
+  return true;
+}
+
+Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const PlanOptions& options) {
+  Decision decision{.tensor = tensor.name, .layer = is_layer(tensor)};
+  decision.in_bytes = decision.out_bytes = tensor.bytes();
+  if (apply_rules(decision, tensor, rules.user, options)) return decision;
+  if (decision.layer && apply_patterns(decision, rules)) return decision;
+  if (apply_rules(decision, tensor, rules.preset, options)) return decision;
+  if (!decision.layer) {
+    decision.rule = "default";
+    decision.reason = "no two-dimensional '*.weight'";
+    return decision;
+  }
+  decision.action = Action::quantize;
+  decision.spec = options.spec;
+  decision.rule = "default";
+  decision.reason = "a two-dimensional weight that no rule keeps";
+  return decision;
+}
+
+}  // namespace
+
+RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
+  RuleSet rules{.user = options.rules, .preset = {}, .include = compile(options.include), .exclude = compile(options.exclude),
+                .preset_name = {}, .preset_reason = {}};
+  for (const std::string& name : options.presets) {
+    const bool alone = name == "auto" || name == "none";
+    if (alone && options.presets.size() > 1) fail(ErrorKind::usage, "--preset {} cannot be combined with other presets", name);
+    if (name == "none") {
+      rules.preset_reason = "every two-dimensional '*.weight' is quantized";
+    } else if (name == "auto") {
+      const Recognition recognition = recognise_model(model);
+      rules.preset_name = recognition.preset->name;
+      rules.preset_reason = recognition.reason;
+      rules.preset = recognition.preset->measured;
+      rules.preset.insert(rules.preset.end(), recognition.preset->rules.begin(), recognition.preset->rules.end());
+      return rules;
+    } else {
+      const Preset& preset = preset_named(name);
+      rules.preset.insert(rules.preset.end(), preset.rules.begin(), preset.rules.end());
+      rules.preset_reason = "chosen by the user";
+    }
+  }
+  rules.preset_name = join(options.presets);
+  return rules;
+}
+
+std::vector<Decision> decide(const ModelIndex& model, const std::vector<formats::QuantizedLayer>& quantized, const RuleSet& rules,
+                             const PlanOptions& options) {
+  std::unordered_map<std::string_view, const formats::QuantizedLayer*> stored;
+  for (const formats::QuantizedLayer& layer : quantized) stored.emplace(layer.weight->info.name, &layer);
+  Usage usage(rules);
+  std::vector<Decision> decisions;
+  decisions.reserve(model.tensors().size());
+  for (const ModelTensor& tensor : model.tensors()) {
+    usage.see(tensor.info);
+    Decision decision = first_choice(tensor.info, rules, options);
+    if (decision.action == Action::quantize) {
+      const auto layer = stored.find(tensor.info.name);
+      apply_constraints(decision, tensor.info, layer == stored.end() ? nullptr : layer->second, options);
+    }
+    decisions.push_back(std::move(decision));
+  }
+  if (!options.allow_unused) usage.check();
+  return decisions;
+}
+
+}  // namespace halftone::plan

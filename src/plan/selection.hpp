@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <halftone/plan.hpp>
+
+#include "formats/stored_layers.hpp"
+
+namespace halftone::plan {
+
+/// The rules that decide a conversion, in the order of their precedence.
+struct RuleSet {
+  std::vector<Rule> user;
+  std::vector<Rule> preset;
+  std::vector<Match> include;
+  std::vector<Match> exclude;
+  std::string preset_name;
+  std::string preset_reason;
+};
+
+/// Compiles the patterns and chooses the presets.  Throws usage, bad_rules.
+[[nodiscard]] RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options);
+
+/// Decides every tensor of the model, by name.
+/// Throws unused_rule, indivisible, unsupported.
+[[nodiscard]] std::vector<Decision> decide(const ModelIndex& model, const std::vector<formats::QuantizedLayer>& quantized,
+                                           const RuleSet& rules, const PlanOptions& options);
+
+}  // namespace halftone::plan

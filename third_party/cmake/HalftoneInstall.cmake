@@ -1,0 +1,16 @@
+# Installs libraries, public headers, the program and a CMake package `halftone`.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/halftone)
+install(TARGETS halftone halftone_core halftone_cpu EXPORT halftone_targets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS halftone_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY include/halftone DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT halftone_targets NAMESPACE halftone:: DESTINATION ${package_dir})
+configure_package_config_file(third_party/cmake/halftone-config.cmake.in
+                              ${PROJECT_BINARY_DIR}/halftone-config.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/halftone-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/halftone-config.cmake ${PROJECT_BINARY_DIR}/halftone-config-version.cmake
+              third_party/cmake/FindRE2.cmake third_party/cmake/FindxxHash.cmake
+        DESTINATION ${package_dir})

@@ -1,0 +1,90 @@
+#include <cmath>
+#include <memory>
+#include <thread>
+
+#include <halftone/compare.hpp>
+
+#include "command.hpp"
+#include "output.hpp"
+
+namespace halftone::tool {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Arguments {
+  std::string original;
+  std::vector<std::string> others;
+  unsigned threads = 0;
+};
+
+/// JSON has no infinity: figures of identical values become null.
+ordered_json number(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
+
+ordered_json figures_json(const ErrorFigures& figures) {
+  return {{"sqnr_db", number(figures.sqnr_db())}, {"cosine", number(figures.cosine())},   {"max_abs", number(figures.max_abs)},
+          {"mse", number(figures.mse())},         {"psnr_db", number(figures.psnr_db())}, {"rel_l2", number(figures.rel_l2())}};
+}
+
+ordered_json comparison_json(const Comparison& comparison) {
+  ordered_json json = {{"file", comparison.other.string()}, {"layers", ordered_json::array()}};
+  for (const TensorComparison& layer : comparison.layers) {
+    ordered_json entry = {{"name", layer.name}, {"stored", layer.stored}};
+    entry.update(figures_json(layer.figures));
+    json["layers"].push_back(std::move(entry));
+  }
+  json["total"] = figures_json(comparison.total);
+  json["identical"] = comparison.identical;
+  json["only_original"] = comparison.only_original;
+  json["only_other"] = comparison.only_other;
+  return json;
+}
+
+std::string comparison_text(const Comparison& comparison) {
+  std::string text = fmt::format("{}\n", comparison.other.string());
+  const auto line = [](std::string_view name, std::string_view stored, const ErrorFigures& f) {
+    return fmt::format("{:>8.2f} {:>10.7f} {:>10.3e} {:>10.3e} {:>9.3e}  {:<9} {}\n", f.sqnr_db(), f.cosine(), f.max_abs, f.mse(), f.rel_l2(), stored, name);
+  };
+  if (!comparison.layers.empty()) {
+    text += fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<9} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as", "tensor");
+    for (const TensorComparison& layer : comparison.layers) text += line(layer.name, layer.stored, layer.figures);
+    text += line("all of these together", "total", comparison.total);
+  }
+  text += fmt::format("{} tensors are identical", comparison.identical);
+  for (const std::string& name : comparison.only_original) text += fmt::format("\nmissing: {}", name);
+  for (const std::string& name : comparison.only_other) text += fmt::format("\nadded: {}", name);
+  return text + "\n";
+}
+
+void run(const Arguments& arguments, Session& session) {
+  const unsigned threads = arguments.threads != 0 ? arguments.threads : std::max(1U, std::thread::hardware_concurrency());
+  ordered_json files = ordered_json::array();
+  for (const std::string& other : arguments.others) {
+    const Comparison comparison = compare_models(arguments.original, other, threads);
+    if (!comparison.equal()) session.exit_code = ExitCode::difference;
+    if (session.json) {
+      files.push_back(comparison_json(comparison));
+    } else {
+      write_out(comparison_text(comparison));
+    }
+  }
+  if (!session.json) return;
+  ordered_json json = {{"original", arguments.original}, {"layers", files[0]["layers"]}, {"total", files[0]["total"]}};
+  json["files"] = std::move(files);
+  print_json(json);
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Session& session) {
+  CLI::App* command = add_command(app, session, "compare", "Measure the error of other files against an original, tensor by tensor.",
+                                  "halftone compare flux1-dev.safetensors flux1-dev-fp8.safetensors");
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("original", arguments->original, "the original")->required()->type_name("A");
+  command->add_option("others", arguments->others, "files to compare with it")->required()->type_name("B [C …]");
+  command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
+  command->callback([arguments, &session] { run(*arguments, session); });
+  command->footer(command->get_footer() + "\nExit status: 0 where all values are equal, 1 where they differ.");
+}
+
+}  // namespace halftone::tool

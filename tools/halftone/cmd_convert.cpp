@@ -1,0 +1,28 @@
+#include <memory>
+
+#include "command.hpp"
+#include "conversion_options.hpp"
+#include "plan_command.hpp"
+#include "run_report.hpp"
+
+namespace halftone::tool {
+
+void add_convert(CLI::App& app, Session& session) {
+  CLI::App* command = add_command(app, session, "convert", "Quantize a model into one safetensors file.",
+                                  "halftone convert flux1-dev.safetensors --format fp8");
+  const auto arguments = std::make_shared<ConversionArguments>();
+  const auto dry_run = std::make_shared<bool>(false);
+  arguments->add_to(*command);
+  command->add_flag("--dry-run", *dry_run, "decide everything, write nothing (the same as 'plan')");
+  command->add_flag("--quiet", session.quiet, "no progress on stderr");
+  command->callback([arguments, dry_run, &session] {
+    if (*dry_run) return report_plan(*arguments, session, false);
+    const PlanOptions options = arguments->plan_options();
+    const auto output = arguments->run.output_path(std::string(options.spec.format->name()));
+    run_and_report(session, arguments->run, output, [&](const RunOptions& run) {
+      return convert(arguments->run.input, output, options, run, session.control);
+    });
+  });
+}
+
+}  // namespace halftone::tool

@@ -1,0 +1,89 @@
+#include <map>
+#include <memory>
+
+#include "base/text.hpp"
+#include "command.hpp"
+#include "formats/stored_layers.hpp"
+#include "io/model_files.hpp"
+#include "output.hpp"
+
+namespace halftone::tool {
+namespace {
+
+using formats::QuantizedLayer;
+using nlohmann::ordered_json;
+
+std::string format_of(const QuantizedLayer& layer) {
+  return layer.spec ? std::string(layer.spec->format->name()) : layer.format_text;
+}
+
+ordered_json inspect_json(const io::ModelFiles& files, const std::vector<QuantizedLayer>& layers) {
+  const ModelIndex& model = files.index();
+  ordered_json json = {{"path", files.path().string()}, {"bytes", model.file_bytes()}, {"metadata", model.metadata()}};
+  json["tensors"] = ordered_json::array();
+  for (const ModelIndex::Shard& shard : model.shards()) {
+    for (const TensorInfo& tensor : shard.header.tensors) {
+      json["tensors"].push_back(
+          {{"name", tensor.name}, {"dtype", name_of(tensor.dtype)}, {"shape", tensor.shape}, {"begin", tensor.begin}, {"end", tensor.end}});
+      if (model.shards().size() > 1) json["tensors"].back()["file"] = shard.name;
+    }
+  }
+  json["layers"] = ordered_json::array();
+  for (const QuantizedLayer& layer : layers) {
+    ordered_json scales = ordered_json::array();
+    if (layer.scales != nullptr) scales.push_back(layer.scales->info.name);
+    json["layers"].push_back({{"name", layer.base}, {"format", format_of(layer)}, {"stored_as", layer.format_text}, {"scales", scales}});
+  }
+  return json;
+}
+
+struct Count {
+  std::uint64_t tensors = 0;
+  std::uint64_t bytes = 0;
+};
+
+std::string inspect_text(const io::ModelFiles& files, const std::vector<QuantizedLayer>& layers, bool all) {
+  const ModelIndex& model = files.index();
+  std::string text = fmt::format("{}: {} tensors in {} file{}, {}\n", files.path().string(), model.tensors().size(), model.shards().size(),
+                                 model.shards().size() == 1 ? "" : "s", base::human_bytes(model.file_bytes()));
+  std::map<std::string_view, Count> by_type;
+  for (const ModelTensor& tensor : model.tensors()) {
+    Count& count = by_type[name_of(tensor.info.dtype)];
+    ++count.tensors;
+    count.bytes += tensor.info.bytes();
+  }
+  for (const auto& [type, count] : by_type) text += fmt::format("{:>6}  {:<12} {}\n", count.tensors, type, base::human_bytes(count.bytes));
+  std::map<std::string, std::uint64_t> by_format;
+  for (const QuantizedLayer& layer : layers) ++by_format[format_of(layer)];
+  for (const auto& [format, count] : by_format) text += fmt::format("{:>6}  layers stored as {}\n", count, format);
+  for (const auto& [key, value] : model.metadata()) {
+    text += fmt::format("metadata {}: {}\n", key, value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size()));
+  }
+  if (!all) return text + "--tensors lists every tensor\n";
+  for (const ModelTensor& tensor : model.tensors()) {
+    text += fmt::format("{:<8} {:<20} {}\n", name_of(tensor.info.dtype), to_string(tensor.info.shape), tensor.info.name);
+  }
+  return text;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Session& session) {
+  CLI::App* command = add_command(app, session, "inspect", "Show what a file holds: tensors, formats, sizes, metadata.",
+                                  "halftone inspect flux1-dev-fp8.safetensors --tensors");
+  const auto input = std::make_shared<std::string>();
+  const auto all = std::make_shared<bool>(false);
+  command->add_option("input", *input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("FILE");
+  command->add_flag("--tensors", *all, "list every tensor");
+  command->callback([input, all, &session] {
+    const io::ModelFiles files(*input);
+    const auto layers = formats::find_quantized_layers(files.index(), files.side_texts());
+    if (session.json) {
+      print_json(inspect_json(files, layers));
+    } else {
+      write_out(inspect_text(files, layers, *all));
+    }
+  });
+}
+
+}  // namespace halftone::tool

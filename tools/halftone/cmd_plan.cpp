@@ -1,0 +1,34 @@
+#include <memory>
+
+#include "cpu/cpu_backend.hpp"
+#include "output.hpp"
+#include "plan_command.hpp"
+#include "plan_report.hpp"
+
+namespace halftone::tool {
+
+void report_plan(const ConversionArguments& arguments, const Session& session, bool explain) {
+  const RunOptions run = arguments.run.run_options();
+  const PlanOptions options = arguments.plan_options();
+  const Plan plan = plan_conversion(arguments.run.input, options);
+  const PlanFacts facts{arguments.run.input, arguments.run.output_path(std::string(options.spec.format->name())),
+                        std::string(cpu::make_backend()->name()), run.memory_bytes};
+  if (session.json) {
+    print_json(plan_json(plan, facts));
+  } else {
+    write_out(plan_text(plan, facts, explain));
+  }
+}
+
+void add_plan(CLI::App& app, Session& session) {
+  CLI::App* command = add_command(app, session, "plan", "Decide a conversion and print it; write nothing.",
+                                  "halftone plan flux1-dev.safetensors --format fp8 --explain");
+  const auto arguments = std::make_shared<ConversionArguments>();
+  const auto explain = std::make_shared<bool>(false);
+  arguments->add_to(*command);
+  command->add_flag("--explain", *explain, "every tensor with its action, the rule that decided and its reason");
+  command->add_flag("--quiet", session.quiet, "no progress on stderr");
+  command->callback([arguments, explain, &session] { report_plan(*arguments, session, *explain); });
+}
+
+}  // namespace halftone::tool

@@ -1,0 +1,140 @@
+#include "conversion_options.hpp"
+
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "base/fail.hpp"
+#include "base/text.hpp"
+
+namespace halftone::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <class Value>
+Value choose(const std::map<std::string, Value>& known, const std::string& word, const char* option) {
+  const auto found = known.find(word);
+  if (found != known.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [name, value] : known) names.push_back(name);
+  fail(ErrorKind::usage, "{} takes {}, not '{}'{}", option, fmt::join(names, ", "), word, base::did_you_mean(word, names));
+}
+
+/// A word that the interface knows and this version does not do yet.
+void only_supported(const char* option, const std::string& word, const std::string& supported, const std::vector<std::string>& planned) {
+  if (word == supported) return;
+  for (const std::string& name : planned) {
+    if (word == name) fail(ErrorKind::unsupported, "{} {} is not supported yet; only {} is", option, word, supported);
+  }
+  fail(ErrorKind::usage, "{} takes {}, not '{}'", option, supported, word);
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) fail(ErrorKind::io, "cannot read the rules file '{}'", path);
+  return text.str();
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> words;
+  std::istringstream stream(list);
+  for (std::string word; std::getline(stream, word, ',');) {
+    if (!word.empty()) words.push_back(word);
+  }
+  return words;
+}
+
+/// The input's name without what marks it as safetensors or as an index.
+std::string stem_of(const fs::path& input) {
+  std::string name = (input.has_filename() ? input : input.parent_path()).filename().string();
+  if (name == "." || name == "..") name = fs::weakly_canonical(input).filename().string();
+  for (const std::string_view suffix : {".index.json", ".json", ".safetensors"}) {
+    if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) {
+      name.resize(name.size() - suffix.size());
+    }
+  }
+  return name;
+}
+
+}  // namespace
+
+void RunArguments::add_to(CLI::App& command) {
+  command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
+  command.add_option("-o,--output", output, "output file (default: <stem>-<format>.safetensors beside the input)")->type_name("OUT");
+  command.add_option("--device", device, "auto, cpu or cuda (default auto)")->type_name("DEVICE");
+  command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
+  command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
+  command.add_flag("--force", force, "replace an existing output");
+}
+
+RunOptions RunArguments::run_options() const {
+  const std::string kind = device.substr(0, device.find(':'));
+  if (kind == "cuda") fail(ErrorKind::device, "--device {}: this build of halftone has no CUDA backend; --device cpu converts on the CPU", device);
+  if (device != "auto" && device != "cpu") {
+    fail(ErrorKind::usage, "--device takes auto, cpu or cuda, not '{}'{}", device, base::did_you_mean(device, {"auto", "cpu", "cuda"}));
+  }
+  const auto bytes = base::parse_bytes(memory);
+  constexpr std::uint64_t smallest = 16 << 20;
+  if (!bytes || *bytes < smallest) fail(ErrorKind::usage, "--memory takes a size of at least 16MiB, for example 64MiB, not '{}'", memory);
+  return {.threads = threads, .memory_bytes = *bytes, .replace = force};
+}
+
+fs::path RunArguments::output_path(const std::string& suffix) const {
+  if (!output.empty()) return output;
+  const fs::path path(input);
+  const fs::path folder = (path.has_filename() ? path : path.parent_path()).parent_path();
+  return folder / fmt::format("{}-{}.safetensors", stem_of(path), suffix);
+}
+
+void ConversionArguments::add_to(CLI::App& command) {
+  run.add_to(command);
+  command.add_option("--format", format, "output format; 'halftone formats' lists them")->required()->type_name("FORMAT");
+  command.add_option("--block-size", block_size, "side of a block, for block formats")->type_name("N")->check(CLI::PositiveNumber);
+  command.add_option("--indivisible", indivisible, "layers that the block size does not divide: error, keep, plain")->type_name("WHAT");
+  command.add_option("--preset", preset, "auto, none, or names with commas (default auto)")->type_name("NAME");
+  command.add_option("--include", include, "quantize only layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
+  command.add_option("--exclude", exclude, "keep layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
+  command.add_option("--heur", heuristic, "keep layers too small or oblong to gain; --heur=divisible: only indivisible ones")
+      ->type_name("RULE")->expected(0, 1)->default_str("size");
+  command.add_option("--rules", rules_files, "file of ordered rules, decided before everything else (repeatable)")
+      ->type_name("FILE")->allow_extra_args(false);
+  command.add_flag("--allow-unused", allow_unused, "rules and patterns may match nothing");
+  command.add_option("--scales", scales, "absmax")->type_name("METHOD");
+  command.add_option("--rounding", rounding, "nearest")->type_name("METHOD");
+  command.add_option("--bias-correction", bias_correction, "none")->type_name("METHOD");
+  command.add_option("--target", target, "loader that must run the output: comfyui or none (default comfyui)")->type_name("LOADER");
+  command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
+  command.add_flag("--input-scale", input_scale, "write an activation scale of 1.0 for each FP8 layer");
+  command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
+}
+
+PlanOptions ConversionArguments::plan_options() const {
+  static const std::map<std::string, Indivisible> indivisibles = {
+      {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
+  static const std::map<std::string, Heuristic> heuristics = {{"", Heuristic::none}, {"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
+  static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
+  only_supported("--scales", scales, "absmax", {"search"});
+  only_supported("--rounding", rounding, "nearest", {"learned"});
+  only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
+  PlanOptions options;
+  options.spec = {&format_named(format), block_size, full_precision_mm, input_scale};
+  options.indivisible = choose(indivisibles, indivisible, "--indivisible");
+  options.heuristic = choose(heuristics, heuristic, "--heur");
+  options.target = choose(targets, target, "--target");
+  options.presets = split(preset);
+  if (options.presets.empty()) fail(ErrorKind::usage, "--preset takes auto, none or names, not an empty text");
+  options.include = include;
+  options.exclude = exclude;
+  options.allow_unused = allow_unused;
+  options.quant_metadata = quant_metadata;
+  for (const std::string& path : rules_files) {
+    std::vector<Rule> rules = parse_rules(read_text(path), fs::path(path).filename().string());
+    options.rules.insert(options.rules.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
+  }
+  return options;
+}
+
+}  // namespace halftone::tool

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <halftone/convert.hpp>
+
+namespace halftone::tool {
+
+/// Options of every command that writes a model.
+struct RunArguments {
+  std::string input;
+  std::string output;
+  std::string device = "auto";
+  unsigned threads = 0;
+  std::string memory = "1GiB";
+  bool force = false;
+
+  void add_to(CLI::App& command);
+  /// Throws usage, or device for a device that is not there.
+  [[nodiscard]] RunOptions run_options() const;
+  /// The output's path: the option's, or `<stem>-<suffix>.safetensors` beside the input.
+  [[nodiscard]] std::filesystem::path output_path(const std::string& suffix) const;
+};
+
+/// The options of convert and plan, as text.
+struct ConversionArguments {
+  RunArguments run;
+  std::string format;
+  std::uint32_t block_size = 0;
+  std::string indivisible = "error";
+  std::string preset = "auto";
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  std::string heuristic;
+  std::vector<std::string> rules_files;
+  bool allow_unused = false;
+  std::string scales = "absmax";
+  std::string rounding = "nearest";
+  std::string bias_correction = "none";
+  std::string target = "comfyui";
+  bool quant_metadata = false;
+  bool input_scale = false;
+  bool full_precision_mm = false;
+
+  void add_to(CLI::App& command);
+  /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.
+  [[nodiscard]] PlanOptions plan_options() const;
+};
+
+}  // namespace halftone::tool

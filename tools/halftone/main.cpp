@@ -1,0 +1,83 @@
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include "base/text.hpp"
+#include "command.hpp"
+#include "output.hpp"
+#include "signals.hpp"
+
+namespace halftone::tool {
+
+CLI::App* add_command(CLI::App& app, Session& session, const char* name, const char* summary, const char* example) {
+  CLI::App* command = app.add_subcommand(name, summary);
+  command->footer(std::string("Example: ") + example);
+  command->add_flag("--json", session.json, "print one JSON object on stdout");
+  return command;
+}
+
+namespace {
+
+/// Options or subcommands that `word` may have been meant as.
+std::vector<std::string> known_words(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> words;
+  if (word.rfind("-", 0) == 0) {
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) words.push_back("--" + name);
+    }
+  } else {
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) words.push_back(command->get_name());
+  }
+  return words;
+}
+
+int report_usage(const CLI::App& app, const CLI::ParseError& error) {
+  const auto chosen = app.get_subcommands();
+  const CLI::App& at = chosen.empty() ? app : *chosen.front();
+  std::string sentence = error.what();
+  std::vector<std::string> extras = at.remaining(true);
+  if (extras.empty()) extras = app.remaining(true);
+  if (!extras.empty()) {
+    const std::string word = extras.front().substr(0, extras.front().find('='));
+    const char* what = word.rfind("-", 0) == 0 ? "option" : chosen.empty() ? "subcommand" : "argument";
+    sentence = fmt::format("unknown {} '{}'{}", what, word, base::did_you_mean(word, known_words(at, word)));
+  }
+  write_message(fmt::format("halftone: {}; see 'halftone {}{}--help'", sentence, chosen.empty() ? "" : at.get_name(), chosen.empty() ? "" : " "));
+  return static_cast<int>(ExitCode::usage);
+}
+
+int fail_with(ExitCode code, std::string_view sentence) {
+  write_message(fmt::format("halftone: {}", sentence));
+  return static_cast<int>(code);
+}
+
+int run(int argc, char** argv) {
+  Session session;
+  CLI::App app("Converts neural-network weights in safetensors files to low-precision formats.", "halftone");
+  app.set_version_flag("--version", "halftone " HALFTONE_VERSION);
+  app.require_subcommand(1);
+  app.failure_message(CLI::FailureMessage::simple);
+#define HALFTONE_COMMAND(name) add_##name(app, session);
+#include "commands.def"
+#undef HALFTONE_COMMAND
+  install_signal_handlers(session.control);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return report_usage(app, error);
+  } catch (const Error& error) {
+    return fail_with(exit_code_of(error.kind()), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail_with(ExitCode::device, "out of host memory; --memory lowers what is used");
+  } catch (const std::exception& error) {
+    return fail_with(ExitCode::internal, fmt::format("internal error: {}", error.what()));
+  }
+  return static_cast<int>(session.exit_code);
+}
+
+}  // namespace
+}  // namespace halftone::tool
+
+int main(int argc, char** argv) { return halftone::tool::run(argc, argv); }

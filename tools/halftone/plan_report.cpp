@@ -1,0 +1,84 @@
+#include "plan_report.hpp"
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+
+namespace halftone::tool {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string format_of(const Decision& decision) {
+  if (decision.action == Action::quantize) return std::string(decision.spec.format->name());
+  if (decision.action == Action::cast) return std::string(name_of(decision.dtype));
+  return {};
+}
+
+struct Count {
+  std::uint64_t tensors = 0;
+  std::uint64_t in_bytes = 0;
+  std::uint64_t out_bytes = 0;
+};
+
+/// Tensors and bytes by what happens to them.
+std::map<std::string, Count> tally(const Plan& plan) {
+  std::map<std::string, Count> counts;
+  for (const Decision& decision : plan.decisions) {
+    const std::string format = format_of(decision);
+    Count& count = counts[fmt::format("{}{}{}", name_of(decision.action), format.empty() ? "" : " ", format)];
+    ++count.tensors;
+    count.in_bytes += decision.in_bytes;
+    count.out_bytes += decision.out_bytes;
+  }
+  return counts;
+}
+
+}  // namespace
+
+ordered_json plan_json(const Plan& plan, const PlanFacts& facts) {
+  ordered_json json;
+  json["input"] = {{"path", facts.input.string()}, {"bytes", plan.input_bytes}, {"tensors", plan.input_tensors}};
+  json["output"] = {{"path", facts.output.string()}, {"bytes", plan.output_bytes()}, {"tensors", plan.output.tensors.size()}};
+  json["preset"] = {{"name", plan.preset}, {"reason", plan.preset_reason}};
+  json["layers"] = ordered_json::array();
+  for (const Decision& decision : plan.decisions) {
+    if (!decision.layer) continue;
+    json["layers"].push_back({{"name", decision.tensor},
+                              {"action", name_of(decision.action)},
+                              {"format", format_of(decision)},
+                              {"reason", decision.reason},
+                              {"rule", decision.rule},
+                              {"in_bytes", decision.in_bytes},
+                              {"out_bytes", decision.out_bytes}});
+  }
+  json["notes"] = plan.notes;
+  json["device"] = facts.device;
+  json["memory"] = {{"host", facts.memory_bytes}, {"device", 0}};
+  json["plan_hash"] = plan.hash();
+  return json;
+}
+
+std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
+  std::string text;
+  if (explain) {
+    for (const Decision& decision : plan.decisions) {
+      const std::string format = format_of(decision);
+      text += fmt::format("{:<9}{:<10} {}\n          {} ({})\n", name_of(decision.action), format, decision.tensor, decision.reason, decision.rule);
+    }
+    text += '\n';
+  }
+  text += fmt::format("input   {}, {} tensors, {}\n", facts.input.string(), plan.input_tensors, base::human_bytes(plan.input_bytes));
+  text += fmt::format("preset  {}: {}\n", plan.preset, plan.preset_reason);
+  for (const auto& [what, count] : tally(plan)) {
+    text += fmt::format("{:>6}  {:<18} {:>10} -> {}\n", count.tensors, what, base::human_bytes(count.in_bytes), base::human_bytes(count.out_bytes));
+  }
+  text += fmt::format("output  {}, {} tensors, {} ({} bytes)\n", facts.output.string(), plan.output.tensors.size(),
+                      base::human_bytes(plan.output_bytes()), plan.output_bytes());
+  for (const std::string& note : plan.notes) text += fmt::format("note    {}\n", note);
+  return text;
+}
+
+}  // namespace halftone::tool

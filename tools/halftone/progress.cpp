@@ -1,0 +1,83 @@
+#include "progress.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+
+namespace halftone::tool {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTick = 50ms;
+constexpr auto kLineInterval = 5s;
+constexpr int kBarWidth = 30;
+
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<long>(seconds + 0.5);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+}  // namespace
+
+Progress::Progress(const RunControl& control, bool visible)
+    : control_(control), visible_(visible), terminal_(::isatty(STDERR_FILENO) == 1), next_line_(start_ + kLineInterval) {
+  thread_ = std::thread([this] { loop(); });
+}
+
+Progress::~Progress() {
+  end_ = true;
+  thread_.join();
+  if (visible_ && terminal_) show(true);
+}
+
+std::uint64_t Progress::peak_anonymous_bytes() {
+  sample_memory();
+  return peak_;
+}
+
+void Progress::loop() {
+  while (!end_) {
+    std::this_thread::sleep_for(kTick);
+    sample_memory();
+    if (visible_ && control_.total_bytes != 0) show(false);
+  }
+}
+
+void Progress::sample_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word != "RssAnon:") continue;
+    std::uint64_t kib = 0;
+    status >> kib;
+    peak_ = std::max<std::uint64_t>(peak_, kib * 1024);
+    return;
+  }
+}
+
+void Progress::show(bool last) {
+  const auto now = std::chrono::steady_clock::now();
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  const auto done = static_cast<double>(control_.done_bytes);
+  const auto total = static_cast<double>(control_.total_bytes);
+  if (total == 0) return;
+  const double share = std::min(done / total, 1.0);
+  const std::string rate = fmt::format("{}/s", base::human_bytes(static_cast<std::uint64_t>(done / std::max(seconds, 1e-3))));
+  const std::string left = share > 0 ? clock_text(seconds / share - seconds) : std::string("-:--");
+  if (terminal_) {
+    const auto filled = static_cast<std::size_t>(share * kBarWidth);
+    const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
+    fmt::print(stderr, "\r[{}] {:3.0f} %  {}  {} left \x1b[K{}", bar, share * 100, rate, left, last ? "\n" : "");
+  } else if (now >= next_line_) {
+    fmt::print(stderr, "{:.0f} %  {}  {} left\n", share * 100, rate, left);
+    next_line_ = now + kLineInterval;
+  }
+}
+
+}  // namespace halftone::tool

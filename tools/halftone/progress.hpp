@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+
+#include <halftone/run_control.hpp>
+
+namespace halftone::tool {
+
+/// Shows the progress of a run on stderr while it exists: a bar with rate and remaining time on
+/// a terminal, a plain line every few seconds otherwise.  Also watches the process's memory.
+class Progress {
+ public:
+  Progress(const RunControl& control, bool visible);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress();
+
+  /// Largest anonymous memory of the process seen so far, in bytes.
+  [[nodiscard]] std::uint64_t peak_anonymous_bytes();
+
+ private:
+  void loop();
+  void show(bool last);
+  void sample_memory();
+
+  const RunControl& control_;
+  bool visible_;
+  bool terminal_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point next_line_;
+  std::atomic<bool> end_{false};
+  std::atomic<std::uint64_t> peak_{0};
+  std::thread thread_;
+};
+
+}  // namespace halftone::tool

@@ -1,0 +1,33 @@
+#include "run_report.hpp"
+
+#include "base/text.hpp"
+#include "output.hpp"
+#include "plan_report.hpp"
+#include "progress.hpp"
+
+namespace halftone::tool {
+
+void run_and_report(Session& session, const RunArguments& arguments, const std::filesystem::path& output,
+                    const std::function<RunReport(const RunOptions&)>& work) {
+  const RunOptions options = arguments.run_options();
+  std::uint64_t peak_bytes = 0;
+  RunReport report;
+  {
+    Progress progress(session.control, !session.quiet);
+    report = work(options);
+    peak_bytes = progress.peak_anonymous_bytes();
+  }
+  const PlanFacts facts{arguments.input, output, report.device, options.memory_bytes};
+  if (session.json) {
+    auto json = plan_json(report.plan, facts);
+    json["seconds"] = report.seconds;
+    json["peak_host_bytes"] = peak_bytes;
+    print_json(json);
+    return;
+  }
+  const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
+  print("{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), report.seconds,
+        report.device, rate, base::human_bytes(peak_bytes));
+}
+
+}  // namespace halftone::tool

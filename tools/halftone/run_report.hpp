@@ -1,0 +1,16 @@
+#pragma once
+
+#include <functional>
+
+#include <halftone/convert.hpp>
+
+#include "command.hpp"
+#include "conversion_options.hpp"
+
+namespace halftone::tool {
+
+/// Runs `work` under a progress display and prints what it did.
+void run_and_report(Session& session, const RunArguments& arguments, const std::filesystem::path& output,
+                    const std::function<RunReport(const RunOptions&)>& work);
+
+}  // namespace halftone::tool
