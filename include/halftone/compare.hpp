@@ -46,7 +46,8 @@ struct Comparison {
 
 /// Compares the values of every tensor of `other` with those of `original`; quantized layers are
 /// dequantized to binary32 first.  Either may be a file, a shard index or a folder.
-/// Throws Error; bad_input kinds where a tensor has another shape in the two files.
+/// A tensor that has another shape, or holds no floats, and differs has infinite error.
+/// Throws Error.
 [[nodiscard]] Comparison compare_models(const std::filesystem::path& original, const std::filesystem::path& other, unsigned threads);
 
 }  // namespace halftone

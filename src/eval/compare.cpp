@@ -53,7 +53,7 @@ ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other,
 }
 
 bool same_bytes(const FloatModel& original, const FloatModel& other, const Pair& pair) {
-  if (pair.original->info.dtype != pair.other->info.dtype) return false;
+  if (pair.original->info.dtype != pair.other->info.dtype || pair.original->info.shape != pair.other->info.shape) return false;
   if (original.layer(pair.original->info.name) != nullptr || other.layer(pair.other->info.name) != nullptr) return false;
   const auto a = original.files().bytes(*pair.original);
   const auto b = other.files().bytes(*pair.other);
@@ -69,10 +69,6 @@ std::vector<Pair> match(const FloatModel& original, const FloatModel& other, Com
     if (twin == nullptr) {
       result.only_original.push_back(tensor.info.name);
       continue;
-    }
-    if (twin->info.shape != tensor.info.shape) {
-      fail(ErrorKind::bad_quantization, "the tensor '{}' is {} in '{}' and {} in '{}'", tensor.info.name, to_string(tensor.info.shape),
-           original.files().path().string(), to_string(twin->info.shape), other.files().path().string());
     }
     pairs.push_back({&tensor, twin});
   }
@@ -95,7 +91,9 @@ Comparison compare_models(const FloatModel& original, const FloatModel& other, u
     const Pair& pair = pairs[i];
     if (same_bytes(original, other, pair)) return;
     found[i] = {pair.original->info.name, other.stored_as(*pair.other), {}};
-    const bool readable = original.is_readable(*pair.original) && other.is_readable(*pair.other);
+    const bool same_shape = pair.original->info.shape == pair.other->info.shape;
+    if (!same_shape) found[i].stored = fmt::format("{} {}", found[i].stored, to_string(pair.other->info.shape));
+    const bool readable = same_shape && original.is_readable(*pair.original) && other.is_readable(*pair.other);
     if (readable) found[i].figures = compare_tensor(original, other, pair);
     if (!readable) found[i].figures.noise = found[i].figures.max_abs = std::numeric_limits<double>::infinity();
     const bool stored_otherwise = original.stored_as(*pair.original) != found[i].stored;

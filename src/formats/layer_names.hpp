@@ -11,7 +11,7 @@ inline constexpr std::string_view kInputScaleSuffix = ".input_scale";
 inline constexpr std::string_view kSidecarSuffix = ".comfy_quant";
 
 [[nodiscard]] inline bool has_suffix(std::string_view name, std::string_view suffix) noexcept {
-  return name.size() > suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
+  return name.size() >= suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
 }
 
 /// "blocks.0.fc" of "blocks.0.fc.weight"; `name` must end in `suffix`.

@@ -61,7 +61,7 @@ Header parse_file(std::span<const std::byte> head, std::uint64_t file_bytes) {
   const bool plausible = text.size() > kLengthBytes && little_endian_64(text) <= kMaxHeaderBytes && text[kLengthBytes] == '{';
   if (!plausible) reject_other_kinds(text);
   if (file_bytes < kLengthBytes) {
-    fail(ErrorKind::header_too_small, "the file has {} bytes, at least {} expected", file_bytes, kLengthBytes);
+    fail(ErrorKind::header_too_small, "the file is too short for safetensors: it has {} bytes, at least {} expected", file_bytes, kLengthBytes);
   }
   const std::uint64_t header_bytes = little_endian_64(text);
   if (header_bytes > kMaxHeaderBytes) {

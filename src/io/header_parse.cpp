@@ -133,6 +133,9 @@ class HeaderHandler : public nlohmann::json_sax<json> {
 
   [[noreturn]] void reject(const std::string& found) const {
     if (entry_.name.empty()) fail(ErrorKind::header_not_json, "the header holds {}", found);
+    if (state_ == State::numbers || (state_ == State::entry && is_known_field())) {
+      fail(ErrorKind::header_not_json, "the header's entry '{}' holds {} in its field '{}'", entry_.name, found, field_);
+    }
     fail(ErrorKind::header_not_json, "the header's entry '{}' holds {}", entry_.name, found);
   }
 
@@ -193,6 +196,16 @@ class HeaderHandler : public nlohmann::json_sax<json> {
   std::unordered_set<std::string> names_;
 };
 
+void check_place(const TensorInfo& tensor, std::uint64_t expected) {
+  if (tensor.begin == expected && tensor.end >= tensor.begin) return;
+  const char* what = tensor.end < tensor.begin    ? "it ends before it begins"
+                     : tensor.begin < expected    ? "it overlaps the tensor before it"
+                     : expected == 0              ? "there is a hole at the start of the data"
+                                                  : "there is a hole before it";
+  fail(ErrorKind::tensor_offsets, "the tensor '{}' lies at byte offsets {} to {}, and {} was expected next: {}", tensor.name,
+       tensor.begin, tensor.end, expected, what);
+}
+
 /// The whole validity of a header in one place: no holes, no overlaps, sizes as shapes say.
 void validate(Header& header) {
   std::stable_sort(header.tensors.begin(), header.tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
@@ -200,10 +213,7 @@ void validate(Header& header) {
   });
   std::uint64_t expected = 0;
   for (const TensorInfo& tensor : header.tensors) {
-    if (tensor.begin != expected || tensor.end < tensor.begin) {
-      fail(ErrorKind::tensor_offsets, "the tensor '{}' lies at bytes {} to {}, expected to begin at {}", tensor.name,
-           tensor.begin, tensor.end, expected);
-    }
+    check_place(tensor, expected);
     std::uint64_t want = 0;
     try {
       want = byte_count(tensor.dtype, tensor.shape);
@@ -222,6 +232,10 @@ void validate(Header& header) {
 
 Header parse_header(std::string_view text) {
   if (!base::is_utf8(text)) fail(ErrorKind::header_not_utf8, "the header is not valid UTF-8");
+  // The JSON parser takes a NUL for the end of its input, and would ignore what follows.
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    fail(ErrorKind::header_not_json, "the header holds a NUL at its byte {}, which JSON does not allow", nul);
+  }
   const std::size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos || text[start] != '{') {
     fail(ErrorKind::header_not_json, "the header does not begin with '{{'");

@@ -1,7 +1,10 @@
 #include "io/model_files.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
+
+#include <re2/re2.h>
 
 #include "base/fail.hpp"
 #include "io/shard_index.hpp"
@@ -57,8 +60,30 @@ Opened open_index(const fs::path& path) {
   return opened;
 }
 
-/// The index, or the only safetensors file, of a folder.
-fs::path model_in_folder(const fs::path& folder) {
+/// "model" and 3 of "model-00002-of-00003.safetensors"; nothing for other names.
+struct ShardName {
+  std::string stem;
+  unsigned long count = 0;
+};
+std::optional<ShardName> parse_shard_name(const std::string& name) {
+  static const RE2 pattern("(.+)-\\d{5}-of-(\\d{5})\\.safetensors");
+  ShardName parsed;
+  if (!RE2::FullMatch(name, pattern, &parsed.stem, &parsed.count)) return std::nullopt;
+  return parsed;
+}
+
+/// True where `models` are exactly the shards of one model.
+bool is_shard_set(const std::vector<fs::path>& models) {
+  const auto first = models.empty() ? std::nullopt : parse_shard_name(models.front().filename().string());
+  if (!first || first->count != models.size()) return false;
+  return std::all_of(models.begin(), models.end(), [&](const fs::path& path) {
+    const auto name = parse_shard_name(path.filename().string());
+    return name && name->stem == first->stem && name->count == first->count;
+  });
+}
+
+/// The files of a folder that make one model: an index, or one file, or a whole set of shards.
+std::vector<fs::path> model_in_folder(const fs::path& folder) {
   std::vector<fs::path> indices;
   std::vector<fs::path> models;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -66,17 +91,23 @@ fs::path model_in_folder(const fs::path& folder) {
     if (ends_with(name, kIndexSuffix)) indices.push_back(entry.path());
     if (ends_with(name, ".safetensors")) models.push_back(entry.path());
   }
-  if (indices.size() == 1) return indices.front();
-  if (indices.empty() && models.size() == 1) return models.front();
-  const char* why = !indices.empty() ? "several shard indices" : models.empty() ? "no safetensors file" : "several safetensors files and no index";
+  std::sort(models.begin(), models.end());
+  if (indices.size() == 1) return indices;
+  if (indices.empty() && (models.size() == 1 || is_shard_set(models))) return models;
+  const char* why = !indices.empty() ? "several shard indices" : models.empty() ? "no safetensors file" : "several safetensors files that are no complete set of shards";
   fail(ErrorKind::no_model, "the folder '{}' holds {}; name the file to read", folder.string(), why);
 }
 
 Opened open_path(const fs::path& path) {
-  if (fs::is_directory(path)) return open_path(model_in_folder(path));
   if (ends_with(path.filename().string(), ".json")) return open_index(path);
   Opened opened;
-  opened.add(path);
+  if (!fs::is_directory(path)) {
+    opened.add(path);
+    return opened;
+  }
+  const std::vector<fs::path> parts = model_in_folder(path);
+  if (ends_with(parts.front().filename().string(), ".json")) return open_index(parts.front());
+  for (const fs::path& part : parts) opened.add(part);
   return opened;
 }
 

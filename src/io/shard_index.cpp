@@ -32,6 +32,8 @@ WeightMap parse_shard_index(std::string_view text) {
     return true;
   };
   json index;
+  // The JSON parser takes a NUL for the end of its input.
+  if (text.find('\0') != std::string_view::npos) fail(ErrorKind::bad_index, "the index holds a NUL, which JSON does not allow");
   try {
     index = json::parse(text.begin(), text.end(), watch);
   } catch (const json::parse_error& error) {

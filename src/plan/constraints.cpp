@@ -81,7 +81,7 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   if (element_count(tensor.shape) == 0) return keep(decision, "empty", "it has no elements");
   if (stored != nullptr) {
     fail(ErrorKind::unsupported,
-         "the layer '{}' is quantized already ({}); run 'halftone dequantize' first, or --exclude it", stored->base,
+         "'{}' is quantized already ({}); run 'halftone dequantize' first, or --exclude it", tensor.name,
          stored->format_text);
   }
   if (!is_source_float(tensor.dtype)) {

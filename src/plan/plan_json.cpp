@@ -14,6 +14,17 @@ constexpr int kPlanRevision = 1;
 
 constexpr std::array kJobNames = {"copy", "constant", "cast", "quantize", "dequantize"};
 
+std::string hex(std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += digits[byte >> 4];
+    text += digits[byte & 15];
+  }
+  return text;
+}
+
 ordered_json spec_json(const QuantSpec& spec) {
   ordered_json json = {{"format", spec.format->name()}};
   if (spec.block_size != 0) json["block_size"] = spec.block_size;
@@ -29,7 +40,7 @@ ordered_json job_json(const Job& job, const Header& output) {
   if (job.spec.format != nullptr) json["spec"] = spec_json(job.spec);
   for (const ModelTensor& input : job.inputs) json["inputs"].push_back({{"name", input.info.name}, {"shard", input.shard}});
   for (const std::uint32_t index : job.outputs) json["outputs"].push_back(output.tensors[index].name);
-  if (job.kind == JobKind::constant) json["bytes"] = std::vector<unsigned char>(job.bytes.begin(), job.bytes.end());
+  if (job.kind == JobKind::constant) json["bytes"] = hex(job.bytes);
   return json;
 }
 

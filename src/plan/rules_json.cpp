@@ -100,6 +100,8 @@ json parse_document(std::string_view text, const std::string& origin) {
     }
     return true;
   };
+  // The JSON parser takes a NUL for the end of its input.
+  if (text.find('\0') != std::string_view::npos) fail(ErrorKind::bad_rules, "{}: holds a NUL, which JSON does not allow", origin);
   try {
     return json::parse(text.begin(), text.end(), watch);
   } catch (const json::parse_error& error) {

@@ -22,9 +22,15 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-std::vector<Match> compile(const std::vector<std::string>& patterns) {
+std::vector<Match> compile(const std::vector<std::string>& patterns, const char* option) {
   std::vector<Match> matches;
-  for (const std::string& pattern : patterns) matches.emplace_back(Match::Kind::regex, pattern);
+  for (const std::string& pattern : patterns) {
+    try {
+      matches.emplace_back(Match::Kind::regex, pattern);
+    } catch (const Error& error) {
+      fail(error.kind(), "{}: {}", option, error.what());
+    }
+  }
   return matches;
 }
 
@@ -142,7 +148,7 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
 }  // namespace
 
 RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
-  RuleSet rules{.user = options.rules, .preset = {}, .include = compile(options.include), .exclude = compile(options.exclude),
+  RuleSet rules{.user = options.rules, .preset = {}, .include = compile(options.include, "--include"), .exclude = compile(options.exclude, "--exclude"),
                 .preset_name = {}, .preset_reason = {}};
   for (const std::string& name : options.presets) {
     const bool alone = name == "auto" || name == "none";

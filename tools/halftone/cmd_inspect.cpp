@@ -44,7 +44,13 @@ struct Count {
 
 std::string inspect_text(const io::ModelFiles& files, const std::vector<QuantizedLayer>& layers, bool all) {
   const ModelIndex& model = files.index();
-  std::string text = fmt::format("{}: {} tensors in {} file{}, {}\n", files.path().string(), model.tensors().size(), model.shards().size(),
+  std::string text;
+  if (all) {
+    for (const ModelTensor& tensor : model.tensors()) {
+      text += fmt::format("{:<8} {:<20} {}\n", name_of(tensor.info.dtype), to_string(tensor.info.shape), tensor.info.name);
+    }
+  }
+  text += fmt::format("{}: {} tensors in {} file{}, {}\n", files.path().string(), model.tensors().size(), model.shards().size(),
                                  model.shards().size() == 1 ? "" : "s", base::human_bytes(model.file_bytes()));
   std::map<std::string_view, Count> by_type;
   for (const ModelTensor& tensor : model.tensors()) {
@@ -59,10 +65,6 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
   for (const auto& [key, value] : model.metadata()) {
     text += fmt::format("metadata {}: {}\n", key, value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size()));
   }
-  if (!all) return text + "--tensors lists every tensor\n";
-  for (const ModelTensor& tensor : model.tensors()) {
-    text += fmt::format("{:<8} {:<20} {}\n", name_of(tensor.info.dtype), to_string(tensor.info.shape), tensor.info.name);
-  }
   return text;
 }
 
@@ -70,18 +72,18 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
 
 void add_inspect(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, session, "inspect", "Show what a file holds: tensors, formats, sizes, metadata.",
-                                  "halftone inspect flux1-dev-fp8.safetensors --tensors");
+                                  "halftone inspect flux1-dev-fp8.safetensors --summary");
   const auto input = std::make_shared<std::string>();
-  const auto all = std::make_shared<bool>(false);
+  const auto summary = std::make_shared<bool>(false);
   command->add_option("input", *input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("FILE");
-  command->add_flag("--tensors", *all, "list every tensor");
-  command->callback([input, all, &session] {
+  command->add_flag("--summary", *summary, "do not list every tensor");
+  command->callback([input, summary, &session] {
     const io::ModelFiles files(*input);
     const auto layers = formats::find_quantized_layers(files.index(), files.side_texts());
     if (session.json) {
       print_json(inspect_json(files, layers));
     } else {
-      write_out(inspect_text(files, layers, *all));
+      write_out(inspect_text(files, layers, !*summary));
     }
   });
 }

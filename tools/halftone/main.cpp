@@ -61,6 +61,10 @@ int run(int argc, char** argv) {
 #include "commands.def"
 #undef HALFTONE_COMMAND
   install_signal_handlers(session.control);
+  if (argc == 1) {
+    write_message(app.help());
+    return static_cast<int>(ExitCode::usage);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
