@@ -96,7 +96,7 @@ void OutputFile::reserve(WriteMode mode) {
   if (::ftruncate(fd_, 0) != 0) fail_write(errno, n_bytes_);
   const std::uint64_t free = free_bytes(fd_);
   if (free < n_bytes_) {
-    fail(ErrorKind::no_space, "'{}' needs {}, and only {} are free there", path_.string(), base::human_bytes(n_bytes_),
+    fail(ErrorKind::no_space, "'{}' needs {} of space, and only {} are free there", path_.string(), base::human_bytes(n_bytes_),
          base::human_bytes(free));
   }
   if (::ftruncate(fd_, static_cast<off_t>(n_bytes_)) != 0) fail_write(errno, n_bytes_);

@@ -54,6 +54,7 @@ Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtyp
       decisions.push_back(decision_for(tensor, Action::cast, "is stored as " + layer->second->format_text));
       TensorInfo out = tensor.info;
       out.dtype = dtype;
+      decisions.back().dtype = dtype;
       decisions.back().out_bytes = byte_count(dtype, out.shape);
       builder.add_job(dequantize_job(*layer->second), {std::move(out)});
     }

@@ -135,8 +135,31 @@ class Interrupted(ProgramTest):
         self.seconds = time.monotonic() - begin
         self.output.unlink()
 
+    def check_partial(self):
+        """It does not load, except when complete: between its last bytes and the rename."""
+        path = partial(self.output)
+        if path.exists() and st.is_loadable(path):
+            self.assertEqual(sha256(path), self.complete, "an incomplete partial file that loads")
+
+    def test_partial_file_never_loads(self):
+        """Looks again and again at the file of a run that stands still meanwhile."""
+        process = start("convert", self.source, "-o", self.output, *ARGUMENTS, "--threads", 1)
+        try:
+            looks = 0
+            while wait_for_file(partial(self.output), process) and process.poll() is None:
+                process.send_signal(signal.SIGSTOP)
+                self.check_partial()
+                process.send_signal(signal.SIGCONT)
+                looks += 1
+                time.sleep(self.seconds / 50)
+        finally:
+            process.send_signal(signal.SIGCONT)
+            _, errors = process.communicate()
+        self.assertEqual(process.returncode, OK, errors)
+        self.assertGreater(looks, 0, "the partial file was never seen")
+
     def test_killed_at_random_times(self):
-        """The name never exists unless the file is complete, the partial file never loads, and a new run succeeds."""
+        """The name exists only when the file is complete, the partial file does not load, a new run succeeds."""
         rng = random.Random(SEED)
         interrupted = 0
         for attempt in range(20):
@@ -149,8 +172,8 @@ class Interrupted(ProgramTest):
                 if self.output.exists():
                     self.assertEqual(sha256(self.output), self.complete)
                     self.output.unlink()
-                elif partial(self.output).exists():
-                    self.assertFalse(st.is_loadable(partial(self.output)))
+                else:
+                    self.check_partial()
         self.assertGreaterEqual(interrupted, 5, "too few runs were killed in the middle to prove anything")
         self.check("convert", self.source, "-o", self.output, *ARGUMENTS)
         self.assertEqual(sha256(self.output), self.complete)

@@ -1,0 +1,56 @@
+# The few commands that people type; everything else is CMake.  PRESET chooses a build: release
+# (default), debug, asan, tsan, each in a folder of its own.
+PRESET ?= release
+BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
+VENV := build/venv
+PYTHON := $(abspath $(VENV))/bin/python
+
+.PHONY: demo test build configure bench gpu-gate fuzz format lint package clean deps-build deps-test deps-python
+
+demo: build deps-python
+	tests/interop/demo.sh $(BUILD)/halftone $(PYTHON) build/demo
+
+test: deps-test deps-python build
+	HALFTONE_PYTHON=$(PYTHON) ctest --preset $(if $(filter debug,$(PRESET)),release,$(PRESET)) --test-dir $(BUILD) -j2
+
+build: configure
+	cmake --build --preset $(PRESET)
+
+configure: deps-build
+	cmake --preset $(PRESET) --log-level=WARNING
+
+bench: deps-test deps-python build
+	bench/run.sh $(BUILD) $(PYTHON)
+
+gpu-gate: deps-test build
+	tests/gpu/gate.sh $(BUILD)
+
+fuzz: deps-build
+	third_party/install.sh fuzz
+	tests/fuzz/run.sh
+
+format: 
+	third_party/install.sh lint
+	git ls-files '*.cpp' '*.hpp' '*.cu' '*.cuh' | xargs clang-format -i
+
+lint: configure
+	third_party/install.sh lint
+	git ls-files '*.cpp' '*.hpp' '*.cu' '*.cuh' | xargs clang-format --dry-run --Werror
+	git ls-files 'src/*.cpp' 'tools/*.cpp' | xargs -P2 -n4 clang-tidy --quiet -p $(BUILD)
+
+package: build
+	cmake --install $(BUILD) --prefix $(BUILD)/package --strip
+	tar -C $(BUILD)/package -czf $(BUILD)/halftone.tar.gz .
+
+clean:
+	rm -rf build build-debug build-asan build-tsan build-fuzz
+
+deps-build:
+	third_party/install.sh build
+
+deps-test:
+	third_party/install.sh build test
+
+deps-python:
+	third_party/install.sh build test
+	third_party/python.sh $(VENV)
