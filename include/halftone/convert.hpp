@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include <halftone/error.hpp>
 #include <halftone/plan.hpp>
 #include <halftone/run_control.hpp>
 

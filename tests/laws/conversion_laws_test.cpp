@@ -1,0 +1,151 @@
+// Laws of whole conversions, for every format and source type.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <halftone/convert.hpp>
+
+#include "formats/stored_layers.hpp"
+#include "io/model_files.hpp"
+#include "laws/law_case.hpp"
+#include "support/model_file.hpp"
+#include "support/temp_folder.hpp"
+
+namespace halftone::test {
+namespace {
+
+struct ConversionCase {
+  const FormatDescriptor* format;
+  Dtype source;
+};
+
+std::ostream& operator<<(std::ostream& out, const ConversionCase& law) {
+  return out << identifier(std::string(law.format->name())) << "_" << name_of(law.source);
+}
+
+std::vector<ConversionCase> all_conversions() {
+  std::vector<ConversionCase> cases;
+  for (const FormatDescriptor* format : all_formats()) {
+    for (const Dtype source : {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16}) cases.push_back({format, source});
+  }
+  return cases;
+}
+
+class ConversionLaw : public ::testing::TestWithParam<ConversionCase> {
+ protected:
+  [[nodiscard]] PlanOptions options() const {
+    PlanOptions options;
+    options.spec = spec_of(*GetParam().format);
+    options.spec.block_size = 0;
+    options.presets = {"none"};
+    options.indivisible = Indivisible::keep;
+    return options;
+  }
+
+  [[nodiscard]] TensorBytes tensor(const std::string& name, std::uint64_t rows, std::uint64_t columns, std::vector<float> values) const {
+    const Weight weight = make_weight(rows, columns, GetParam().source, values);
+    return {TensorInfo{name, GetParam().source, {rows, columns}, 0, 0},
+            std::string(reinterpret_cast<const char*>(weight.bytes.data()), weight.bytes.size())};
+  }
+
+  [[nodiscard]] TensorBytes sample(const std::string& name, std::uint64_t rows, std::uint64_t columns) const {
+    return tensor(name, rows, columns, sample_values(rows * columns, static_cast<std::uint32_t>(rows + columns)));
+  }
+
+  RunReport run(const std::string& out, const RunOptions& run_options) {
+    RunControl control;
+    return convert(folder_ / "in.safetensors", folder_ / out, options(), run_options, control);
+  }
+
+  /// Layers of many shapes, a zero layer with both signs, and tensors that pass through.
+  void write_input() {
+    std::vector<float> zeros(128 * 128, 0.0F);
+    zeros[3] = -0.0F;
+    write_model(folder_ / "in.safetensors",
+                {sample("a.weight", 256, 384), sample("wide.weight", 1, 640), sample("tall.weight", 640, 1), sample("ragged.weight", 33, 71),
+                 sample("empty.weight", 0, 64), sample("narrow.weight", 64, 0), tensor("zero.weight", 128, 128, zeros),
+                 {TensorInfo{"a.bias", Dtype::U8, {3}, 0, 0}, "abc"}, {TensorInfo{"scalar", Dtype::I64, {}, 0, 0}, "12345678"}});
+  }
+
+  TempFolder folder_;
+};
+
+TEST_P(ConversionLaw, Threads_and_memory_do_not_change_a_byte) {
+  write_input();
+  run("one.safetensors", {.threads = 1, .memory_bytes = std::uint64_t{1} << 30});
+  run("many.safetensors", {.threads = 5, .memory_bytes = 16 << 20});
+  EXPECT_EQ(read_bytes(folder_ / "one.safetensors"), read_bytes(folder_ / "many.safetensors"));
+}
+
+TEST_P(ConversionLaw, The_plan_predicts_the_size) {
+  write_input();
+  const Plan plan = plan_conversion(folder_ / "in.safetensors", options());
+  run("out.safetensors", {.threads = 2});
+  EXPECT_EQ(plan.output_bytes(), std::filesystem::file_size(folder_ / "out.safetensors"));
+}
+
+TEST_P(ConversionLaw, Every_layer_is_recognised_in_the_output) {
+  write_input();
+  const RunReport report = run("out.safetensors", {.threads = 2});
+  const io::ModelFiles files(folder_ / "out.safetensors");
+  const auto layers = formats::find_quantized_layers(files.index(), files.side_texts());
+  std::size_t quantized = 0;
+  for (const Decision& decision : report.plan.decisions) quantized += decision.action == Action::quantize ? 1 : 0;
+  EXPECT_EQ(layers.size(), quantized);
+  EXPECT_GT(quantized, 0U);
+  for (const auto& layer : layers) EXPECT_TRUE(layer.spec) << layer.base << " is stored as " << layer.format_text;
+}
+
+TEST_P(ConversionLaw, Dequantizing_gives_the_original_shapes_and_near_values) {
+  write_input();
+  run("out.safetensors", {.threads = 2});
+  RunControl control;
+  dequantize(folder_ / "out.safetensors", folder_ / "back.safetensors", Dtype::F32, {.threads = 2}, control);
+  const io::ModelFiles original(folder_ / "in.safetensors");
+  const io::ModelFiles back(folder_ / "back.safetensors");
+  ASSERT_EQ(original.index().tensors().size(), back.index().tensors().size());
+  for (const ModelTensor& tensor : original.index().tensors()) {
+    const ModelTensor* twin = back.index().find(tensor.info.name);
+    ASSERT_NE(twin, nullptr) << tensor.info.name;
+    EXPECT_EQ(tensor.info.shape, twin->info.shape) << tensor.info.name;
+  }
+}
+
+TEST_P(ConversionLaw, A_zero_layer_has_zero_codes_and_scales_of_one) {
+  write_input();
+  run("out.safetensors", {.threads = 2});
+  const std::string codes = tensor_bytes(folder_ / "out.safetensors", "zero.weight");
+  const std::string scales = tensor_bytes(folder_ / "out.safetensors", "zero.weight_scale");
+  if (GetParam().format->grid() == ScaleGrid::none) {
+    EXPECT_EQ(static_cast<unsigned char>(codes[3]), 0x80U) << "a format without scales keeps the sign of zero";
+    return;
+  }
+  EXPECT_EQ(codes, std::string(128 * 128, '\0'));
+  ASSERT_FALSE(scales.empty());
+  for (std::size_t i = 0; i < scales.size(); i += 4) ASSERT_EQ(scales.substr(i, 4), std::string("\x00\x00\x80\x3F", 4));
+}
+
+TEST_P(ConversionLaw, NaN_and_infinity_are_refused_with_tensor_and_position) {
+  for (const float bad : {static_cast<float>(NAN), static_cast<float>(INFINITY), static_cast<float>(-INFINITY)}) {
+    std::vector<float> values = sample_values(128 * 128, 9);
+    values[5 * 128 + 17] = bad;
+    values[90 * 128 + 1] = bad;
+    write_model(folder_ / "in.safetensors", {tensor("blocks.0.fc.weight", 128, 128, values)});
+    try {
+      run("out.safetensors", {.threads = 2});
+      FAIL() << "converted " << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::not_finite);
+      EXPECT_NE(std::string(error.what()).find("'blocks.0.fc.weight'"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("row 5, column 17"), std::string::npos) << error.what();
+    }
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out.safetensors"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out.safetensors.partial"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ConversionLaw, ::testing::ValuesIn(all_conversions()),
+                         [](const auto& law) { return ::testing::PrintToString(law.param); });
+
+}  // namespace
+}  // namespace halftone::test

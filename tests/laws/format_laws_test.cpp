@@ -1,0 +1,142 @@
+// Laws that every format obeys on every backend and from every source type.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "laws/law_case.hpp"
+
+namespace halftone::test {
+namespace {
+
+class FormatLaw : public ::testing::TestWithParam<LawCase> {
+ protected:
+  [[nodiscard]] const Backend& backend() const { return *GetParam().backend.backend; }
+  [[nodiscard]] QuantSpec spec() const { return spec_of(*GetParam().format); }
+  /// Rows and columns that the format takes, near the wanted ones.
+  [[nodiscard]] std::uint64_t fit(std::uint64_t wanted) const {
+    return spec().block_size == 0 ? wanted : base::round_up(wanted, spec().block_size);
+  }
+  [[nodiscard]] Weight weight(std::uint64_t rows, std::uint64_t columns, std::uint32_t seed) const {
+    return make_weight(rows, columns, GetParam().source, sample_values(rows * columns, seed));
+  }
+  [[nodiscard]] std::uint64_t scale_index(const Weight& weight, std::uint64_t element) const {
+    const std::uint64_t row = element / weight.columns;
+    const std::uint64_t column = element % weight.columns;
+    switch (spec().format->grid()) {
+      case ScaleGrid::none:
+      case ScaleGrid::tensor: return 0;
+      case ScaleGrid::row: return row;
+      case ScaleGrid::block: return row / spec().block_size * (weight.columns / spec().block_size) + column / spec().block_size;
+    }
+    return 0;
+  }
+};
+
+TEST_P(FormatLaw, Bands_of_any_height_give_the_same_bytes) {
+  const Weight w = weight(fit(200), fit(130), 1);
+  const std::uint64_t step = std::max<std::uint64_t>(spec().block_size, 1);
+  const Quantized whole = quantize(backend(), spec(), w, w.rows);
+  for (const std::uint64_t bands : {std::uint64_t{1}, std::uint64_t{3}}) {
+    EXPECT_EQ(whole, quantize(backend(), spec(), w, step * bands));
+  }
+}
+
+TEST_P(FormatLaw, Every_backend_gives_the_bytes_of_the_baseline) {
+  const Weight w = weight(fit(33), fit(515), 2);
+  const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
+  const Quantized expected = quantize(*baseline, spec(), w, w.rows);
+  const Quantized found = quantize(backend(), spec(), w, w.rows);
+  EXPECT_EQ(found, expected);
+  const auto a = dequantize(*baseline, spec(), w, expected);
+  const auto b = dequantize(backend(), spec(), w, found);
+  for (std::size_t i = 0; i < a.size(); ++i) ASSERT_EQ(codec::bits(a[i]), codec::bits(b[i])) << "element " << i;
+}
+
+// The chains round the scale up to three times; eight units in the last place bound what that
+// moves a value near the midpoint of two codes.
+TEST_P(FormatLaw, The_chosen_code_is_the_nearest) {
+  const Weight w = weight(fit(64), fit(64), 3);
+  const Quantized q = quantize(backend(), spec(), w, w.rows);
+  const auto values = dequantize(backend(), spec(), w, q);
+  std::vector<std::byte> all(256);
+  for (std::size_t c = 0; c < 256; ++c) all[c] = static_cast<std::byte>(c);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float scale = q.scales.empty() ? 1.0F : q.scales[scale_index(w, i)];
+    QuantSpec flat = spec();
+    std::vector<float> candidates(256);
+    const std::vector<float> scales(256, scale);
+    backend().dequantize(flat, {all.data(), flat.format->code_dtype(), 1, 256}, scales.data(), candidates.data());
+    float best = INFINITY;
+    for (const float candidate : candidates) {
+      if (std::isfinite(candidate)) best = std::min(best, std::fabs(candidate - w.values[i]));
+    }
+    const float slack = std::fabs(w.values[i]) * 0x1p-20F;
+    ASSERT_LE(std::fabs(values[i] - w.values[i]), best + slack) << "element " << i << ", value " << w.values[i];
+  }
+}
+
+TEST_P(FormatLaw, Quantizing_the_result_again_changes_no_value_by_more_than_rounding) {
+  const Weight w = make_weight(fit(48), fit(96), Dtype::F32, sample_values(fit(48) * fit(96), 4));
+  const auto once = dequantize(backend(), spec(), w, quantize(backend(), spec(), w, w.rows));
+  const Weight again = make_weight(w.rows, w.columns, Dtype::F32, once);
+  const auto twice = dequantize(backend(), spec(), again, quantize(backend(), spec(), again, again.rows));
+  for (std::size_t i = 0; i < once.size(); ++i) ASSERT_NEAR(once[i], twice[i], std::fabs(once[i]) * 0x1p-20F) << "element " << i;
+}
+
+TEST_P(FormatLaw, Zero_rows_and_blocks_dequantize_to_zero_with_finite_scales) {
+  Weight w = weight(fit(40), fit(72), 5);
+  std::vector<float> values = w.values;
+  const std::uint64_t zero_rows = std::max<std::uint64_t>(spec().block_size, 2);
+  std::fill_n(values.begin(), zero_rows * w.columns, 0.0F);
+  w = make_weight(w.rows, w.columns, GetParam().source, values);
+  const Quantized q = quantize(backend(), spec(), w, w.rows);
+  for (const float scale : q.scales) {
+    EXPECT_TRUE(std::isfinite(scale));
+    EXPECT_GT(scale, 0.0F);
+  }
+  const auto back = dequantize(backend(), spec(), w, q);
+  for (std::size_t i = 0; i < zero_rows * w.columns; ++i) ASSERT_EQ(back[i], 0.0F) << "element " << i;
+}
+
+TEST_P(FormatLaw, Tiny_and_large_magnitudes_stay_finite) {
+  for (const float magnitude : {0x1p-24F, 1e-6F, 30.0F, 400.0F}) {
+    std::vector<float> values = sample_values(fit(32) * fit(32), 6);
+    for (float& value : values) value = std::clamp(value * 50.0F * magnitude, -magnitude, magnitude);
+    const Weight w = make_weight(fit(32), fit(32), GetParam().source, values);
+    const Quantized q = quantize(backend(), spec(), w, w.rows);
+    for (const float scale : q.scales) ASSERT_TRUE(std::isfinite(scale)) << "magnitude " << magnitude;
+    for (const float value : dequantize(backend(), spec(), w, q)) ASSERT_LE(std::fabs(value), q.amax * 1.001F + 0x1p-9F);
+  }
+}
+
+TEST_P(FormatLaw, The_largest_magnitude_shows_NaN_and_infinity) {
+  for (const float bad : {static_cast<float>(NAN), static_cast<float>(-NAN), static_cast<float>(INFINITY), static_cast<float>(-INFINITY)}) {
+    std::vector<float> values = sample_values(fit(3) * fit(70), 7);
+    values[values.size() / 2] = bad;
+    const Weight w = make_weight(fit(3), fit(70), GetParam().source, values);
+    EXPECT_GE(backend().max_magnitude(w.view()), codec::kInfinityBits);
+  }
+}
+
+TEST_P(FormatLaw, Every_length_and_alignment_gives_the_same_codes) {
+  for (const std::uint64_t wanted : {1U, 2U, 7U, 31U, 33U, 64U, 511U, 513U, 1030U}) {
+    const std::uint64_t columns = fit(wanted);
+    const Weight w = weight(fit(2), columns, 8);
+    const Quantized expected = quantize(backend(), spec(), w, std::max<std::uint64_t>(spec().block_size, 1));
+    Weight shifted = w;
+    shifted.bytes.insert(shifted.bytes.begin(), std::byte{0});
+    Quantized found = expected;
+    std::fill(found.codes.begin(), found.codes.end(), std::byte{0xEE});
+    const bool scales = spec().format->grid() == ScaleGrid::row || spec().format->grid() == ScaleGrid::block;
+    backend().quantize(spec(), {shifted.bytes.data() + 1, w.dtype, w.rows, columns}, expected.amax,
+                       {found.codes.data(), scales ? found.scales.data() : nullptr});
+    EXPECT_EQ(found, expected) << columns << " columns";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FormatLaw, ::testing::ValuesIn(all_cases()),
+                         [](const auto& law) { return ::testing::PrintToString(law.param); });
+
+}  // namespace
+}  // namespace halftone::test

@@ -1,0 +1,150 @@
+#pragma once
+
+#include <memory>
+#include <ostream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <halftone/backend.hpp>
+#include <halftone/codec/half.hpp>
+
+#include "base/checked.hpp"
+#include "cpu/cpu_backend.hpp"
+
+namespace halftone::test {
+
+/// One backend under test.  The CPU counts once for each instruction set that runs here.
+struct NamedBackend {
+  std::string name;
+  std::shared_ptr<const Backend> backend;
+};
+
+inline std::vector<NamedBackend> all_backends() {
+  std::vector<NamedBackend> backends;
+  for (const cpu::KernelTable* kernels : cpu::usable_kernels()) {
+    backends.push_back({std::string("cpu_") + kernels->instruction_set, cpu::make_backend(*kernels)});
+  }
+  return backends;
+}
+
+/// A format, a backend and a source type: every law holds for every combination.
+struct LawCase {
+  const FormatDescriptor* format;
+  NamedBackend backend;
+  Dtype source;
+};
+
+inline std::vector<LawCase> all_cases() {
+  std::vector<LawCase> cases;
+  for (const FormatDescriptor* format : all_formats()) {
+    for (const NamedBackend& backend : all_backends()) {
+      for (const Dtype source : {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16}) cases.push_back({format, backend, source});
+    }
+  }
+  return cases;
+}
+
+inline std::string identifier(std::string text) {
+  for (char& c : text) {
+    if (c == '-') c = '_';
+  }
+  return text;
+}
+
+inline std::ostream& operator<<(std::ostream& out, const LawCase& law) {
+  return out << identifier(std::string(law.format->name())) << "_" << law.backend.name << "_" << name_of(law.source);
+}
+
+inline QuantSpec spec_of(const FormatDescriptor& format) {
+  const auto sizes = format.block_sizes();
+  return {&format, sizes.empty() ? 0 : sizes.front(), false, false};
+}
+
+/// A weight in the source type, and the binary32 values that it stands for.
+struct Weight {
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  Dtype dtype{};
+  std::vector<std::byte> bytes;
+  std::vector<float> values;
+
+  [[nodiscard]] MatrixView view() const { return {bytes.data(), dtype, rows, columns}; }
+};
+
+/// Stores `values` as `dtype`; what the type cannot hold is rounded to nearest.
+inline Weight make_weight(std::uint64_t rows, std::uint64_t columns, Dtype dtype, const std::vector<float>& values) {
+  Weight weight{rows, columns, dtype, {}, {}};
+  const auto append = [&](auto raw) {
+    const auto* first = reinterpret_cast<const std::byte*>(&raw);
+    weight.bytes.insert(weight.bytes.end(), first, first + sizeof raw);
+  };
+  for (const float value : values) {
+    if (dtype == Dtype::F64) append(static_cast<double>(value));
+    if (dtype == Dtype::F32) append(value);
+    if (dtype == Dtype::BF16) append(codec::Bf16::encode(value));
+    if (dtype == Dtype::F16) append(codec::F16::encode(value));
+    if (dtype == Dtype::BF16) weight.values.push_back(codec::Bf16::decode(codec::Bf16::encode(value)));
+    if (dtype == Dtype::F16) weight.values.push_back(codec::F16::decode(codec::F16::encode(value)));
+    if (dtype == Dtype::F64 || dtype == Dtype::F32) weight.values.push_back(value);
+  }
+  return weight;
+}
+
+/// Gaussian values with a few zeros of both signs and a few outliers, the same on every run.
+inline std::vector<float> sample_values(std::uint64_t n, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0.0F, 0.02F);
+  std::vector<float> values(n);
+  for (std::uint64_t i = 0; i < n; ++i) {
+    values[i] = normal(random);
+    if (i % 37 == 5) values[i] = 0.0F;
+    if (i % 41 == 7) values[i] = -0.0F;
+    if (i % 101 == 3) values[i] *= 40.0F;
+  }
+  return values;
+}
+
+/// What quantizing a whole weight gives.
+struct Quantized {
+  std::vector<std::byte> codes;
+  std::vector<float> scales;
+  float amax = 0;
+  friend bool operator==(const Quantized& a, const Quantized& b) {
+    return a.codes == b.codes && a.amax == b.amax &&
+           std::equal(a.scales.begin(), a.scales.end(), b.scales.begin(), b.scales.end(),
+                      [](float x, float y) { return codec::bits(x) == codec::bits(y); });
+  }
+};
+
+/// Quantizes `weight` in bands of `band_rows` rows, as the executor does.
+inline Quantized quantize(const Backend& backend, const QuantSpec& spec, const Weight& weight, std::uint64_t band_rows) {
+  Quantized out;
+  out.codes.resize(weight.rows * weight.columns);
+  const auto shape = spec.format->scale_shape({weight.rows, weight.columns}, spec);
+  if (shape) out.scales.resize(element_count(*shape));
+  const bool per_tensor = spec.format->grid() == ScaleGrid::tensor;
+  out.amax = codec::from_bits(backend.max_magnitude(weight.view()));
+  if (per_tensor) out.scales[0] = tensor_scale(spec, out.amax);
+  const std::uint64_t row_bytes = weight.columns * bits_of(weight.dtype) / 8;
+  for (std::uint64_t row = 0; row < weight.rows; row += band_rows) {
+    const std::uint64_t rows = std::min(band_rows, weight.rows - row);
+    const MatrixView band{weight.bytes.data() + row * row_bytes, weight.dtype, rows, weight.columns};
+    std::size_t scale = row;
+    if (spec.format->grid() == ScaleGrid::block) scale = row / spec.block_size * base::ceil_div(weight.columns, spec.block_size);
+    float* scales = per_tensor || !shape ? nullptr : out.scales.data() + scale;
+    backend.quantize(spec, band, out.amax, {out.codes.data() + row * weight.columns, scales});
+  }
+  return out;
+}
+
+/// The values that the codes and scales stand for.
+inline std::vector<float> dequantize(const Backend& backend, const QuantSpec& spec, const Weight& weight, const Quantized& quantized) {
+  std::vector<float> values(weight.rows * weight.columns);
+  const float one = 1.0F;
+  const float* scales = quantized.scales.empty() ? &one : quantized.scales.data();
+  backend.dequantize(spec, {quantized.codes.data(), spec.format->code_dtype(), weight.rows, weight.columns}, scales, values.data());
+  return values;
+}
+
+}  // namespace halftone::test
