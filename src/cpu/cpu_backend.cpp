@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -36,7 +37,9 @@ class CpuBackend : public Backend {
   }
 
   [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
-    return kernels_.max_magnitude[source_index(band.dtype)](band.data, band.elements());
+    std::uint32_t largest = 0;
+    max_of(band.dtype)(band.data, band.elements(), std::max<std::uint64_t>(band.elements(), 1), &largest);
+    return largest;
   }
 
   std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const override {
@@ -86,77 +89,82 @@ class CpuBackend : public Backend {
   }
 
  private:
-  using Encode = void (*)(const std::byte*, std::size_t, float, std::byte*);
-  using MaxMagnitude = std::uint32_t (*)(const std::byte*, std::size_t);
+  /// Working memory of quantize_groups(), kept from one call to the next.
+  struct Groups {
+    std::vector<std::uint32_t> largest;
+    std::vector<float> operands;
+  };
+  using MaxMagnitude = decltype(KernelTable::max_magnitude[0]);
 
-  [[nodiscard]] Encode encode_of(const QuantSpec& spec, Dtype source) const {
+  [[nodiscard]] auto encode_of(const QuantSpec& spec, Dtype source) const {
     return kernels_.encode[spec.format->index()][source_index(source)];
   }
-  [[nodiscard]] MaxMagnitude max_of(Dtype source) const { return kernels_.max_magnitude[source_index(source)]; }
+  [[nodiscard]] std::decay_t<MaxMagnitude> max_of(Dtype source) const { return kernels_.max_magnitude[source_index(source)]; }
+
+  /// All elements of the band with one scale operand.
+  void encode_band(const QuantSpec& spec, const MatrixView& band, float scale, std::byte* codes) const {
+    encode_of(spec, band.dtype)(band.data, band.elements(), std::max<std::uint64_t>(band.elements(), 1), &scale, codes);
+  }
 
   [[nodiscard]] std::uint32_t quantize_unscaled(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
-    encode_of(spec, band.dtype)(band.data, band.elements(), 1.0F, out.codes);
+    encode_band(spec, band, 1.0F, out.codes);
     return max_magnitude(band);
   }
 
   [[nodiscard]] std::uint32_t quantize_tensor(const QuantSpec& spec, const MatrixView& band, float amax, const QuantizedBand& out) const {
-    encode_of(spec, band.dtype)(band.data, band.elements(), formats::scale_rule(*spec.format)(amax).encode, out.codes);
+    encode_band(spec, band, formats::scale_rule(*spec.format)(amax).encode, out.codes);
     return codec::bits(amax);
   }
 
   [[nodiscard]] std::uint32_t quantize_rows(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
-    const auto encode = encode_of(spec, band.dtype);
-    const auto max_of_run = max_of(band.dtype);
-    const auto rule = formats::scale_rule(*spec.format);
-    const std::uint64_t row_bytes = band.columns * bits_of(band.dtype) / 8;
     std::uint32_t largest = 0;
-    for (std::uint64_t r = 0; r < band.rows; ++r) {
-      const std::byte* row = band.data + r * row_bytes;
-      const std::uint32_t magnitude = max_of_run(row, band.columns);
-      const formats::Scale scale = rule(codec::from_bits(magnitude));
-      encode(row, band.columns, scale.encode, out.codes + r * band.columns);
-      out.scales[r] = scale.stored;
-      largest = std::max(largest, magnitude);
+    Groups groups;
+    for (std::uint64_t row = 0; row < band.rows; ++row) {
+      const QuantizedBand part{out.codes + row * band.columns, out.scales + row};
+      largest = std::max(largest, quantize_groups(spec, rows_of(band, row, 1), band.columns, part, groups));
     }
     return largest;
   }
 
   [[nodiscard]] std::uint32_t quantize_blocks(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
     const std::uint64_t side = spec.block_size;
-    const std::uint64_t groups = base::ceil_div(band.columns, side);
+    const std::uint64_t across = base::ceil_div(band.columns, side);
     std::uint32_t largest = 0;
-    for (std::uint64_t first = 0; first < band.rows; first += side) {
-      const std::uint64_t rows = std::min(side, band.rows - first);
-      for (std::uint64_t g = 0; g < groups; ++g) {
-        const std::uint64_t column = g * side;
-        const std::uint64_t width = std::min(side, band.columns - column);
-        float* scale = out.scales + first / side * groups + g;
-        largest = std::max(largest, quantize_block(spec, band, {first, column, rows, width}, out.codes, scale));
-      }
+    Groups groups;
+    for (std::uint64_t row = 0; row < band.rows; row += side) {
+      const MatrixView blocks = rows_of(band, row, std::min(side, band.rows - row));
+      const QuantizedBand part{out.codes + row * band.columns, out.scales + row / side * across};
+      largest = std::max(largest, quantize_groups(spec, blocks, side, part, groups));
     }
     return largest;
   }
 
-  struct Block {
-    std::uint64_t row, column, rows, columns;
-  };
+  [[nodiscard]] static MatrixView rows_of(const MatrixView& band, std::uint64_t first, std::uint64_t rows) {
+    return {band.data + first * band.columns * bits_of(band.dtype) / 8, band.dtype, rows, band.columns};
+  }
 
-  [[nodiscard]] std::uint32_t quantize_block(const QuantSpec& spec, const MatrixView& band, const Block& block, std::byte* codes,
-                                             float* stored) const {
-    const auto max_of_run = max_of(band.dtype);
-    const std::uint64_t element_bytes = bits_of(band.dtype) / 8;
-    const auto offset = [&](std::uint64_t r) { return (block.row + r) * band.columns + block.column; };
-    std::uint32_t largest = 0;
-    for (std::uint64_t r = 0; r < block.rows; ++r) {
-      largest = std::max(largest, max_of_run(band.data + offset(r) * element_bytes, block.columns));
+  /// Quantizes `band`, whose columns are cut into groups of `width`; each group over all its rows
+  /// shares a scale.
+  [[nodiscard]] std::uint32_t quantize_groups(const QuantSpec& spec, const MatrixView& band, std::uint64_t width, const QuantizedBand& out,
+                                              Groups& groups) const {
+    if (band.elements() == 0) return 0;
+    const std::uint64_t across = base::ceil_div(band.columns, width);
+    auto& [largest, operands] = groups;
+    largest.assign(across, 0);
+    operands.resize(across);
+    const auto max_of_row = max_of(band.dtype);
+    for (std::uint64_t r = 0; r < band.rows; ++r) max_of_row(rows_of(band, r, 1).data, band.columns, width, largest.data());
+    const auto rule = formats::scale_rule(*spec.format);
+    for (std::uint64_t g = 0; g < across; ++g) {
+      const formats::Scale scale = rule(codec::from_bits(largest[g]));
+      operands[g] = scale.encode;
+      out.scales[g] = scale.stored;
     }
-    const formats::Scale scale = formats::scale_rule(*spec.format)(codec::from_bits(largest));
     const auto encode = encode_of(spec, band.dtype);
-    for (std::uint64_t r = 0; r < block.rows; ++r) {
-      encode(band.data + offset(r) * element_bytes, block.columns, scale.encode, codes + offset(r));
+    for (std::uint64_t r = 0; r < band.rows; ++r) {
+      encode(rows_of(band, r, 1).data, band.columns, width, operands.data(), out.codes + r * band.columns);
     }
-    *stored = scale.stored;
-    return largest;
+    return *std::max_element(largest.begin(), largest.end());
   }
 
   const KernelTable& kernels_;

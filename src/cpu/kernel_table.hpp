@@ -17,13 +17,15 @@ enum FormatCount : std::size_t {
 };
 
 /// The loops over contiguous elements, compiled once per instruction set from kernels.inc.hpp.
-/// Sources may have any byte alignment.  All sets give equal bytes.
+/// Sources may have any byte alignment.  All sets give equal bytes.  `group` consecutive elements
+/// share a scale; the last group may be shorter.
 struct KernelTable {
   const char* instruction_set;
-  /// Bits of the largest |x| of `n` elements after conversion to binary32.
-  std::uint32_t (*max_magnitude[kSourceCount])(const std::byte* source, std::size_t n);
-  /// Codes of `n` elements that share the scale operand `scale`.
-  void (*encode[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, float scale, std::byte* codes);
+  /// Raises largest[g] to the bits of the largest |x| of group g after conversion to binary32.
+  void (*max_magnitude[kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, std::uint32_t* largest);
+  /// Codes of `n` elements; scales[g] is the scale operand of group g.
+  void (*encode[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, const float* scales,
+                                             std::byte* codes);
   /// Values of `n` codes that share the stored scale `scale`.
   void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, float scale, float* values);
   void (*to_float[kSourceCount])(const std::byte* source, std::size_t n, float* values);

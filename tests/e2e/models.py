@@ -1,9 +1,12 @@
 """Random models for the tests."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 import reference
+import safetensors_file as st
 from safetensors_file import Tensor
 
 
@@ -39,3 +42,9 @@ def transformer(rng: np.random.Generator, dtype: str = "BF16", blocks: int = 2, 
     tensors[prefix + "patch.conv.weight"] = floats(rng, (8, 4, 3, 3), dtype)
     tensors[prefix + "scale_shift_table"] = floats(rng, (2, width), dtype)
     return tensors
+
+
+def linear_stack(path: Path, layers: int) -> Path:
+    """A file of `layers` times 16 MiB of BF16, quick to make: all layers are the same."""
+    layer = floats(np.random.default_rng(1), (2048, 4096))
+    return st.write(path, {f"blocks.{index}.weight": layer for index in range(layers)})

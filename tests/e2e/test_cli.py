@@ -23,6 +23,7 @@ class Usage(CommandLineTest):
 
     def test_unknown_command_suggests_one(self):
         self.refuse("convrt", code=USAGE, says=["did you mean", "convert"])
+        self.refuse("convrt", "--help", code=USAGE, says=["did you mean", "convert"])
 
     def test_unknown_preset_suggests_one(self):
         self.refuse_convert("--format", "fp8", "--preset", "flux22", says=["flux22", "did you mean", "flux2"])
@@ -64,11 +65,14 @@ class Information(ProgramTest):
     def test_help(self):
         text = self.check("--help").stdout
         for command in COMMANDS:
-            self.assertRegex(text, rf"(?m)^\s+{command}\b")
+            with self.subTest(command):
+                self.require_command(command)
+                self.assertRegex(text, rf"(?m)^\s+{command}\b")
 
     def test_help_of_every_command_has_an_example(self):
         for command in COMMANDS:
             with self.subTest(command):
+                self.require_command(command)
                 text = self.check(command, "--help").stdout
                 self.assertRegex(text, re.compile("example", re.IGNORECASE))
                 self.assertIn(f"halftone {command}", text)
@@ -76,7 +80,9 @@ class Information(ProgramTest):
     def test_formats_lists_every_format(self):
         text = self.check("formats").stdout
         for fmt in FORMATS:
-            self.assertRegex(text, rf"(?<![\w-]){fmt}(?![\w-])")
+            with self.subTest(fmt):
+                self.require_format(fmt)
+                self.assertRegex(text, rf"(?<![\w-]){fmt}(?![\w-])")
 
     def test_presets_lists_the_models(self):
         text = self.check("presets").stdout
@@ -115,7 +121,7 @@ class Plan(CommandLineTest):
         for fmt in FORMATS:
             with self.subTest(fmt):
                 self.require_format(fmt)
-                for options in ((), ("--quant-metadata",)):
+                for options in ((), ("--quant-metadata",))[:1 if fmt == "fp8-cast" else 2]:  # a cast describes no layer
                     plan = self.plan(*options, fmt=fmt)
                     output = self.convert(self.source, fmt, *options)
                     self.assertEqual(plan["output"]["bytes"], output.stat().st_size)

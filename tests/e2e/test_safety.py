@@ -2,7 +2,6 @@
 import contextlib
 import os
 import random
-import shlex
 import signal
 import subprocess
 import time
@@ -17,20 +16,13 @@ from program import INTERRUPTED, IO_ERROR, OK, SEED, USAGE, ProgramTest, command
 ARGUMENTS = ("--format", "fp8", "--preset", "none", "--quiet")
 
 
-def small_model(path, seed=1):
-    return st.write(path, models.transformer(np.random.default_rng(seed), blocks=1), {"format": "pt"})
-
-
-def large_model(path, layers, rows=2048, columns=4096):
-    """`layers` times 16 MiB."""
-    layer = models.floats(np.random.default_rng(SEED), (rows, columns))
-    return st.write(path, {f"blocks.{i}.weight": layer for i in range(layers)})
-
-
 class Names(ProgramTest):
+    def small_model(self, path):
+        return st.write(path, models.transformer(np.random.default_rng(SEED), blocks=1), {"format": "pt"})
+
     def setUp(self):
         super().setUp()
-        self.source = small_model(self.folder / "in.safetensors")
+        self.source = self.small_model(self.folder / "in.safetensors")
         self.before = sha256(self.source)
         self.output = self.folder / "out.safetensors"
 
@@ -70,7 +62,7 @@ class Names(ProgramTest):
                 path.unlink(missing_ok=True)
 
     def test_the_input_has_the_name_of_the_partial_file(self):
-        source = small_model(partial(self.output))
+        source = self.small_model(partial(self.output))
         self.refuse("convert", source, "-o", self.output, *ARGUMENTS, code=USAGE)
         self.assertEqual(sha256(source), self.before)
 
@@ -129,7 +121,7 @@ class Interrupted(ProgramTest):
     def setUp(self):
         super().setUp()
         self.folder = self.new_folder(big=True)
-        self.source = large_model(self.folder / "in.safetensors", layers=12)
+        self.source = models.linear_stack(self.folder / "in.safetensors", layers=12)
         self.output = self.folder / "out.safetensors"
         begin = time.monotonic()
         self.complete = sha256(self.convert(self.source, "fp8", output=self.output))
@@ -206,52 +198,6 @@ class Interrupted(ProgramTest):
             self.assertEqual(process.returncode, IO_ERROR, errors)
             self.assertIn(str(self.source), errors.decode())
             self.assertFalse(self.output.exists())
-
-
-@unittest.skipUnless(os.geteuid() == 0, "mounting a small file system needs root")
-class FullDisk(ProgramTest):
-    def setUp(self):
-        super().setUp()
-        self.source = large_model(self.folder / "in.safetensors", layers=2)
-        self.mount_point = self.folder / "disk"
-        self.mount_point.mkdir()
-
-    def mount(self, *words):
-        done = subprocess.run(["mount", *map(str, words), str(self.mount_point)], capture_output=True)
-        if done.returncode != 0:
-            self.skipTest(f"cannot mount: {done.stderr.decode().strip()}")
-        self.addCleanup(subprocess.run, ["umount", str(self.mount_point)], check=True)
-
-    def check_full(self):
-        output = self.mount_point / "out.safetensors"
-        self.refuse("convert", self.source, "-o", output, *ARGUMENTS, code=IO_ERROR, says=["space"], path=output,
-                    one_sentence=True)
-        self.assert_nothing_left(output)
-        (self.mount_point / "small").write_bytes(b"fits")  # the space was given back
-
-    def test_tmpfs(self):
-        for megabytes in (1, 15):  # 16 are needed
-            with self.subTest(megabytes=megabytes):
-                self.mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs")
-                self.check_full()
-
-    def test_ext4(self):
-        image = self.folder / "image"
-        with open(image, "wb") as file:
-            file.truncate(16 << 20)
-        try:
-            subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            self.skipTest(f"cannot make an ext4 file system: {error}")
-        self.mount("-o", "loop", image)
-        self.check_full()
-
-    def test_limit_on_the_file_size(self):
-        output = self.folder / "out.safetensors"
-        words = shlex.join(command(("convert", self.source, "-o", output, *ARGUMENTS)))
-        done = subprocess.run(["sh", "-c", f"ulimit -f 8192; exec {words}"], capture_output=True)
-        self.assertEqual(done.returncode, IO_ERROR, done.stderr)
-        self.assert_nothing_left(output)
 
 
 def umask():

@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   try {
     halftone::PlanOptions options;
     options.spec.format = &halftone::format_named("fp8");
+    options.presets = {"none"};
     halftone::RunControl control;
     const auto report = halftone::convert(argv[1], argv[2], options, {}, control);
     std::printf("%llu bytes\n", static_cast<unsigned long long>(report.plan.output_bytes()));

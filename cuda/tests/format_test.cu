@@ -1,0 +1,131 @@
+// Scales, codes and values of every format of formats.def: device against host.
+#include <cmath>
+
+#include <halftone/codec/half.hpp>
+
+#include "formats/all_formats.hpp"
+#include "sweep.cuh"
+
+namespace halftone::test {
+namespace {
+
+class Format : public GpuTest {};
+class FormatExhaustive : public GpuTest {};
+
+inline constexpr std::uint32_t kScales = 64;
+
+/// Both members of a scale in one result: encode in the low half, stored in the high half.
+[[nodiscard]] HALFTONE_HD std::uint64_t both_bits(const formats::Scale& scale) {
+  return codec::bits(scale.encode) | std::uint64_t{codec::bits(scale.stored)} << 32;
+}
+
+/// The scales of maxima spread evenly over the bit patterns from 0 to the largest finite value.
+template <class F>
+void fill_scales(formats::Scale (&scales)[kScales]) {
+  for (std::uint32_t k = 0; k < kScales; ++k) {
+    scales[k] = F::scale_from_amax(codec::from_bits(static_cast<std::uint32_t>(std::uint64_t{0x7F7F'FFFFU} * k / (kScales - 1))));
+  }
+}
+
+/// The scale of each maximum, indexed by the maximum's bit pattern.
+template <class F>
+struct ScaleOfMaximum {
+  using Result = std::uint64_t;
+  [[nodiscard]] static HALFTONE_HD float amax(std::uint64_t pattern) {
+    return codec::from_bits(static_cast<std::uint32_t>(pattern));
+  }
+  HALFTONE_HD Result operator()(std::uint64_t pattern) const { return both_bits(F::scale_from_amax(amax(pattern))); }
+  [[nodiscard]] std::string describe(std::uint64_t pattern) const { return "amax " + show(amax(pattern)); }
+};
+
+/// Codes of every bfloat16 but NaN, at each of kScales scales.
+template <class F>
+struct EncodeBf16 {
+  using Result = std::uint8_t;
+  static constexpr std::uint64_t kCount = kScales * kEveryHalf;
+  formats::Scale scales[kScales];
+  EncodeBf16() { fill_scales<F>(scales); }
+  [[nodiscard]] static HALFTONE_HD float weight(std::uint64_t index) {
+    return zero_if_nan(codec::Bf16::decode(static_cast<std::uint16_t>(index)));
+  }
+  HALFTONE_HD Result operator()(std::uint64_t index) const {
+    return static_cast<Result>(F::encode(weight(index), scales[index / kEveryHalf].encode));
+  }
+  [[nodiscard]] std::string describe(std::uint64_t index) const {
+    return "weight " + show(weight(index)) + ", scale " + show(scales[index / kEveryHalf].encode);
+  }
+};
+
+/// Values of every code at each of kScales stored scales.  The last three are not what Halftone
+/// writes, but a file may hold them.
+template <class F>
+struct DecodeCode {
+  using Result = std::uint32_t;
+  static constexpr std::uint64_t kCount = kScales * kEveryCode;
+  formats::Scale scales[kScales];
+  DecodeCode() {
+    fill_scales<F>(scales);
+    scales[kScales - 3].stored = 0.0F;
+    scales[kScales - 2].stored = INFINITY;
+    scales[kScales - 1].stored = NAN;
+  }
+  HALFTONE_HD Result operator()(std::uint64_t index) const {
+    return codec::bits(F::decode(static_cast<std::uint8_t>(index), scales[index / kEveryCode].stored));
+  }
+  [[nodiscard]] std::string describe(std::uint64_t index) const {
+    return "code " + std::to_string(index % kEveryCode) + ", scale " + show(scales[index / kEveryCode].stored);
+  }
+};
+
+/// A random weight under a random maximum, quantized and dequantized: the code in the low half of
+/// the result, the value in the high half.
+template <class F>
+struct RoundTrip {
+  using Result = std::uint64_t;
+  struct Sample {
+    float weight, amax;
+  };
+  std::uint64_t seed;
+  /// Any finite maximum; every other weight is within it, the rest are any floats but NaN.
+  [[nodiscard]] HALFTONE_HD Sample sample(std::uint64_t index) const {
+    const std::uint64_t x = random_bits(seed, 2 * index);
+    const auto y = static_cast<std::uint32_t>(random_bits(seed, 2 * index + 1));
+    const float amax = codec::from_bits(static_cast<std::uint32_t>(x % codec::kInfinityBits));
+    const float fraction = static_cast<float>(static_cast<std::int32_t>(y)) * 0x1p-31F;
+    return {index % 2 == 0 ? fraction * amax : zero_if_nan(codec::from_bits(y)), amax};
+  }
+  HALFTONE_HD Result operator()(std::uint64_t index) const {
+    const Sample s = sample(index);
+    const formats::Scale scale = F::scale_from_amax(s.amax);
+    const std::uint32_t code = F::encode(s.weight, scale.encode);
+    return code | std::uint64_t{codec::bits(F::decode(static_cast<std::uint8_t>(code), scale.stored))} << 32;
+  }
+  [[nodiscard]] std::string describe(std::uint64_t index) const {
+    const Sample s = sample(index);
+    return "seed " + std::to_string(seed) + ", weight " + show(s.weight) + ", amax " + show(s.amax);
+  }
+};
+
+constexpr std::uint64_t kEveryFiniteMaximum = codec::kInfinityBits;
+constexpr std::uint64_t kSamples = std::uint64_t{1} << 24;
+
+#define HALFTONE_FORMAT(folder)                                                                                         \
+  TEST_F(FormatExhaustive, folder##_scales_of_every_maximum) {                                                          \
+    EXPECT_TRUE(same_on_device(ScaleOfMaximum<formats::folder::Format>{}, kEveryFiniteMaximum));                        \
+  }                                                                                                                     \
+  TEST_F(Format, folder##_encodes_every_bf16) {                                                                         \
+    const EncodeBf16<formats::folder::Format> encode;                                                                   \
+    EXPECT_TRUE(same_on_device(encode, encode.kCount));                                                                 \
+  }                                                                                                                     \
+  TEST_F(Format, folder##_decodes_every_code) {                                                                         \
+    const DecodeCode<formats::folder::Format> decode;                                                                   \
+    EXPECT_TRUE(same_on_device(decode, decode.kCount));                                                                 \
+  }                                                                                                                     \
+  TEST_F(Format, folder##_takes_random_weights_there_and_back) {                                                        \
+    EXPECT_TRUE(same_on_device(RoundTrip<formats::folder::Format>{test_seed()}, kSamples));                             \
+  }
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+
+}  // namespace
+}  // namespace halftone::test
