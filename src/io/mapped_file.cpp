@@ -86,7 +86,8 @@ void MappedFile::release(std::span<const std::byte> part) const noexcept {
 
 void MappedFile::check() const {
   struct stat status {};
-  const bool lost = guard_faulted(guard_slot_) || ::fstat(fd_, &status) != 0;
+  const bool known = ::fstat(fd_, &status) == 0;
+  const bool lost = guard_faulted(guard_slot_) || !known;
   if (!lost && static_cast<std::uint64_t>(status.st_size) == n_bytes_ && modified_ns(status) == modified_ns_) return;
   const auto now = static_cast<std::uint64_t>(status.st_size);
   if (!lost && now == n_bytes_) {

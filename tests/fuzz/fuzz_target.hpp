@@ -23,17 +23,24 @@ inline void require(bool condition, std::string_view broken) {
   std::abort();
 }
 
-/// What `work` returns, or nothing where it throws an Error of a kind in `allowed`.
-/// Every other exception is a defect: another kind breaks a promise, and nothing but Error may leave the library.
+/// What a call gave: a value, or the kind of the Error that it threw.
+template <class Value>
+struct Outcome {
+  std::optional<Value> value;
+  ErrorKind kind{};  ///< meaningless where there is a value
+};
+
+/// Calls `work`, which may throw an Error of a kind in `allowed`.  Every other exception is a defect:
+/// another kind breaks a promise, and nothing but Error may leave the library.
 template <class Work>
-auto attempt(std::initializer_list<ErrorKind> allowed, Work work) -> std::optional<decltype(work())> {
+auto attempt(std::initializer_list<ErrorKind> allowed, Work work) -> Outcome<decltype(work())> {
   try {
-    return work();
+    return {work()};
   } catch (const Error& error) {
     const std::string_view sentence = error.what();
     require(!sentence.empty(), "an error says nothing");
     require(std::find(allowed.begin(), allowed.end(), error.kind()) != allowed.end(), sentence);
-    return std::nullopt;
+    return {std::nullopt, error.kind()};
   }
 }
 

@@ -12,7 +12,6 @@
 namespace halftone::fuzz {
 namespace {
 
-using nlohmann::json;
 using Shards = std::vector<ModelIndex::Shard>;
 
 void check_names(const io::WeightMap& map) {
@@ -56,7 +55,7 @@ void check_shard_sets(const io::WeightMap& map) {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t n_bytes) {
   using namespace halftone;
   const std::string_view text = fuzz::text_of(data, n_bytes);
-  const auto map = fuzz::attempt({ErrorKind::bad_index, ErrorKind::shard_path}, [&] { return io::parse_shard_index(text); });
+  const auto map = fuzz::attempt({ErrorKind::bad_index, ErrorKind::shard_path}, [&] { return io::parse_shard_index(text); }).value;
   if (!map) return 0;
   fuzz::check_names(*map);
   const auto document = nlohmann::json::parse(text, nullptr, false);

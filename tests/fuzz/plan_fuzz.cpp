@@ -1,6 +1,6 @@
 // A whole plan: one byte of options, the JSON of a header and, after a NUL, the text of every
 // `.comfy_quant` tensor in it.  Each plan must account for every tensor and every byte.
-#include <array>
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -85,7 +85,7 @@ void check_output(const Plan& plan) {
 template <class Make>
 void check_plan(const ModelIndex& model, Make make) {
   using enum ErrorKind;
-  const auto plan = attempt({usage, indivisible, bad_quantization, unsupported, size_overflow}, make);
+  const auto plan = attempt({usage, indivisible, bad_quantization, unsupported, size_overflow}, make).value;
   if (!plan) return;
   check_jobs(*plan);
   check_decisions(*plan, model);
@@ -122,7 +122,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t n_bytes) {
   using enum ErrorKind;
   auto header = fuzz::attempt({header_not_utf8, header_not_json, header_nesting, duplicate_tensor, tensor_offsets, size_overflow,
                                misaligned_bits, tensor_size},
-                              [&] { return parse_header(text.substr(0, nul)); });
+                              [&] { return parse_header(text.substr(0, nul)); })
+                    .value;
   if (!header || header->data_bytes() > fuzz::kMaxFileBytes - header->data_start) return 0;
   const ModelIndex model({{"model.safetensors", std::move(*header)}});
   SideTexts texts;

@@ -67,7 +67,7 @@ void check_rule(const Rule& rule, const json& text, std::size_t number) {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t n_bytes) {
   using namespace halftone;
   const std::string_view text = fuzz::text_of(data, n_bytes);
-  const auto rules = fuzz::attempt({ErrorKind::bad_rules}, [&] { return parse_rules(text, "rules.json"); });
+  const auto rules = fuzz::attempt({ErrorKind::bad_rules}, [&] { return parse_rules(text, "rules.json"); }).value;
   if (!rules) return 0;
   const auto document = nlohmann::json::parse(text, nullptr, false);
   const auto& list = document.at("rules");

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <new>
@@ -64,6 +65,13 @@ int run(int argc, char** argv) {
   if (argc == 1) {
     write_message(app.help());
     return static_cast<int>(ExitCode::usage);
+  }
+  // CLI11 answers `--help` before it notices that the subcommand is unknown.
+  const std::string word = argv[1];
+  const std::vector<std::string> known = known_words(app, word);
+  if (word.rfind("-", 0) != 0 && std::find(known.begin(), known.end(), word) == known.end()) {
+    const std::string near = base::did_you_mean(word, known);
+    return fail_with(ExitCode::usage, fmt::format("unknown subcommand '{}'{}; see 'halftone --help'", word, near));
   }
   try {
     app.parse(argc, argv);
