@@ -11,7 +11,7 @@ demo: build deps-python
 	tests/interop/demo.sh $(BUILD)/halftone $(PYTHON) build/demo
 
 test: deps-test deps-python build
-	HALFTONE_PYTHON=$(PYTHON) ctest --preset $(if $(filter debug,$(PRESET)),release,$(PRESET)) --test-dir $(BUILD) -j2
+	ctest --preset $(PRESET) -j2
 
 build: configure
 	cmake --build --preset $(PRESET)

@@ -11,14 +11,15 @@ namespace halftone::exec {
 /// table afterwards so that the resident part of a huge model stays small.
 class InputBand {
  public:
-  InputBand(const io::ModelFiles& files, const ModelTensor& tensor, std::uint64_t begin, std::uint64_t n_bytes)
-      : file_(files.files()[tensor.shard]), bytes_(files.bytes(tensor).subspan(begin, n_bytes)) {
+  /// Bytes [begin, begin + n_bytes) of `tensor`; `again` says that they will be read once more.
+  InputBand(const io::ModelFiles& files, const ModelTensor& tensor, std::uint64_t begin, std::uint64_t n_bytes, bool again = false)
+      : file_(files.files()[tensor.shard]), bytes_(files.bytes(tensor).subspan(begin, n_bytes)), again_(again) {
     if (!bytes_.empty()) file_.prefetch(bytes_);
   }
   InputBand(const InputBand&) = delete;
   InputBand& operator=(const InputBand&) = delete;
   ~InputBand() {
-    if (!bytes_.empty()) file_.release(bytes_);
+    if (!bytes_.empty() && !again_) file_.release(bytes_);
   }
 
   [[nodiscard]] const std::byte* data() const noexcept { return bytes_.data(); }
@@ -29,6 +30,7 @@ class InputBand {
  private:
   const io::MappedFile& file_;
   std::span<const std::byte> bytes_;
+  bool again_;
 };
 
 }  // namespace halftone::exec

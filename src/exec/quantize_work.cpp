@@ -33,9 +33,10 @@ class QuantizeWork : public Work {
   [[nodiscard]] std::uint64_t out_bytes() const override { return element_count(weight_.shape) + 4 * scales_.size(); }
 
   void run(std::size_t stage, std::size_t task) override {
-    const InputBand in(context_.files, job_.inputs[0], bands_.first(task) * row_bytes(), bands_.size(task) * row_bytes());
+    const bool again = stage + 1 < stages();
+    const InputBand in(context_.files, job_.inputs[0], bands_.first(task) * row_bytes(), bands_.size(task) * row_bytes(), again);
     const MatrixView band{in.data(), weight_.dtype, bands_.size(task), weight_.shape[1]};
-    if (measure_first_ && stage == 0) {
+    if (again) {
       note_magnitude(context_.backend.max_magnitude(band));
     } else {
       quantize(band, task);

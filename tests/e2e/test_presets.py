@@ -1,8 +1,9 @@
 """Presets: the data itself, and what the program makes of it on real model layouts.
 
 HALFTONE_BIN     the program (default: build/halftone)
-HALFTONE_SHARED  folder that holds models/headers.json (default: ../shared beside the repository)
 """
+import gzip
+import itertools
 import json
 import os
 import pathlib
@@ -14,8 +15,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRESETS = ROOT / "src" / "presets"
-SHARED = pathlib.Path(os.environ.get("HALFTONE_SHARED", ROOT.parent / "shared"))
-HEADERS = SHARED / "models" / "headers.json"
+HEADERS = ROOT / "tests" / "data" / "model_layouts.json.gz"  # layouts of 13 real models: name -> dtype, shape
 BIN = pathlib.Path(os.environ.get("HALFTONE_BIN", ROOT / "build" / "halftone"))
 DTYPE_BYTES = {"F32": 4, "BF16": 2, "F16": 2}
 REFERENCE = "convert_to_quant July 2026, constants.py"
@@ -203,7 +203,6 @@ def every_fragment_layout():
     return {name: ["BF16", [32, 32]] for name in sorted(names)}
 
 
-needs_layouts = unittest.skipUnless(HEADERS.exists(), f"{HEADERS} not found; set HALFTONE_SHARED")
 needs_program = unittest.skipUnless("HALFTONE_BIN" in os.environ or BIN.exists(), f"{BIN} not built; set HALFTONE_BIN")
 
 
@@ -292,16 +291,14 @@ class PresetData(unittest.TestCase):
         self.assertEqual(len(quantized), 36)
         self.assertTrue(all(n.startswith("encoder.layer.") for n in quantized))
 
-    @needs_layouts
     def test_every_layout_is_recognised_as_one_preset(self):
-        for model, layout in json.loads(HEADERS.read_text()).items():
+        for model, layout in json.loads(gzip.decompress(HEADERS.read_bytes())).items():
             with self.subTest(model=model):
                 shapes = {name: shape for name, (_, shape) in layout.items()}
                 self.assertEqual(detect(self.presets, shapes), [LAYOUTS[model][0]])
 
-    @needs_layouts
     def test_general_rules_are_sensible_on_every_layout(self):
-        for model, layout in json.loads(HEADERS.read_text()).items():
+        for model, layout in json.loads(gzip.decompress(HEADERS.read_bytes())).items():
             with self.subTest(model=model):
                 weights = candidates(layout)
                 quantized = {n for n in weights if decide(self.presets, "general", n, auto=True) == "quantize"}
@@ -318,9 +315,8 @@ class PresetPlans(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.presets = load_presets()
-        cls.layouts = json.loads(HEADERS.read_text()) if HEADERS.exists() else {}
+        cls.layouts = json.loads(gzip.decompress(HEADERS.read_bytes()))
 
-    @needs_layouts
     def test_auto_recognises_each_layout_and_quantizes_what_the_rules_say(self):
         for model, (preset, count, kept) in LAYOUTS.items():
             with self.subTest(model=model):
@@ -338,14 +334,15 @@ class PresetPlans(unittest.TestCase):
                 self.assertEqual([n for n in kept if got[n] != "keep"], [])
                 self.assertTrue(all(layer["reason"] for layer in result["layers"]))
 
-    @needs_layouts
     def test_auto_never_packs_a_tensor_whose_shape_the_loader_measures(self):
-        for model, (_, _, kept) in LAYOUTS.items():
-            with self.subTest(model=model):
-                got = actions(plan(self.layouts[model], "--format", "nvfp4"))
+        listed = {entry["name"] for entry in json.loads(subprocess.run([str(BIN), "formats", "--json"], capture_output=True,
+                                                                       text=True, check=True).stdout)["formats"]}
+        for model, fmt in itertools.product(LAYOUTS, sorted(listed & {"int8-row", "nvfp4"})):
+            kept = LAYOUTS[model][2]
+            with self.subTest(model=model, fmt=fmt):
+                got = actions(plan(self.layouts[model], "--format", fmt))
                 self.assertEqual([n for n in kept if got[n] != "keep"], [])
 
-    @needs_layouts
     def test_a_named_preset_selects_what_the_reference_flag_selects(self):
         # All layouts in one file, told apart by a prefix that contains no fragment, plus every fragment of every row.
         layout = {f"{chr(97 + i)}{i}.{name}": tensor for i, model in enumerate(self.layouts)
