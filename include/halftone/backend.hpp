@@ -60,7 +60,4 @@ class Backend {
   virtual void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const = 0;
 };
 
-/// The scale of a whole weight as dequantization multiplies it, for formats with one per tensor.
-[[nodiscard]] float tensor_scale(const QuantSpec& spec, float amax);
-
 }  // namespace halftone

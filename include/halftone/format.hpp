@@ -92,6 +92,9 @@ class FormatDescriptor {
   [[nodiscard]] std::size_t index() const noexcept;
 };
 
+/// The stored scale of a group whose largest magnitude is `amax`: what dequantization multiplies by.
+[[nodiscard]] float stored_scale(const FormatDescriptor& format, float amax);
+
 /// Every format, in the order of formats.def.
 [[nodiscard]] const std::vector<const FormatDescriptor*>& all_formats();
 

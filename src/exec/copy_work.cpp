@@ -15,15 +15,15 @@ class CopyWork : public Work {
 
   [[nodiscard]] std::size_t stages() const override { return 1; }
   [[nodiscard]] std::size_t tasks(std::size_t) const override { return bands_.count(); }
-  [[nodiscard]] std::uint64_t out_bytes() const override { return job_.inputs[0].info.bytes(); }
 
-  void run(std::size_t, std::size_t task) override {
+  std::uint64_t run(std::size_t, std::size_t task) override {
     const std::uint64_t first = bands_.first(task);
     const InputBand in(context_.files, job_.inputs[0], first, bands_.size(task));
     io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first), bands_.size(task));
     std::memcpy(out.bytes().data(), in.data(), in.bytes().size());
     in.check();
     out.flush();
+    return bands_.size(task);
   }
 
  private:
@@ -32,29 +32,8 @@ class CopyWork : public Work {
   Bands bands_;
 };
 
-/// Writes bytes that the plan holds.
-class ConstantWork : public Work {
- public:
-  ConstantWork(const Job& job, const Context& context) : job_(job), context_(context) {}
-
-  [[nodiscard]] std::size_t stages() const override { return 1; }
-  [[nodiscard]] std::size_t tasks(std::size_t) const override { return 1; }
-  [[nodiscard]] std::uint64_t out_bytes() const override { return job_.bytes.size(); }
-  void run(std::size_t, std::size_t) override {
-    context_.output.write_at(context_.offset(job_.outputs[0]), std::as_bytes(std::span(job_.bytes)));
-  }
-
- private:
-  const Job& job_;
-  const Context& context_;
-};
-
 }  // namespace
 
 std::unique_ptr<Work> make_copy_work(const Job& job, const Context& context) { return std::make_unique<CopyWork>(job, context); }
-
-std::unique_ptr<Work> make_constant_work(const Job& job, const Context& context) {
-  return std::make_unique<ConstantWork>(job, context);
-}
 
 }  // namespace halftone::exec

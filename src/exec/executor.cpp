@@ -36,7 +36,7 @@ class Scheduler {
         const std::size_t stage = active->stage;
         if (active->next_task == active->work->tasks(stage)) ready_.erase(std::find(ready_.begin(), ready_.end(), active));
         lock.unlock();
-        active->work->run(stage, task);
+        control_.done_bytes += active->work->run(stage, task);
         lock.lock();
         if (--active->unfinished == 0) finish_stage(*active, lock);
       }
@@ -89,7 +89,6 @@ class Scheduler {
     active.work->finish(active.stage);
     lock.lock();
     if (++active.stage < active.work->stages()) return begin_stage(active, lock);
-    control_.done_bytes += active.work->out_bytes();
     std::erase_if(active_, [&](const auto& entry) { return entry.get() == &active; });
     --running_;
     changed_.notify_all();

@@ -30,9 +30,8 @@ class QuantizeWork : public Work {
 
   [[nodiscard]] std::size_t stages() const override { return measure_first_ ? 2 : 1; }
   [[nodiscard]] std::size_t tasks(std::size_t) const override { return bands_.count(); }
-  [[nodiscard]] std::uint64_t out_bytes() const override { return element_count(weight_.shape) + 4 * scales_.size(); }
 
-  void run(std::size_t stage, std::size_t task) override {
+  std::uint64_t run(std::size_t stage, std::size_t task) override {
     const bool again = stage + 1 < stages();
     const InputBand in(context_.files, job_.inputs[0], bands_.first(task) * row_bytes(), bands_.size(task) * row_bytes(), again);
     const MatrixView band{in.data(), weight_.dtype, bands_.size(task), weight_.shape[1]};
@@ -42,12 +41,13 @@ class QuantizeWork : public Work {
       quantize(band, task);
     }
     in.check();
+    return again ? 0 : band.elements();
   }
 
   void finish(std::size_t stage) override {
     if (stage == 0) check_values();
     if (stage + 1 < stages()) return;
-    if (measure_first_) scales_[0] = tensor_scale(job_.spec, amax());
+    if (measure_first_) scales_[0] = stored_scale(*job_.spec.format, amax());
     if (magnitude_ == 0) write_zeros();
     write_scales();
   }

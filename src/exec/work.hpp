@@ -33,11 +33,10 @@ class Work {
   virtual ~Work() = default;
   [[nodiscard]] virtual std::size_t stages() const = 0;
   [[nodiscard]] virtual std::size_t tasks(std::size_t stage) const = 0;
-  virtual void run(std::size_t stage, std::size_t task) = 0;
+  /// Returns the output bytes that this task completed, for the progress display.
+  virtual std::uint64_t run(std::size_t stage, std::size_t task) = 0;
   /// Called once, after all tasks of `stage`.
   virtual void finish(std::size_t /*stage*/) {}
-  /// Output bytes of the job.
-  [[nodiscard]] virtual std::uint64_t out_bytes() const = 0;
 };
 
 /// The work of `job`; `job` and `context` must outlive it.

@@ -1,7 +1,5 @@
 #include "formats/format_ops.hpp"
 
-#include <halftone/backend.hpp>
-
 #include "formats/all_formats.hpp"
 
 namespace halftone {
@@ -25,6 +23,6 @@ ScaleRule scale_rule(const FormatDescriptor& format) noexcept { return kRules[fo
 
 }  // namespace formats
 
-float tensor_scale(const QuantSpec& spec, float amax) { return formats::scale_rule(*spec.format)(amax).stored; }
+float stored_scale(const FormatDescriptor& format, float amax) { return formats::scale_rule(format)(amax).stored; }
 
 }  // namespace halftone

@@ -300,6 +300,10 @@ def layer(fmt, **facts):
     return json.dumps({"format": fmt, **facts})
 
 
+def deep(levels):
+    return "[" * levels + "]" * levels
+
+
 def in_header(layers):
     return header(("q.weight", "F8_E4M3", [64, 128]), ("q.weight_scale", "F32", []),
                   metadata={"_quantization_metadata": layers if isinstance(layers, str) else json.dumps(layers)})
@@ -346,6 +350,10 @@ PLANS = {
     "reject-scales-overflow": plan(header(("a.weight", "F16", [2**59, 1])), target=1),
     "reject-bad-header": plan('{"a":1}'),
     "found-convrot-text": plan(stored("I8", [64, 1]), layer("int8_tensorwise", convrot="yes")),
+    "found-convrot-null-in-header": plan(in_header({"layers": {"q": {"format": "float8_e4m3fn", "convrot": None}}})),
+    # Deeper than the stack: copying and writing such a document is recursive.
+    "found-deep-header": plan(in_header('{"layers":{"q":{"format":"float8_e4m3fn","x":' + deep(30_000) + "}}}"), quant_metadata=1),
+    "found-deep-side-text": plan(stored("I8", []), '{"format":"int8_tensorwise","x":' + deep(30_000) + "}"),
 }
 
 SEEDS = {

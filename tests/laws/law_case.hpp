@@ -125,7 +125,7 @@ inline Quantized quantize(const Backend& backend, const QuantSpec& spec, const W
   if (shape) out.scales.resize(element_count(*shape));
   const bool per_tensor = spec.format->grid() == ScaleGrid::tensor;
   out.amax = codec::from_bits(backend.max_magnitude(weight.view()));
-  if (per_tensor) out.scales[0] = tensor_scale(spec, out.amax);
+  if (per_tensor) out.scales[0] = stored_scale(*spec.format, out.amax);
   const std::uint64_t row_bytes = weight.columns * bits_of(weight.dtype) / 8;
   for (std::uint64_t row = 0; row < weight.rows; row += band_rows) {
     const std::uint64_t rows = std::min(band_rows, weight.rows - row);

@@ -1,0 +1,54 @@
+#include <algorithm>
+#include <vector>
+
+#include "exec/bands.hpp"
+#include "exec/input_band.hpp"
+#include "exec/store_floats.hpp"
+#include "exec/work.hpp"
+
+namespace halftone::exec {
+namespace {
+
+/// Converts a float tensor of any shape to another float type.
+class CastWork : public Work {
+ public:
+  CastWork(const Job& job, const Context& context)
+      : job_(job), context_(context), source_(job.inputs[0].info), target_(context.plan.output.tensors[job.outputs[0]]) {
+    const std::uint64_t bytes = std::max(bits_of(source_.dtype), bits_of(target_.dtype)) / 8;
+    bands_ = Bands(element_count(source_.shape), bytes, 1, context.band_bytes);
+  }
+
+  [[nodiscard]] std::size_t stages() const override { return 1; }
+  [[nodiscard]] std::size_t tasks(std::size_t) const override { return bands_.count(); }
+
+  std::uint64_t run(std::size_t, std::size_t task) override {
+    const std::uint64_t in_bytes = bits_of(source_.dtype) / 8;
+    const std::uint64_t out_bytes = bits_of(target_.dtype) / 8;
+    const std::uint64_t first = bands_.first(task);
+    const std::uint64_t n = bands_.size(task);
+    const InputBand in(context_.files, job_.inputs[0], first * in_bytes, n * in_bytes);
+    io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first * out_bytes), n * out_bytes);
+    std::vector<float> values(std::min(kFloatChunk, n));
+    for (std::uint64_t at = 0; at < n; at += kFloatChunk) {
+      const std::uint64_t count = std::min(kFloatChunk, n - at);
+      context_.backend.to_float(source_.dtype, in.data() + at * in_bytes, count, values.data());
+      store_floats(context_, target_, values, count, out.bytes().data() + at * out_bytes);
+    }
+    in.check();
+    out.flush();
+    return out.bytes().size();
+  }
+
+ private:
+  const Job& job_;
+  const Context& context_;
+  const TensorInfo& source_;
+  const TensorInfo& target_;
+  Bands bands_;
+};
+
+}  // namespace
+
+std::unique_ptr<Work> make_cast_work(const Job& job, const Context& context) { return std::make_unique<CastWork>(job, context); }
+
+}  // namespace halftone::exec

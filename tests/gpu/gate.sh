@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# The GPU gate: every GPU test, then the short ones again under each tool of compute-sanitizer.
+# A missing GPU or tool, a skipped or disabled test, and a run of no test count as failures.
+# Needs a built tree, but neither CMake nor a compiler.
+#
+#   tests/gpu/gate.sh BUILD_DIR
+set -euo pipefail
+
+fail() {
+  echo "gate.sh: $*" >&2
+  exit 1
+}
+
+(($# == 1)) || fail "usage: tests/gpu/gate.sh BUILD_DIR"
+readonly tests=$1/cuda/halftone_gpu_tests
+[[ -x $tests ]] || fail "there is no $tests; configure with -DHALFTONE_CUDA=ON and build."
+
+unset "${!GTEST_@}" # nothing outside may choose, shard or colour the tests
+export HALFTONE_REQUIRE_GPU=1
+# Suites of this name go through 2^31 inputs or more: too many under a sanitizer.
+readonly short_tests='-*Exhaustive.*'
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+summary=()
+failures=0
+
+# note NAME RESULT: adds a line to the summary; any result but "passed" fails the gate.
+note() {
+  summary+=("$(printf '%-10s %s' "$1" "$2")")
+  [[ $2 == passed* ]] || failures=$((failures + 1))
+}
+
+# Prints the number that the sed pattern $1 captures in the last line of the log that it matches, or 0.
+count() {
+  local found
+  found=$(sed -nE "s/$1.*/\1/p" "$log" | tail -n 1)
+  echo "${found:-0}"
+}
+
+# run NAME COMMAND...: runs a GoogleTest program and notes its counts.
+run() {
+  local name=$1 status=0 began=$SECONDS ran passed failed skipped disabled result=passed
+  shift
+  echo "== $name"
+  "$@" 2>&1 | tee "$log" || status=$?
+  ran=$(count '^\[=+\] ([0-9]+) tests? from .* ran\.')
+  passed=$(count '^\[ +PASSED +\] ([0-9]+) test')
+  skipped=$(count '^\[ +SKIPPED +\] ([0-9]+) test')
+  failed=$((ran - passed - skipped))
+  disabled=$(count '^ +YOU HAVE ([0-9]+) DISABLED')
+  if ((status != 0 || ran == 0 || passed != ran || skipped + disabled > 0)); then
+    result="FAILED (exit status $status)"
+  fi
+  note "$name" "$result: $ran tests ran, $passed passed, $failed failed, $((skipped + disabled)) skipped, $((SECONDS - began)) s"
+}
+
+# sanitize TOOL: runs the short tests under a tool of compute-sanitizer, which must say that it found nothing.
+sanitize() {
+  local sanitizer
+  sanitizer=$(command -v compute-sanitizer || command -v /usr/local/cuda/bin/compute-sanitizer || true)
+  if [[ -z $sanitizer ]]; then
+    note "$1" "FAILED: there is no compute-sanitizer"
+    return
+  fi
+  run "$1" "$sanitizer" --tool "$1" --error-exitcode 99 "$tests" --gtest_brief=1 --gtest_filter="$short_tests"
+  grep -qE '^=+ [A-Z]+ SUMMARY: 0 (errors|hazards)' "$log" || note "$1" "FAILED: no clean summary from compute-sanitizer"
+}
+
+device=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader) || device="no answer from nvidia-smi"
+echo "device: $device"
+
+run tests "$tests"
+for tool in memcheck racecheck initcheck; do
+  sanitize "$tool"
+done
+
+echo "== summary of the GPU gate ($device)"
+printf '%s\n' "${summary[@]}"
+if ((failures > 0)); then
+  echo "GPU gate: FAILED"
+  exit 1
+fi
+echo "GPU gate: passed"
