@@ -6,6 +6,7 @@ python=$2
 here=$(cd "$(dirname "$0")" && pwd)
 results=$build/bench/results
 mkdir -p "$results"
+"$build/bench/halftone_all_floats"
 "$build/bench/halftone_micro_bench" --benchmark_out="$results/micro.json" --benchmark_out_format=json
 "$python" "$here/pipeline/commands.py" "$build/halftone" --json "$results/commands.json"
 echo "results: $results"

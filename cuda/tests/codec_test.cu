@@ -43,9 +43,7 @@ struct EncodeHalf : OfFloat {
 
 template <class Element>
 struct Decode : OfCode {
-  HALFTONE_HD Result operator()(std::uint64_t code) const {
-    return codec::bits(Element::decode(static_cast<std::uint8_t>(code)));
-  }
+  HALFTONE_HD Result operator()(std::uint64_t code) const { return codec::bits(Element::decode(static_cast<std::uint8_t>(code))); }
 };
 
 template <class Half>
@@ -55,15 +53,9 @@ struct DecodeHalf : OfCode {
 
 TEST_F(CodecExhaustive, E4M3_encodes_every_float) { EXPECT_TRUE(same_on_device(Encode<codec::E4M3>{}, kEveryFloat)); }
 TEST_F(CodecExhaustive, E5M2_encodes_every_float) { EXPECT_TRUE(same_on_device(Encode<codec::E5M2>{}, kEveryFloat)); }
-TEST_F(CodecExhaustive, E4M3_saturates_every_float) {
-  EXPECT_TRUE(same_on_device(EncodeSaturating<codec::E4M3>{}, kEveryFloat));
-}
-TEST_F(CodecExhaustive, E5M2_saturates_every_float) {
-  EXPECT_TRUE(same_on_device(EncodeSaturating<codec::E5M2>{}, kEveryFloat));
-}
-TEST_F(CodecExhaustive, Int8_saturates_every_float) {
-  EXPECT_TRUE(same_on_device(EncodeSaturating<codec::Int8>{}, kEveryFloat));
-}
+TEST_F(CodecExhaustive, E4M3_saturates_every_float) { EXPECT_TRUE(same_on_device(EncodeSaturating<codec::E4M3>{}, kEveryFloat)); }
+TEST_F(CodecExhaustive, E5M2_saturates_every_float) { EXPECT_TRUE(same_on_device(EncodeSaturating<codec::E5M2>{}, kEveryFloat)); }
+TEST_F(CodecExhaustive, Int8_saturates_every_float) { EXPECT_TRUE(same_on_device(EncodeSaturating<codec::Int8>{}, kEveryFloat)); }
 TEST_F(CodecExhaustive, Bf16_encodes_every_float) { EXPECT_TRUE(same_on_device(EncodeHalf<codec::Bf16>{}, kEveryFloat)); }
 TEST_F(CodecExhaustive, F16_encodes_every_float) { EXPECT_TRUE(same_on_device(EncodeHalf<codec::F16>{}, kEveryFloat)); }
 

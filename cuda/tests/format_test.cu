@@ -31,9 +31,7 @@ void fill_scales(formats::Scale (&scales)[kScales]) {
 template <class F>
 struct ScaleOfMaximum {
   using Result = std::uint64_t;
-  [[nodiscard]] static HALFTONE_HD float amax(std::uint64_t pattern) {
-    return codec::from_bits(static_cast<std::uint32_t>(pattern));
-  }
+  [[nodiscard]] static HALFTONE_HD float amax(std::uint64_t pattern) { return codec::from_bits(static_cast<std::uint32_t>(pattern)); }
   HALFTONE_HD Result operator()(std::uint64_t pattern) const { return both_bits(F::scale_from_amax(amax(pattern))); }
   [[nodiscard]] std::string describe(std::uint64_t pattern) const { return "amax " + show(amax(pattern)); }
 };
@@ -109,20 +107,20 @@ struct RoundTrip {
 constexpr std::uint64_t kEveryFiniteMaximum = codec::kInfinityBits;
 constexpr std::uint64_t kSamples = std::uint64_t{1} << 24;
 
-#define HALFTONE_FORMAT(folder)                                                                                         \
-  TEST_F(FormatExhaustive, folder##_scales_of_every_maximum) {                                                          \
-    EXPECT_TRUE(same_on_device(ScaleOfMaximum<formats::folder::Format>{}, kEveryFiniteMaximum));                        \
-  }                                                                                                                     \
-  TEST_F(Format, folder##_encodes_every_bf16) {                                                                         \
-    const EncodeBf16<formats::folder::Format> encode;                                                                   \
-    EXPECT_TRUE(same_on_device(encode, encode.kCount));                                                                 \
-  }                                                                                                                     \
-  TEST_F(Format, folder##_decodes_every_code) {                                                                         \
-    const DecodeCode<formats::folder::Format> decode;                                                                   \
-    EXPECT_TRUE(same_on_device(decode, decode.kCount));                                                                 \
-  }                                                                                                                     \
-  TEST_F(Format, folder##_takes_random_weights_there_and_back) {                                                        \
-    EXPECT_TRUE(same_on_device(RoundTrip<formats::folder::Format>{test_seed()}, kSamples));                             \
+#define HALFTONE_FORMAT(folder)                                                                  \
+  TEST_F(FormatExhaustive, folder##_scales_of_every_maximum) {                                   \
+    EXPECT_TRUE(same_on_device(ScaleOfMaximum<formats::folder::Format>{}, kEveryFiniteMaximum)); \
+  }                                                                                              \
+  TEST_F(Format, folder##_encodes_every_bf16) {                                                  \
+    const EncodeBf16<formats::folder::Format> encode;                                            \
+    EXPECT_TRUE(same_on_device(encode, encode.kCount));                                          \
+  }                                                                                              \
+  TEST_F(Format, folder##_decodes_every_code) {                                                  \
+    const DecodeCode<formats::folder::Format> decode;                                            \
+    EXPECT_TRUE(same_on_device(decode, decode.kCount));                                          \
+  }                                                                                              \
+  TEST_F(Format, folder##_takes_random_weights_there_and_back) {                                 \
+    EXPECT_TRUE(same_on_device(RoundTrip<formats::folder::Format>{test_seed()}, kSamples));      \
   }
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT

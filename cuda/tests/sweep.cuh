@@ -57,9 +57,7 @@ inline constexpr std::uint64_t kBlockBytes = std::uint64_t{1} << 14;
 
 /// Base of functions of a binary32, indexed by its bit pattern.
 struct OfFloat {
-  [[nodiscard]] static HALFTONE_HD float value(std::uint64_t pattern) {
-    return codec::from_bits(static_cast<std::uint32_t>(pattern));
-  }
+  [[nodiscard]] static HALFTONE_HD float value(std::uint64_t pattern) { return codec::from_bits(static_cast<std::uint32_t>(pattern)); }
   [[nodiscard]] std::string describe(std::uint64_t pattern) const { return show(value(pattern)); }
 };
 
@@ -110,8 +108,8 @@ void compare_block(const Function& function, std::uint64_t first, std::uint64_t 
   for (std::uint64_t i = 0; i < n; ++i) host[i] = function(first + i);
   if (std::memcmp(host, device, n * sizeof(Result)) == 0) return;
   std::uint64_t count = 0;
-  for (std::uint64_t i = n; i-- > 0;) count += host[i] != device[i] ? 1U : 0U;
-  const std::uint64_t at = static_cast<std::uint64_t>(std::mismatch(host, host + n, device).first - host);
+  for (std::uint64_t i = 0; i < n; ++i) count += host[i] != device[i] ? 1U : 0U;
+  const auto at = static_cast<std::uint64_t>(std::mismatch(host, host + n, device).first - host);
   differences.add(count, first + at, device[at], host[at]);
 }
 

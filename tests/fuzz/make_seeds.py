@@ -78,6 +78,14 @@ WHOLE_FILES = {
     "other-gguf": b"GGUF\x03\0\0\0" + bytes(16),
 }
 
+
+def header_of_largest_file():
+    """A header without padding, so that the file has 2^64 - 1 bytes and could not be written again."""
+    tensors = [(str(i), "U8", [2**61 - 1]) for i in range(7)]
+    n_header = len(header(*tensors, ("last", "U8", [2**61 - 1])))  # the last extent has 19 digits in any case
+    return header(*tensors, ("last", "U8", [2**64 - 1 - 8 - n_header - 7 * (2**61 - 1)]))
+
+
 # Their data is absent; the target thinks it there.
 HEADERS = {
     "valid-scalar": one(shape="[]", offsets="[0,4]"),
@@ -146,7 +154,8 @@ HEADERS = {
     "reject-product-wraps": one(dtype="U8", shape="[1152921504606846977,16]"),
     "reject-bits-overflow": one(dtype="F64", shape="[2305843009213693952]"),
     # Together with the header itself more than 2^64 bytes.
-    "reject-file-overflow": header(*((str(i), "U8", [2**61 - 1]) for i in range(8))),
+    "found-file-overflow": header(*((str(i), "U8", [2**61 - 1]) for i in range(8))),
+    "valid-file-of-2-64-minus-1": header_of_largest_file(),
 }
 
 # * index -------------------------------------------------------------------------------------------
@@ -349,6 +358,8 @@ PLANS = {
     "reject-output-name-twice": plan(header(("a.weight", "BF16", [16, 16]), ("a.weight_scale", "F32", [1])), target=1),
     "reject-scales-overflow": plan(header(("a.weight", "F16", [2**59, 1])), target=1),
     "reject-bad-header": plan('{"a":1}'),
+    # Dequantized, the data just fit 2^64 bytes, but not with the header.
+    "found-output-overflow": plan(header(*((f"{i}.weight", "F8_E4M3", [2**59 - 1, 1]) for i in range(8)))),
     "found-convrot-text": plan(stored("I8", [64, 1]), layer("int8_tensorwise", convrot="yes")),
     "found-convrot-null-in-header": plan(in_header({"layers": {"q": {"format": "float8_e4m3fn", "convrot": None}}})),
     # Deeper than the stack: copying and writing such a document is recursive.
