@@ -29,7 +29,8 @@ struct ErrorFigures {
 /// One tensor that both files hold.
 struct TensorComparison {
   std::string name;
-  std::string stored;  ///< how the second file stores it: a format name or an element type
+  std::string stored;      ///< how the second file stores it: a format name or an element type
+  bool comparable = true;  ///< false: other shape, or no floats; the figures mean nothing then
   ErrorFigures figures;
 };
 
@@ -46,7 +47,7 @@ struct Comparison {
 
 /// Compares the values of every tensor of `other` with those of `original`; quantized layers are
 /// dequantized to binary32 first.  Either may be a file, a shard index or a folder.
-/// A tensor that has another shape, or holds no floats, and differs has infinite error.
+/// A tensor that has another shape, or holds no floats, and differs is listed as not comparable.
 /// Throws Error.
 [[nodiscard]] Comparison compare_models(const std::filesystem::path& original, const std::filesystem::path& other, unsigned threads);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
@@ -90,14 +89,14 @@ Comparison compare_models(const FloatModel& original, const FloatModel& other, u
   base::parallel_for(pairs.size(), threads, [&](std::size_t i) {
     const Pair& pair = pairs[i];
     if (same_bytes(original, other, pair)) return;
-    found[i] = {pair.original->info.name, other.stored_as(*pair.other), {}};
+    found[i] = {pair.original->info.name, other.stored_as(*pair.other), true, {}};
     const bool same_shape = pair.original->info.shape == pair.other->info.shape;
     if (!same_shape) found[i].stored = fmt::format("{} {}", found[i].stored, to_string(pair.other->info.shape));
     const bool readable = same_shape && original.is_readable(*pair.original) && other.is_readable(*pair.other);
+    found[i].comparable = readable;
     if (readable) found[i].figures = compare_tensor(original, other, pair);
-    if (!readable) found[i].figures.noise = found[i].figures.max_abs = std::numeric_limits<double>::infinity();
     const bool stored_otherwise = original.stored_as(*pair.original) != found[i].stored;
-    differs[i] = stored_otherwise || !(found[i].figures.noise == 0) || !readable ? 1 : 0;
+    differs[i] = stored_otherwise || !readable || !(found[i].figures.noise == 0) ? 1 : 0;
   });
   original.files().check();
   other.files().check();

@@ -17,7 +17,7 @@ std::string position(const TensorInfo& tensor, std::uint64_t element) {
 
 }  // namespace
 
-void reject_first_beyond(const Backend& backend, const TensorInfo& tensor, std::span<const std::byte> data, float limit,
+void reject_first_beyond(const Backend& backend, const TensorInfo& tensor, std::span<const std::byte> data, float limit, float largest,
                          bool reject_not_finite) {
   constexpr std::uint64_t chunk = 1 << 16;
   const std::uint64_t element_bytes = bits_of(tensor.dtype) / 8;
@@ -35,7 +35,7 @@ void reject_first_beyond(const Backend& backend, const TensorInfo& tensor, std::
       }
       if (std::fabs(value) > limit) {
         fail(ErrorKind::out_of_range, "the tensor '{}' holds {} at {}, and the output type holds at most {}", tensor.name, value,
-             position(tensor, first + i), limit);
+             position(tensor, first + i), largest);
       }
     }
   }

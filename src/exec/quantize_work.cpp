@@ -86,7 +86,7 @@ class QuantizeWork : public Work {
     const bool scaled = job_.spec.format->grid() != ScaleGrid::none;
     const float limit = scaled ? std::numeric_limits<float>::infinity() : codec::E4M3::max_value();
     if (magnitude_ < codec::kInfinityBits && !(amax() > limit)) return;
-    reject_first_beyond(context_.backend, weight_, context_.files.bytes(job_.inputs[0]), limit, true);
+    reject_first_beyond(context_.backend, weight_, context_.files.bytes(job_.inputs[0]), limit, limit, true);
     context_.files.check();
     fail(ErrorKind::internal, "the tensor '{}' has no value beyond its largest magnitude", weight_.name);
   }

@@ -20,7 +20,7 @@ void store_floats(const Context& context, const TensorInfo& tensor, const std::v
       TensorInfo as_float = tensor;
       as_float.dtype = Dtype::F32;
       constexpr float below = 65519.996F;  // the largest binary32 under the limit
-      reject_first_beyond(context.backend, as_float, {view.data, view.bytes()}, below, false);
+      reject_first_beyond(context.backend, as_float, {view.data, view.bytes()}, below, 65504.0F, false);
     }
   }
   context.backend.from_float(values.data(), n, tensor.dtype, out);

@@ -8,6 +8,8 @@ namespace halftone::formats {
 inline constexpr std::string_view kWeightSuffix = ".weight";
 inline constexpr std::string_view kScaleSuffix = ".weight_scale";
 inline constexpr std::string_view kInputScaleSuffix = ".input_scale";
+inline constexpr std::string_view kLegacyScaleSuffix = ".scale_weight";  ///< of the older scaled_fp8 layout
+inline constexpr std::string_view kLegacyInputScaleSuffix = ".scale_input";
 inline constexpr std::string_view kSidecarSuffix = ".comfy_quant";
 
 [[nodiscard]] inline bool has_suffix(std::string_view name, std::string_view suffix) noexcept {

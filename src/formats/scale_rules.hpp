@@ -18,6 +18,14 @@ struct Scale {
 /// Smallest maximum that a chain works with: 1e-12 in binary32.
 inline constexpr float kSmallestAmax = 1e-12F;
 
+/// value * scale.  NaN is spelled out, the quiet one with the sign of `value`: the NaN of a product
+/// keeps an operand's payload on x86 and is 0x7FFFFFFF on NVIDIA.
+[[nodiscard]] HALFTONE_HD float scaled(float value, float scale) {
+  const float product = value * scale;
+  const std::uint32_t nan = (codec::bits(value) & codec::kSignMask) | 0x7FC0'0000U;
+  return product == product ? product : codec::from_bits(nan);
+}
+
 /// encode = fl(fl(1 / amax) * max), stored = fl(1 / encode), codes = codec(fl(w * encode)).
 /// PyTorch evaluates `max / tensor` as reciprocal, then product: two roundings.
 template <class Codec>
@@ -30,7 +38,7 @@ struct ReciprocalChain {
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
     return Codec::encode_saturating(weight * scale);
   }
-  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return Codec::decode(code) * stored; }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
 };
 
 /// stored = fl(amax / max), encode = fl(1 / stored), codes = codec(fl(w * encode)).
@@ -43,7 +51,7 @@ struct QuotientChain {
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
     return Codec::encode_saturating(weight * scale);
   }
-  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return Codec::decode(code) * stored; }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
 };
 
 /// stored = encode = max(fl(amax / max), 1e-8), codes = codec(fl(w / encode)): a true division.
@@ -57,7 +65,7 @@ struct DivisionChain {
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
     return Codec::encode_saturating(weight / scale);
   }
-  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return Codec::decode(code) * stored; }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
 };
 
 /// No scale: the value itself is rounded.

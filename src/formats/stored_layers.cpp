@@ -13,7 +13,11 @@ namespace {
 using nlohmann::json;
 
 /// Suffixes, after the layer's base name, of tensors that belong to a quantized weight.
-constexpr std::array<std::string_view, 3> kCompanions = {kScaleSuffix, kInputScaleSuffix, kSidecarSuffix};
+constexpr std::array<std::string_view, 5> kCompanions = {kScaleSuffix, kInputScaleSuffix, kSidecarSuffix, kLegacyScaleSuffix,
+                                                         kLegacyInputScaleSuffix};
+
+/// What a layer without JSON is called that carries a scale of the older layout.
+constexpr std::string_view kLegacyFormat = "scaled_fp8";
 
 json parse_layer(const std::string& base, const std::string& text) {
   json layer = json::parse(text, nullptr, false);
@@ -76,8 +80,16 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
     const bool plain_cast = tensor.info.dtype == Dtype::F8_E4M3 || tensor.info.dtype == Dtype::F8_E5M2;
     if (facts == declared.end() && !plain_cast) continue;
     QuantizedLayer layer = describe(model, std::move(base), tensor);
-    layer.format_text = facts != declared.end() ? facts->second["format"].get<std::string>() : std::string(name_of(tensor.info.dtype));
-    attach_spec(layer, facts != declared.end() ? std::string_view(layer.format_text) : std::string_view(), facts != declared.end() ? facts->second : json());
+    const bool legacy = model.find(layer.base + std::string(kLegacyScaleSuffix)) != nullptr;
+    if (facts != declared.end()) {
+      layer.format_text = facts->second["format"].get<std::string>();
+      attach_spec(layer, layer.format_text, facts->second);
+    } else if (legacy) {
+      layer.format_text = kLegacyFormat;
+    } else {
+      layer.format_text = name_of(tensor.info.dtype);
+      attach_spec(layer, {}, {});
+    }
     layers.push_back(std::move(layer));
   }
   return layers;

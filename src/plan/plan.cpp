@@ -1,6 +1,6 @@
 #include <halftone/plan.hpp>
 
-#include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -42,13 +42,15 @@ formats::LayerTexts sidecars(const std::vector<Decision>& decisions) {
 
 std::vector<std::string> notes_for(const Plan& plan, const PlanOptions& options) {
   std::vector<std::string> notes;
-  const std::string_view loaders = options.spec.format->loaders();
-  if (options.target == Target::comfyui && loaders.find("QuantOps") != std::string_view::npos) {
-    notes.push_back(fmt::format("{} is loaded by {}, not by ComfyUI alone", options.spec.format->name(), loaders));
+  std::set<const FormatDescriptor*> used;
+  for (const Decision& decision : plan.decisions) {
+    if (decision.action == Action::quantize) used.insert(decision.spec.format);
   }
-  const bool any = std::any_of(plan.decisions.begin(), plan.decisions.end(),
-                               [](const Decision& decision) { return decision.action == Action::quantize; });
-  if (!any) notes.emplace_back("no layer is quantized");
+  for (const FormatDescriptor* format : all_formats()) {
+    if (options.target != Target::comfyui || used.count(format) == 0 || format->loaders().find("QuantOps") == std::string_view::npos) continue;
+    notes.push_back(fmt::format("{} is loaded by {}, not by ComfyUI alone", format->name(), format->loaders()));
+  }
+  if (used.empty()) notes.emplace_back("no layer is quantized");
   return notes;
 }
 

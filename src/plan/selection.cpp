@@ -100,8 +100,10 @@ void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) 
 }
 
 /// True once a rule decided.
-bool apply_rules(Decision& decision, const TensorInfo& tensor, const std::vector<Rule>& rules, const PlanOptions& options) {
+bool apply_rules(Decision& decision, const TensorInfo& tensor, const std::vector<Rule>& rules, const PlanOptions& options,
+                 bool only_drops = false) {
   for (const Rule& rule : rules) {
+    if (only_drops && rule.action != Action::drop) continue;
     if (!decision.layer && (rule.action == Action::quantize || rule.action == Action::keep)) continue;
     if (rule.action == Action::cast && !is_source_float(tensor.dtype)) continue;
     if (!rule.match(tensor.name)) continue;
@@ -131,6 +133,8 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
   Decision decision{.tensor = tensor.name, .layer = is_layer(tensor)};
   decision.in_bytes = decision.out_bytes = tensor.bytes();
   if (apply_rules(decision, tensor, rules.user, options)) return decision;
+  // What a preset removes goes whole: a pattern must not keep half of a decoder.
+  if (apply_rules(decision, tensor, rules.preset, options, true)) return decision;
   if (decision.layer && apply_patterns(decision, rules)) return decision;
   if (apply_rules(decision, tensor, rules.preset, options)) return decision;
   if (!decision.layer) {

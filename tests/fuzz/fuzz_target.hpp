@@ -16,6 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t n_by
 
 namespace halftone::fuzz {
 
+/// Set by a target that takes its input for valid, so that a replay can hold it against the file's name.
+inline bool accepted = false;
+
 /// Ends the program where `condition` does not hold, which a fuzzer takes for a crash.
 inline void require(bool condition, std::string_view broken) {
   if (condition) return;

@@ -35,12 +35,23 @@ bool fits(std::uint64_t head_bytes, const Header& header) {
   return header.data_bytes() <= std::numeric_limits<std::uint64_t>::max() - head_bytes;
 }
 
+/// Whether a tensor of `shape` has 2^64 bits or more: by division, unlike the library's multiplication.
+bool is_oversized(Dtype dtype, const Shape& shape) {
+  std::uint64_t room = std::numeric_limits<std::uint64_t>::max() / bits_of(dtype);
+  for (const std::uint64_t extent : shape) {
+    if (extent == 0) return false;
+    room /= extent;
+  }
+  return room == 0;
+}
+
 /// Invariant: the data sections adjoin from 0 on, and each has the size that its shape asks for.
 void check_layout(const Header& header) {
   std::uint64_t expected = 0;
   for (const TensorInfo& tensor : header.tensors) {
     require(tensor.begin == expected && tensor.end >= tensor.begin, "tensors do not adjoin");
     require(tensor.bytes() == byte_count(tensor.dtype, tensor.shape), "a tensor has another size than its shape");
+    require(!is_oversized(tensor.dtype, tensor.shape), "a tensor of 2^64 bits or more");
     require(base::is_utf8(tensor.name), "a name is not UTF-8");
     expected = tensor.end;
   }
@@ -50,6 +61,7 @@ void check_layout(const Header& header) {
 
 /// Invariant: a generic JSON parser finds the same tensors and metadata in the text.
 void check_against_document(const Header& header, std::string_view text) {
+  require(text.find('\0') == std::string_view::npos, "a NUL is accepted");
   const json document = json::parse(text, nullptr, false);
   require(document.is_object(), "the header is accepted, but is no JSON object");
   require(document.size() == header.tensors.size() + document.count("__metadata__"), "entries are lost or invented");
@@ -117,6 +129,7 @@ std::optional<Header> parse_sparse(std::string_view head) {
 void check(std::string_view head) {
   const auto header = parse_sparse(head);
   if (!header) return;
+  accepted = true;
   check_layout(*header);
   check_against_document(*header, head.substr(kLengthBytes, header->data_start - kLengthBytes));
   check_round_trip(*header);

@@ -57,7 +57,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t n_bytes) {
   const std::string_view text = fuzz::text_of(data, n_bytes);
   const auto map = fuzz::attempt({ErrorKind::bad_index, ErrorKind::shard_path}, [&] { return io::parse_shard_index(text); }).value;
   if (!map) return 0;
+  fuzz::accepted = true;
   fuzz::check_names(*map);
+  fuzz::require(text.find('\0') == std::string_view::npos, "a NUL is accepted");
   const auto document = nlohmann::json::parse(text, nullptr, false);
   fuzz::require(document.is_object() && document.at("weight_map") == nlohmann::json(*map), "the map differs from the text");
   fuzz::check_shard_sets(*map);

@@ -4,7 +4,8 @@
     make_seeds.py            writes corpus/TARGET/NAME
     make_seeds.py --check    fails where the files there are not those it would write
 
-The name of a seed says what it shows; "found-" stands before inputs that once broke something.
+The name of a seed says what it shows. "valid-" inputs must be accepted and "reject-" inputs refused, "other-" inputs
+are other kinds of files, and "found-" inputs once broke something.
 """
 import json
 import struct

@@ -87,6 +87,7 @@ void check_plan(const ModelIndex& model, Make make) {
   using enum ErrorKind;
   const auto plan = attempt({usage, indivisible, bad_quantization, unsupported, size_overflow}, make).value;
   if (!plan) return;
+  accepted = true;
   check_jobs(*plan);
   check_decisions(*plan, model);
   check_output(*plan);

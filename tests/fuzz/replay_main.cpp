@@ -1,9 +1,11 @@
 // Runs a fuzz target once on each file of the given folders, in the normal build, so that targets
-// and corpus do not rot.  A defect ends the program, as it would end the fuzzer.
+// and corpus do not rot.  A defect ends the program, as it would end the fuzzer; so does a file
+// called "valid-…" that is refused, or one called "reject-…" that is accepted.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
 #include <vector>
 
 #include "fuzz_target.hpp"
@@ -27,7 +29,11 @@ void replay(const fs::path& path) {
   halftone::fuzz::require(!file.bad() && bytes.size() == fs::file_size(path), "an input cannot be read");
   // Said beforehand: where the target ends the program, this is the last line.
   std::fprintf(stderr, "%s\n", path.c_str());
+  halftone::fuzz::accepted = false;
   LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  const std::string name = path.filename().string();
+  if (name.starts_with("valid-")) halftone::fuzz::require(halftone::fuzz::accepted, "this input is valid");
+  if (name.starts_with("reject-")) halftone::fuzz::require(!halftone::fuzz::accepted, "this input is not valid");
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ ordered_json comparison_json(const Comparison& comparison) {
   ordered_json json = {{"file", comparison.other.string()}, {"layers", ordered_json::array()}};
   for (const TensorComparison& layer : comparison.layers) {
     ordered_json entry = {{"name", layer.name}, {"stored", layer.stored}};
-    entry.update(figures_json(layer.figures));
+    const ordered_json figures = figures_json(layer.figures);
+    for (const auto& [key, value] : figures.items()) entry[key] = layer.comparable ? value : ordered_json(nullptr);
     json["layers"].push_back(std::move(entry));
   }
   json["total"] = figures_json(comparison.total);
@@ -47,7 +48,10 @@ std::string comparison_text(const Comparison& comparison) {
   };
   if (!comparison.layers.empty()) {
     text += fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<9} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as", "tensor");
-    for (const TensorComparison& layer : comparison.layers) text += line(layer.name, layer.stored, layer.figures);
+    for (const TensorComparison& layer : comparison.layers) {
+      text += layer.comparable ? line(layer.name, layer.stored, layer.figures)
+                               : fmt::format("{:>51}  {:<9} {}\n", "not comparable", layer.stored, layer.name);
+    }
     text += line("all of these together", "total", comparison.total);
   }
   text += fmt::format("{} tensors are identical", comparison.identical);
@@ -84,7 +88,7 @@ void add_compare(CLI::App& app, Session& session) {
   command->add_option("others", arguments->others, "files to compare with it")->required()->type_name("B [C …]");
   command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
   command->callback([arguments, &session] { run(*arguments, session); });
-  command->footer(command->get_footer() + "\nExit status: 0 where all values are equal, 1 where they differ.");
+  command->footer(command->get_footer() + "\nExit status: 0 where every tensor is stored alike with equal values, 1 otherwise.");
 }
 
 }  // namespace halftone::tool

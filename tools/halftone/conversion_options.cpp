@@ -49,8 +49,7 @@ std::vector<std::string> split(const std::string& list) {
 
 /// The input's name without what marks it as safetensors or as an index.
 std::string stem_of(const fs::path& input) {
-  std::string name = (input.has_filename() ? input : input.parent_path()).filename().string();
-  if (name == "." || name == "..") name = fs::weakly_canonical(input).filename().string();
+  std::string name = input.filename().string();
   for (const std::string_view suffix : {".index.json", ".json", ".safetensors"}) {
     if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) {
       name.resize(name.size() - suffix.size());
@@ -61,9 +60,9 @@ std::string stem_of(const fs::path& input) {
 
 }  // namespace
 
-void RunArguments::add_to(CLI::App& command) {
+void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
-  command.add_option("-o,--output", output, "output file (default: <stem>-<format>.safetensors beside the input)")->type_name("OUT");
+  command.add_option("-o,--output", output, fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))->type_name("OUT");
   command.add_option("--device", device, "auto, cpu or cuda (default auto)")->type_name("DEVICE");
   command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
   command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
@@ -84,13 +83,13 @@ RunOptions RunArguments::run_options() const {
 
 fs::path RunArguments::output_path(const std::string& suffix) const {
   if (!output.empty()) return output;
-  const fs::path path(input);
-  const fs::path folder = (path.has_filename() ? path : path.parent_path()).parent_path();
+  const fs::path path = fs::is_directory(input) ? fs::canonical(input) : fs::path(input);
+  const fs::path folder = path.parent_path();
   return folder / fmt::format("{}-{}.safetensors", stem_of(path), suffix);
 }
 
 void ConversionArguments::add_to(CLI::App& command) {
-  run.add_to(command);
+  run.add_to(command, "format");
   command.add_option("--format", format, "output format; 'halftone formats' lists them")->required()->type_name("FORMAT");
   command.add_option("--block-size", block_size, "side of a block, for block formats")->type_name("N")->check(CLI::PositiveNumber);
   command.add_option("--indivisible", indivisible, "layers that the block size does not divide: error, keep, plain")->type_name("WHAT");
@@ -98,7 +97,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--include", include, "quantize only layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
   command.add_option("--exclude", exclude, "keep layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
   command.add_option("--heur", heuristic, "keep layers too small or oblong to gain; --heur=divisible: only indivisible ones")
-      ->type_name("RULE")->expected(0, 1)->default_str("size");
+      ->type_name("RULE");
   command.add_option("--rules", rules_files, "file of ordered rules, decided before everything else (repeatable)")
       ->type_name("FILE")->allow_extra_args(false);
   command.add_flag("--allow-unused", allow_unused, "rules and patterns may match nothing");
@@ -114,7 +113,7 @@ void ConversionArguments::add_to(CLI::App& command) {
 PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
-  static const std::map<std::string, Heuristic> heuristics = {{"", Heuristic::none}, {"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
+  static const std::map<std::string, Heuristic> heuristics = {{"none", Heuristic::none}, {"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
   static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
   only_supported("--scales", scales, "absmax", {"search"});
   only_supported("--rounding", rounding, "nearest", {"learned"});

@@ -20,7 +20,8 @@ struct RunArguments {
   std::string memory = "1GiB";
   bool force = false;
 
-  void add_to(CLI::App& command);
+  /// `suffix` is what the default name of the output ends in, as the help shows it.
+  void add_to(CLI::App& command, const std::string& suffix);
   /// Throws usage, or device for a device that is not there.
   [[nodiscard]] RunOptions run_options() const;
   /// The output's path: the option's, or `<stem>-<suffix>.safetensors` beside the input.
@@ -36,7 +37,7 @@ struct ConversionArguments {
   std::string preset = "auto";
   std::vector<std::string> include;
   std::vector<std::string> exclude;
-  std::string heuristic;
+  std::string heuristic = "none";
   std::vector<std::string> rules_files;
   bool allow_unused = false;
   std::string scales = "absmax";

@@ -73,8 +73,14 @@ int run(int argc, char** argv) {
     const std::string near = base::did_you_mean(word, known);
     return fail_with(ExitCode::usage, fmt::format("unknown subcommand '{}'{}; see 'halftone --help'", word, near));
   }
+  // A bare --heur means --heur=size; CLI11 would take the word after it for its value.
+  std::vector<std::string> words(argv + 1, argv + argc);
+  for (std::string& text : words) {
+    if (text == "--heur") text = "--heur=size";
+  }
+  std::reverse(words.begin(), words.end());  // as CLI11 asks
   try {
-    app.parse(argc, argv);
+    app.parse(words);
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {

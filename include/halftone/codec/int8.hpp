@@ -6,7 +6,7 @@ namespace halftone::codec {
 
 /// Signed 8-bit integers in [-127, 127]; -128 decodes but is never produced.
 struct Int8 {
-  static constexpr float max_value() { return 127.0F; }
+  [[nodiscard]] static HALFTONE_HD constexpr float max_value() { return 127.0F; }
 
   /// The code in the low byte: clamps to ±127, then rounds to nearest, ties to even.  `value` must not be NaN.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode_saturating(float value) {

@@ -23,7 +23,7 @@ struct Minifloat {
   static constexpr std::uint32_t kMaxBits = (static_cast<std::uint32_t>(MaxCode) + kRebias) << kShift;
 
   /// Largest finite value.
-  static constexpr float max_value() { return from_bits(kMaxBits); }
+  [[nodiscard]] static HALFTONE_HD constexpr float max_value() { return from_bits(kMaxBits); }
 
   /// The code of `value` clamped to ±max_value().  `value` must not be NaN.  Keeps the sign of zero.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode_saturating(float value) {
