@@ -4,8 +4,10 @@
     make_seeds.py            writes corpus/TARGET/NAME
     make_seeds.py --check    fails where the files there are not those it would write
 
-The name of a seed says what it shows. "valid-" inputs must be accepted and "reject-" inputs refused, "other-" inputs
-are other kinds of files, and "found-" inputs once broke something.
+The name of a seed says what it shows. "valid-" inputs must be accepted and "reject-" inputs refused. What becomes of
+the rest is up to the target: "other-" inputs are other kinds of files, "resized-" ones have data of another size than
+their header tells (the target thinks absent data there), "mixed-" ones suit some formats and not others, and "found-"
+ones once broke something.
 """
 import json
 import struct
@@ -67,8 +69,8 @@ WHOLE_FILES = {
     "reject-length-2-63": framed(one(), length=2**63),
     "reject-length-2-64-minus-1": framed(one(), length=2**64 - 1),
     "reject-only-length": struct.pack("<Q", 64),
-    "reject-data-short": framed(one(), data=bytes(15)),
-    "reject-data-long": framed(one(), data=bytes(17)),
+    "resized-data-short": framed(one(), data=bytes(15)),
+    "resized-data-long": framed(one(), data=bytes(17)),
     "other-git-lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9663676416\n",
     "other-html": b"<!DOCTYPE html>\n<html><head><title>404</title></head></html>\n",
     "other-html-after-space": b"\r\n\t <HTML><body>",
@@ -98,6 +100,7 @@ HEADERS = {
     "valid-metadata-last": '{"a":' + entry() + ',"__metadata__":{"k":"v"}}',
     "valid-empty-tensors": two(entry(shape="[0]", offsets="[0,0]"), entry(shape="[3,0]", offsets="[0,0]")),
     "valid-not-in-order": two(entry(offsets="[16,32]"), entry()),
+    "valid-empty-listed-late": two(entry(), entry(shape="[0]", offsets="[0,0]")),
     "valid-unknown-fields": one(extra=',"x":1,"y":[{"z":[]},null,true,-1,1.5],"z":{"dtype":"F4","dtype":0}'),
     "valid-unknown-nested": one(extra=',"x":' + "[" * 29 + "]" * 29),
     "valid-white-space": ' \n{ "a" :\t{ "dtype":"F32" , "shape":[ 4 ],\r\n"data_offsets":[0 ,16]} }   ',
@@ -108,6 +111,9 @@ HEADERS = {
     "reject-bom": "\ufeff" + one(),
     "reject-utf8": one("a\udcff"),
     "reject-utf8-overlong": one("a\udcc0\udc80"),
+    "reject-utf8-overlong-3": one("a\udce0\udc80\udc80"),
+    "reject-utf8-overlong-4": one("a\udcf0\udc80\udc80\udc80"),
+    "reject-utf8-beyond-unicode": one("a\udcf4\udc90\udc80\udc80"),
     "reject-utf8-surrogate": one("a\udced\udca0\udc80"),
     "reject-utf8-cut": '{"a\udce2\udc82',
     "reject-escaped-surrogate": one(r"\ud800"),
@@ -293,14 +299,14 @@ def plan(text, side=None, **options):
 
 SMALL = (("a.weight", "BF16", [16, 32]), ("a.bias", "F32", [16]), ("norm.weight", "F16", [32]))
 TILES = (("tile.weight", "F32", [128, 256]), ("tile2.weight", "F16", [64, 64]), ("cast.weight", "F64", [64, 64]))
-RAGGED = (("a.weight", "BF16", [67, 129]), ("row.weight", "F16", [1, 301]), ("column.weight", "F32", [299, 1]))
+RAGGED = (("ragged.weight", "BF16", [67, 129]), ("row.weight", "F16", [1, 301]), ("column.weight", "F32", [299, 1]))
 ODD = (("drop.weight", "I64", [8, 8]), ("b.weight", "F4", [8, 8]), (".weight", "F32", [1, 1]), ("c.weight", "F32", [0, 16]))
 FLUX2 = (("double_stream_modulation_img.lin.weight", "BF16", [64, 64]), ("img_in.weight", "BF16", [64, 64]),
          ("double_blocks.0.img_attn.qkv.weight", "BF16", [128, 64]), ("single_blocks.0.linear1.weight", "BF16", [64, 128]))
 
 
 def stored(dtype, scale_shape, texts=("q.comfy_quant",)):
-    tensors = [("q.weight", dtype, [64, 128]), ("other.weight", "BF16", [64, 64])]
+    tensors = [("q.weight", dtype, [128, 256]), ("other.weight", "BF16", [64, 64])]
     if scale_shape is not None:
         tensors.append(("q.weight_scale", "F32", scale_shape))
     return header(*tensors, *((name, "U8", [8]) for name in texts))
@@ -322,7 +328,7 @@ def in_header(layers):
 PLANS = {
     "valid-no-tensors": plan("{}"),
     "valid-small": plan(header(*SMALL)),
-    "valid-rules": plan(header(*SMALL, *TILES, *ODD), with_rules=1),
+    "valid-rules": plan(header(*SMALL, *TILES, *ODD), with_rules=1, indivisible=1),
     "valid-tiles": plan(header(*TILES), target=1),
     "valid-ragged-error": plan(header(*RAGGED), target=1),
     "valid-ragged-keep": plan(header(*RAGGED), indivisible=1, target=1),
@@ -336,32 +342,36 @@ PLANS = {
     "valid-flux2": plan(header(*FLUX2)),
     "valid-unicode": plan(header(("größe.重み.weight", "BF16", [16, 16]), metadata={"ключ": "🎚"}), quant_metadata=1),
     "valid-stored-fp8": plan(stored("F8_E4M3", []), layer("float8_e4m3fn")),
-    "valid-stored-fp8-row": plan(stored("F8_E4M3", [64]), layer("float8_e4m3fn_rowwise")),
-    "valid-stored-fp8-block": plan(stored("F8_E4M3", [1, 2]), layer("float8_e4m3fn_blockwise", group_size=64)),
+    "valid-stored-fp8-row": plan(stored("F8_E4M3", [128]), layer("float8_e4m3fn_rowwise")),
+    "valid-stored-fp8-block": plan(stored("F8_E4M3", [2, 4]), layer("float8_e4m3fn_blockwise", group_size=64)),
     "valid-stored-fp8-e5m2": plan(stored("F8_E5M2", []), layer("float8_e5m2")),
     "valid-stored-fp8-cast": plan(stored("F8_E4M3", None, ())),
     "valid-stored-int8": plan(stored("I8", []), layer("int8_tensorwise")),
-    "valid-stored-int8-row": plan(stored("I8", [64, 1]), layer("int8_tensorwise", per_row=True)),
-    "valid-stored-int8-block": plan(stored("I8", [1, 1]), layer("int8_blockwise", group_size=128)),
-    "valid-stored-rotated": plan(stored("I8", [64, 1]), layer("int8_tensorwise", convrot=True)),
+    "valid-stored-int8-row": plan(stored("I8", [128, 1]), layer("int8_tensorwise", per_row=True)),
+    "valid-stored-int8-block": plan(stored("I8", [1, 2]), layer("int8_blockwise", group_size=128)),
+    "valid-stored-companions-of-both-layouts": plan(header(("q.weight", "F8_E4M3", [16, 16]), ("q.weight_scale", "F32", []),
+                                                           ("q.input_scale", "F32", []), ("q.scale_input", "F32", [1]),
+                                                           ("q.comfy_quant", "U8", [8])), layer("float8_e4m3fn")),
+    "reject-stored-legacy": plan(header(("q.weight", "F8_E4M3", [16, 16]), ("q.scale_weight", "F32", [1]), ("scaled_fp8", "F8_E4M3", [2]))),
+    "reject-stored-rotated": plan(stored("I8", [128, 1]), layer("int8_tensorwise", convrot=True)),
     "valid-stored-in-header": plan(in_header({"format_version": "1.0", "layers": {"q": {"format": "float8_e4m3fn"}}}), quant_metadata=1),
-    "valid-stored-unknown": plan(stored("U8", [64]), layer("nvfp4")),
+    "reject-stored-unknown": plan(stored("U8", [64]), layer("nvfp4")),
     "valid-stored-companions-only": plan(header(("q.weight_scale", "F32", []), ("q.comfy_quant", "U8", [8])), layer("float8_e4m3fn")),
     "reject-stored-not-json": plan(stored("I8", []), "{"),
     "reject-stored-no-text": plan(stored("I8", [])),
     "reject-stored-no-format": plan(stored("I8", []), "{}"),
     "reject-stored-format-number": plan(stored("I8", []), '{"format": 1}'),
-    "reject-stored-group-size-0": plan(stored("I8", [1, 1]), layer("int8_blockwise", group_size=0)),
-    "reject-stored-group-size-2-32": plan(stored("I8", [1, 1]), layer("int8_blockwise", group_size=2**32 + 128)),
+    "reject-stored-group-size-0": plan(stored("I8", [1, 2]), layer("int8_blockwise", group_size=0)),
+    "reject-stored-group-size-2-32": plan(stored("I8", [1, 2]), layer("int8_blockwise", group_size=2**32 + 128)),
     "reject-header-not-json": plan(in_header("{"), quant_metadata=1),
     "reject-header-layers-array": plan(in_header({"layers": []}), quant_metadata=1),
     "reject-header-layer-number": plan(in_header({"layers": {"q": 1}}), quant_metadata=1),
-    "reject-output-name-twice": plan(header(("a.weight", "BF16", [16, 16]), ("a.weight_scale", "F32", [1])), target=1),
-    "reject-scales-overflow": plan(header(("a.weight", "F16", [2**59, 1])), target=1),
+    "mixed-output-name-twice": plan(header(("a.weight", "BF16", [16, 16]), ("a.weight_scale", "F32", [1])), target=1),
+    "mixed-scales-overflow": plan(header(("a.weight", "F16", [2**59, 1])), target=1),
     "reject-bad-header": plan('{"a":1}'),
     # Dequantized, the data just fit 2^64 bytes, but not with the header.
     "found-output-overflow": plan(header(*((f"{i}.weight", "F8_E4M3", [2**59 - 1, 1]) for i in range(8)))),
-    "found-convrot-text": plan(stored("I8", [64, 1]), layer("int8_tensorwise", convrot="yes")),
+    "found-convrot-text": plan(stored("I8", [128, 1]), layer("int8_tensorwise", convrot="yes")),
     "found-convrot-null-in-header": plan(in_header({"layers": {"q": {"format": "float8_e4m3fn", "convrot": None}}})),
     # Deeper than the stack: copying and writing such a document is recursive.
     "found-deep-header": plan(in_header('{"layers":{"q":{"format":"float8_e4m3fn","x":' + deep(30_000) + "}}}"), quant_metadata=1),

@@ -1,0 +1,119 @@
+#include "exec/executor.hpp"
+
+#include <thread>
+
+#include "cpu/cpu_backend.hpp"
+#include "unit/conversion_test.hpp"
+
+namespace halftone::exec {
+namespace {
+
+using test::f32;
+using test::fails_with;
+using test::options_for;
+
+/// A CPU backend that does something before each piece of work.
+class WatchedBackend : public Backend {
+ public:
+  explicit WatchedBackend(std::function<void()> before) : before_(std::move(before)) {}
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "watched"; }
+  [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override { return cpu_->supports(spec, source); }
+  [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
+    before_();
+    return cpu_->max_magnitude(band);
+  }
+  std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float amax, const QuantizedBand& out) const override {
+    before_();
+    return cpu_->quantize(spec, band, amax, out);
+  }
+  void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const override {
+    cpu_->dequantize(spec, band, scales, out);
+  }
+  void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override { cpu_->to_float(source, data, n, out); }
+  void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
+    cpu_->from_float(data, n, target, out);
+  }
+
+ private:
+  std::function<void()> before_;
+  std::unique_ptr<Backend> cpu_ = cpu::make_backend();
+};
+
+class RunJobs : public test::ConversionTest {
+ protected:
+  /// 40 layers of 64 KiB, one band each.
+  void write_layers() const {
+    std::vector<test::TensorBytes> tensors;
+    for (int i = 0; i < 40; ++i) tensors.push_back(f32(std::to_string(i) + ".weight", {64, 256}, std::vector<float>(64 * 256, 1.0F)));
+    write_input(tensors);
+  }
+
+  /// Runs a conversion to `format` without committing it.
+  void run(const char* format, unsigned threads, std::function<void()> before) {
+    const io::ModelFiles files(input());
+    const Plan plan = build_plan(files.index(), {}, options_for(format));
+    io::OutputFile file({.path = output(), .n_bytes = plan.output_bytes(), .replace = true});
+    run_jobs(plan, files, WatchedBackend(std::move(before)), file, {.threads = threads, .memory_bytes = 1}, control_);
+  }
+};
+
+TEST_F(RunJobs, Stop_ends_the_run_soon) {
+  write_layers();
+  for (const unsigned threads : {1U, 4U}) {
+    control_.stop = false;
+    std::atomic<unsigned> calls{0};
+    const auto stop_at_third = [&] {
+      if (++calls == 3) control_.stop = true;
+    };
+    EXPECT_THAT([&] { run("fp8-row", threads, stop_at_third); }, fails_with(ErrorKind::interrupted));
+    EXPECT_LT(calls, 3U + 2 * threads);
+  }
+}
+
+TEST_F(RunJobs, Error_of_one_task_ends_the_run) {
+  write_layers();
+  for (const unsigned threads : {1U, 4U}) {
+    std::atomic<unsigned> calls{0};
+    const auto fail_at_fifth = [&] {
+      if (++calls == 5) throw Error(ErrorKind::device, "the device is lost");
+    };
+    EXPECT_THAT([&] { run("fp8-row", threads, fail_at_fifth); }, fails_with(ErrorKind::device, "the device is lost"));
+    EXPECT_LT(calls, 5U + 2 * threads);
+  }
+}
+
+TEST_F(RunJobs, Scale_of_a_tensor_is_known_before_its_codes) {
+  // Two stages per layer: 40 layers are measured once and quantized once.
+  write_layers();
+  std::atomic<unsigned> calls{0};
+  run("fp8", 4, [&] { ++calls; });
+  EXPECT_EQ(calls, 80U);
+}
+
+TEST_F(RunJobs, More_threads_than_tasks_end_well) {
+  write_input({f32("a.weight", {1, 2}, {1.0F, 2.0F})});
+  run("fp8", 32, [] {});
+}
+
+TEST_F(RunJobs, Input_that_shrinks_meanwhile_is_reported) {
+  write_layers();
+  std::atomic<bool> done{false};
+  const auto truncate = [&] {
+    if (!done.exchange(true)) std::filesystem::resize_file(input(), 4096);
+  };
+  EXPECT_THAT([&] { run("fp8-row", 2, truncate); }, fails_with(ErrorKind::input_changed, "in.safetensors"));
+}
+
+TEST_F(RunJobs, Input_that_is_written_to_meanwhile_is_reported) {
+  write_layers();
+  std::atomic<bool> done{false};
+  const auto touch = [&] {
+    if (!done.exchange(true))
+      std::filesystem::last_write_time(input(), std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+  };
+  EXPECT_THAT([&] { run("fp8-row", 2, touch); }, fails_with(ErrorKind::input_changed, "written to"));
+}
+
+}  // namespace
+}  // namespace halftone::exec

@@ -1,0 +1,234 @@
+// The kernels of every instruction set that runs here, against the scalar functions.
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "cpu/cpu_backend.hpp"
+#include "unit/scalar_backend.hpp"
+
+namespace halftone::cpu {
+namespace {
+
+using codec::bits;
+using test::ScalarResult;
+
+constexpr Dtype kSources[] = {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16};
+constexpr Dtype kHalves[] = {Dtype::BF16, Dtype::F16};
+constexpr char kGuard = '\x5A';
+
+template <class T>
+void append(std::string& bytes, T value) {
+  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+/// All 65,536 patterns of a 16-bit type.
+std::string all_patterns() {
+  std::string bytes;
+  for (std::uint32_t code = 0; code <= 0xFFFF; ++code) append(bytes, static_cast<std::uint16_t>(code));
+  return bytes;
+}
+
+/// Those whose magnitude is at most `limit`.
+std::string patterns_within(Dtype dtype, float limit) {
+  const std::string all = all_patterns();
+  std::string bytes;
+  for (std::size_t i = 0; i <= 0xFFFF; ++i) {
+    const float value = test::scalar_load(dtype, reinterpret_cast<const std::byte*>(all.data()), i);
+    if (std::fabs(value) <= limit) bytes += all.substr(2 * i, 2);
+  }
+  return bytes;
+}
+
+/// `n` values of a type, most of them ordinary, some of any finite exponent, the same on every run.
+std::string random_values(Dtype dtype, std::size_t n) {
+  std::mt19937_64 random(20260722);
+  std::normal_distribution<double> normal(0.0, 1.0);
+  std::uniform_real_distribution<double> exponent(-150.0, 127.0);
+  std::string bytes;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double value = i % 3 == 0 ? std::copysign(std::exp2(exponent(random)), normal(random)) : normal(random);
+    if (dtype == Dtype::F64) append(bytes, value);
+    if (dtype == Dtype::F32) append(bytes, static_cast<float>(value));
+    if (dtype == Dtype::BF16) append(bytes, codec::Bf16::encode(static_cast<float>(value)));
+    if (dtype == Dtype::F16) append(bytes, codec::F16::encode(static_cast<float>(std::clamp(value, -65504.0, 65504.0))));
+  }
+  return bytes;
+}
+
+/// Bytes placed at an odd address.
+class Unaligned {
+ public:
+  explicit Unaligned(std::string_view bytes) : storage_(1, '\0') { storage_ += bytes; }
+  [[nodiscard]] const std::byte* data() const { return reinterpret_cast<const std::byte*>(storage_.data()) + 1; }
+
+ private:
+  std::string storage_;
+};
+
+QuantSpec spec_of(const FormatDescriptor& format) {
+  const auto sizes = format.block_sizes();
+  return {&format, sizes.empty() ? 0 : sizes.front(), false, false};
+}
+
+/// Where codes or scales first differ, in words, or "".
+std::string difference(const Backend& backend, const QuantSpec& spec, const MatrixView& band, float amax) {
+  const ScalarResult want = test::scalar_quantize(spec, band, amax);
+  std::string codes(want.codes.size() + 1, kGuard);
+  std::vector<float> scales(want.scales.size() + 1, 1234.5F);
+  backend.quantize(spec, band, amax, {reinterpret_cast<std::byte*>(codes.data()), want.scales.empty() ? nullptr : scales.data()});
+  for (std::size_t i = 0; i < want.scales.size(); ++i) {
+    if (bits(scales[i]) == bits(want.scales[i])) continue;
+    return fmt::format("scale {}: 0x{:08X}, 0x{:08X} expected", i, bits(scales[i]), bits(want.scales[i]));
+  }
+  for (std::size_t i = 0; i < want.codes.size(); ++i) {
+    if (codes[i] == want.codes[i]) continue;
+    const float value = test::scalar_load(band.dtype, band.data, i);
+    return fmt::format("row {}, column {}, value {:a} (0x{:08X}): code 0x{:02X}, 0x{:02X} expected", i / band.columns, i % band.columns,
+                       value, bits(value), static_cast<unsigned char>(codes[i]), static_cast<unsigned char>(want.codes[i]));
+  }
+  return codes.back() == kGuard && scales.back() == 1234.5F ? "" : "wrote beyond the end";
+}
+
+class Kernels : public testing::TestWithParam<const KernelTable*> {
+ protected:
+  const std::unique_ptr<Backend> backend_ = make_backend(*GetParam());
+};
+
+/// The same for one format.
+class FormatKernels : public testing::TestWithParam<std::tuple<const KernelTable*, const FormatDescriptor*>> {
+ protected:
+  const std::unique_ptr<Backend> backend_ = make_backend(*std::get<0>(GetParam()));
+  const QuantSpec spec_ = spec_of(*std::get<1>(GetParam()));
+};
+
+std::string format_case_name(const testing::TestParamInfo<FormatKernels::ParamType>& tested) {
+  std::string name = fmt::format("{}_{}", std::get<0>(tested.param)->instruction_set, std::get<1>(tested.param)->name());
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Kernels, testing::ValuesIn(usable_kernels()),
+                         [](const auto& tested) { return std::string(tested.param->instruction_set); });
+INSTANTIATE_TEST_SUITE_P(All, FormatKernels, testing::Combine(testing::ValuesIn(usable_kernels()), testing::ValuesIn(all_formats())),
+                         format_case_name);
+
+TEST_P(FormatKernels, Every_half_pattern_gives_the_scalar_code_at_several_scales) {
+  // The limits are the largest magnitudes and so set the scales: all finite values, a naive tie
+  // (1.5 with E4M3), an ordinary weight, subnormals of F16.
+  for (const float limit : {std::numeric_limits<float>::max(), 448.0F, 1.5F, 0.0371F, 0x1p-15F}) {
+    for (const Dtype dtype : kHalves) {
+      const std::string bytes = patterns_within(dtype, limit);
+      const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+      const MatrixView row{data, dtype, 1, bytes.size() / 2};
+      const float amax = codec::from_bits(test::scalar_max(row));
+      EXPECT_EQ(difference(*backend_, spec_, row, amax), "") << name_of(dtype) << " up to " << limit;
+    }
+  }
+}
+
+TEST_P(FormatKernels, Wide_samples_give_the_scalar_codes) {
+  // 130 columns leave a group of 2 behind blocks of 64 and 128.
+  constexpr std::uint64_t rows = 300;
+  constexpr std::uint64_t columns = 130;
+  for (const Dtype dtype : kSources) {
+    const std::string bytes = random_values(dtype, rows * columns);
+    const MatrixView band{reinterpret_cast<const std::byte*>(bytes.data()), dtype, rows, columns};
+    EXPECT_EQ(difference(*backend_, spec_, band, 3.25F), "") << name_of(dtype);
+  }
+}
+
+TEST_P(FormatKernels, Every_short_length_at_an_odd_address_gives_the_scalar_codes) {
+  for (const Dtype dtype : kSources) {
+    const std::string all = random_values(dtype, 1100);
+    // 0 to 100 cover every vector tail; the rest stand around the 512 elements of a packing buffer.
+    for (std::uint64_t n = 0; n <= 1030; n += n < 100 || (n > 509 && n < 515) || n > 1020 ? 1 : n < 500 ? 409 : 505) {
+      const Unaligned source(std::string_view(all).substr(0, n * bits_of(dtype) / 8));
+      EXPECT_EQ(difference(*backend_, spec_, {source.data(), dtype, 1, n}, 3.25F), "") << name_of(dtype) << ", " << n << " elements";
+    }
+  }
+}
+
+TEST_P(FormatKernels, Every_code_decodes_to_the_scalar_value) {
+  std::string codes;
+  for (int code = 0; code < 256; ++code) codes += static_cast<char>(code);
+  const Unaligned source(codes);
+  for (const float scale : {1.0F, 0.0037F, 0x1p-120F, 1e30F}) {
+    const std::vector<float> scales(base::ceil_div(256, std::max(spec_.block_size, 1U)), scale);
+    std::vector<float> values(256);
+    backend_->dequantize(spec_, {source.data(), spec_.format->code_dtype(), 1, 256}, scales.data(), values.data());
+    for (std::size_t i = 0; i < 256; ++i) {
+      const float want = test::scalar_format(*spec_.format).decode(static_cast<std::uint8_t>(codes[i]), scale);
+      EXPECT_TRUE(bits(values[i]) == bits(want) || (std::isnan(values[i]) && std::isnan(want)))
+          << "code " << i << ": " << values[i] << ", " << want;
+    }
+  }
+}
+
+TEST_P(Kernels, Max_magnitude_of_every_half_pattern_is_its_own) {
+  const std::string all = all_patterns();
+  for (const Dtype dtype : kHalves) {
+    for (std::size_t code = 0; code <= 0xFFFF; ++code) {
+      const MatrixView one{reinterpret_cast<const std::byte*>(all.data()) + 2 * code, dtype, 1, 1};
+      ASSERT_EQ(backend_->max_magnitude(one), test::scalar_max(one)) << name_of(dtype) << " " << code;
+    }
+  }
+}
+
+TEST_P(Kernels, Max_magnitude_of_every_length_at_an_odd_address_is_the_scalar_one) {
+  for (const Dtype dtype : kSources) {
+    const std::string all = random_values(dtype, 201);
+    const std::size_t element = bits_of(dtype) / 8;
+    for (std::size_t begin = 0; begin <= 100; ++begin) {
+      for (const std::size_t n : {begin, std::size_t{100}}) {
+        const Unaligned source(std::string_view(all).substr(begin * element, n * element));
+        const MatrixView row{source.data(), dtype, 1, n};
+        ASSERT_EQ(backend_->max_magnitude(row), test::scalar_max(row)) << name_of(dtype) << ", " << n << " elements from " << begin;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, Max_magnitude_finds_one_large_element_at_every_place) {
+  for (std::size_t place = 0; place < 100; ++place) {
+    std::vector<float> values(100, 0.5F);
+    values[place] = -3.0F;
+    EXPECT_EQ(backend_->max_magnitude({reinterpret_cast<const std::byte*>(values.data()), Dtype::F32, 4, 25}), bits(3.0F)) << place;
+  }
+}
+
+TEST_P(Kernels, Conversion_to_float_equals_the_scalar_one) {
+  for (const Dtype dtype : kSources) {
+    const bool half = dtype == Dtype::BF16 || dtype == Dtype::F16;
+    const std::string bytes = half ? all_patterns() : random_values(dtype, 10'001);
+    const std::size_t n = bytes.size() / (bits_of(dtype) / 8);
+    const Unaligned source(bytes);
+    std::vector<float> values(n);
+    backend_->to_float(dtype, source.data(), n, values.data());
+    for (std::size_t i = 0; i < n; ++i)
+      ASSERT_EQ(bits(values[i]), bits(test::scalar_load(dtype, source.data(), i))) << name_of(dtype) << " " << i;
+  }
+}
+
+TEST_P(Kernels, Conversion_from_float_equals_the_codec) {
+  std::vector<float> values;
+  for (std::uint64_t pattern = 0; pattern <= UINT32_MAX; pattern += 65'537)
+    values.push_back(codec::from_bits(static_cast<std::uint32_t>(pattern)));
+  for (const Dtype dtype : kHalves) {
+    std::string out(2 * values.size() + 1, kGuard);
+    auto* data = reinterpret_cast<std::byte*>(out.data()) + 1;
+    backend_->from_float(values.data(), values.size(), dtype, data);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::uint16_t want = dtype == Dtype::BF16 ? codec::Bf16::encode(values[i]) : codec::F16::encode(values[i]);
+      std::uint16_t got = 0;
+      std::memcpy(&got, data + 2 * i, 2);
+      ASSERT_EQ(got, want) << name_of(dtype) << " of " << values[i];
+    }
+    EXPECT_EQ(out.front(), kGuard);
+  }
+}
+
+}  // namespace
+}  // namespace halftone::cpu

@@ -1,0 +1,206 @@
+#include "io/output_file.hpp"
+
+#include <cstring>
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include "support/model_file.hpp"
+#include "support/temp_folder.hpp"
+#include "unit/fails_with.hpp"
+#include "unit/files.hpp"
+#include "unit/raw_file.hpp"
+
+namespace halftone::io {
+namespace {
+
+namespace fs = std::filesystem;
+using test::fails_with;
+using test::names_in;
+using test::read_bytes;
+using test::write_file;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+const std::string kHead = test::length_field(8) + "{}      ";
+
+/// `n` bytes that differ from place to place, also at distances of a page.
+std::string pattern(std::size_t n) {
+  std::string bytes(n, '\0');
+  for (std::size_t i = 0; i < n; ++i) bytes[i] = static_cast<char>(i * 7 + i / 4096 + 1);
+  return bytes;
+}
+
+/// Writes `text` at `offset` through a window.
+void put(OutputFile& file, std::uint64_t offset, std::string_view text) {
+  OutputFile::Window window(file, offset, text.size());
+  std::memcpy(window.bytes().data(), text.data(), text.size());
+  window.flush();
+}
+
+class OutputFiles : public testing::TestWithParam<WriteMode> {
+ protected:
+  [[nodiscard]] OutputFile::Request request(std::uint64_t n_bytes, std::vector<FileId> inputs = {}, bool replace = false) const {
+    return {.path = folder_ / "out", .n_bytes = n_bytes, .replace = replace, .inputs = std::move(inputs), .mode = GetParam()};
+  }
+  test::TempFolder folder_;
+};
+
+std::string mode_name(const testing::TestParamInfo<WriteMode>& tested) {
+  switch (tested.param) {
+    case WriteMode::automatic: return "automatic";
+    case WriteMode::mapping: return "mapping";
+    case WriteMode::calls: return "calls";
+  }
+  return {};
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, OutputFiles, testing::Values(WriteMode::automatic, WriteMode::mapping, WriteMode::calls), mode_name);
+
+TEST_P(OutputFiles, Every_mode_gives_the_bytes_that_were_put) {
+  // Pieces begin and end inside pages; the last one is a single byte.
+  const std::string data = pattern(20'011);
+  OutputFile file(request(kHead.size() + data.size()));
+  for (const auto& [begin, end] : {std::pair{0, 1}, {1, 4095}, {4095, 4096}, {4096, 9000}, {9000, 20'010}, {20'010, 20'011}}) {
+    const auto from = static_cast<std::size_t>(begin);
+    put(file, kHead.size() + from, std::string_view(data).substr(from, static_cast<std::size_t>(end) - from));
+  }
+  file.commit(kHead);
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead + data);
+}
+
+TEST_P(OutputFiles, Commit_leaves_only_the_output) {
+  OutputFile file(request(kHead.size()));
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("out.partial"));
+  file.commit(kHead);
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("out"));
+}
+
+TEST_P(OutputFiles, Without_commit_nothing_is_left) {
+  {
+    OutputFile file(request(5000));
+    put(file, 100, "bytes");
+  }
+  EXPECT_THAT(names_in(folder_.path()), IsEmpty());
+}
+
+TEST_P(OutputFiles, Partial_file_is_no_safetensors_file) {
+  OutputFile file(request(kHead.size() + 4));
+  put(file, kHead.size(), "data");
+  file.write_at(kLengthBytes, std::as_bytes(std::span(kHead)).subspan(kLengthBytes));
+  EXPECT_THAT([&] { (void)test::parse_bytes(read_bytes(folder_ / "out.partial")); }, fails_with(ErrorKind::header_not_json));
+}
+
+TEST_P(OutputFiles, Unwritten_bytes_are_zero_over_a_stale_partial_file) {
+  write_file(folder_ / "out.partial", std::string(10'000, '!'));
+  OutputFile file(request(kHead.size() + 100));
+  file.commit(kHead);
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead + std::string(100, '\0'));
+}
+
+TEST_P(OutputFiles, Empty_window_writes_nothing) {
+  OutputFile file(request(kHead.size()));
+  put(file, kHead.size(), "");
+  file.commit(kHead);
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
+}
+
+TEST_P(OutputFiles, Threads_may_write_windows_that_share_pages) {
+  const std::string data = pattern(300'000);
+  constexpr std::size_t piece = 1'237;  // far below a page, and prime
+  constexpr std::size_t threads = 8;
+  OutputFile file(request(kHead.size() + data.size()));
+  std::vector<std::thread> pool;
+  for (std::size_t t = 0; t < threads; ++t) {
+    pool.emplace_back([&, t] {
+      for (std::size_t at = t * piece; at < data.size(); at += threads * piece)
+        put(file, kHead.size() + at, std::string_view(data).substr(at, piece));
+    });
+  }
+  for (std::thread& thread : pool) thread.join();
+  file.commit(kHead);
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead + data);
+}
+
+TEST_P(OutputFiles, Window_in_use_stays_valid_while_others_come_and_go) {
+  OutputFile file(request(kHead.size() + 8192));
+  OutputFile::Window outer(file, kHead.size(), 8192);
+  std::memset(outer.bytes().data(), 'a', 8192);
+  put(file, kHead.size() + 100, "inner");
+  outer.flush();
+  file.commit(kHead);
+  EXPECT_EQ(read_bytes(folder_ / "out").substr(kHead.size() + 8000), std::string(192, 'a'));
+}
+
+TEST_P(OutputFiles, Input_itself_is_refused_even_with_replace) {
+  const fs::path path = write_file(folder_ / "out", "input");
+  for (const bool replace : {false, true}) {
+    EXPECT_THAT([&] { OutputFile(request(100, {MappedFile(path).id()}, replace)); }, fails_with(ErrorKind::same_file, path.string()));
+  }
+  EXPECT_EQ(read_bytes(path), "input");
+}
+
+TEST_P(OutputFiles, Links_to_the_input_are_refused) {
+  const fs::path input = write_file(folder_ / "in", "input");
+  fs::create_hard_link(input, folder_ / "out");
+  EXPECT_THAT([&] { OutputFile(request(100, {MappedFile(input).id()}, true)); }, fails_with(ErrorKind::same_file));
+  fs::remove(folder_ / "out");
+  fs::create_symlink(input, folder_ / "out");
+  EXPECT_THAT([&] { OutputFile(request(100, {MappedFile(input).id()}, true)); }, fails_with(ErrorKind::same_file));
+}
+
+TEST_P(OutputFiles, Input_under_the_partial_name_is_refused_and_kept) {
+  const fs::path input = write_file(folder_ / "out.partial", "input");
+  EXPECT_THAT([&] { OutputFile(request(100, {MappedFile(input).id()})); }, fails_with(ErrorKind::same_file, "partial"));
+  EXPECT_EQ(read_bytes(input), "input");
+}
+
+TEST_P(OutputFiles, Existing_output_is_refused_without_replace) {
+  write_file(folder_ / "out", "old");
+  EXPECT_THAT([&] { OutputFile(request(100)); }, fails_with(ErrorKind::output_exists, "--force"));
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("out"));
+}
+
+TEST_P(OutputFiles, Existing_output_stays_until_commit) {
+  write_file(folder_ / "out", "old");
+  OutputFile file(request(kHead.size(), {}, true));
+  EXPECT_EQ(read_bytes(folder_ / "out"), "old");
+  file.commit(kHead);
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
+}
+
+TEST_P(OutputFiles, Link_is_followed_to_what_it_names) {
+  fs::create_directory(folder_ / "real");
+  write_file(folder_ / "real" / "model", "old");
+  fs::create_symlink(folder_ / "real" / "model", folder_ / "out");
+  OutputFile file(request(kHead.size(), {}, true));
+  file.commit(kHead);
+  EXPECT_TRUE(fs::is_symlink(folder_ / "out"));
+  EXPECT_EQ(read_bytes(folder_ / "real" / "model"), kHead);
+}
+
+TEST_P(OutputFiles, Missing_folder_is_named) {
+  OutputFile::Request wanted = request(100);
+  wanted.path = folder_ / "absent" / "out";
+  EXPECT_THAT([&] { OutputFile{wanted}; }, fails_with(ErrorKind::usage, "absent", "does not exist"));
+}
+
+TEST_P(OutputFiles, Folder_is_no_output) {
+  fs::create_directory(folder_ / "out");
+  EXPECT_THAT([&] { OutputFile(request(100, {}, true)); }, fails_with(ErrorKind::usage, "no regular file"));
+}
+
+TEST_P(OutputFiles, Second_writer_of_one_output_is_refused) {
+  OutputFile first(request(kHead.size()));
+  EXPECT_THAT([&] { OutputFile(request(kHead.size())); }, fails_with(ErrorKind::io, "another conversion"));
+  first.commit(kHead);
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
+}
+
+TEST_P(OutputFiles, Output_larger_than_the_disk_is_refused_at_once) {
+  EXPECT_THAT([&] { OutputFile(request(std::uint64_t{1} << 55)); }, fails_with(ErrorKind::no_space, "32768 TiB"));
+  EXPECT_THAT(names_in(folder_.path()), IsEmpty());
+}
+
+}  // namespace
+}  // namespace halftone::io

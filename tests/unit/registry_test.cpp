@@ -1,0 +1,52 @@
+#include <set>
+
+#include <gmock/gmock.h>
+
+#include <halftone/format.hpp>
+
+#include "cpu/kernel_table.hpp"
+#include "unit/fails_with.hpp"
+
+namespace halftone {
+namespace {
+
+using test::fails_with;
+
+TEST(Registry, Names_are_unique_and_lead_back) {
+  std::set<std::string_view> names;
+  for (const FormatDescriptor* format : all_formats()) {
+    EXPECT_TRUE(names.insert(format->name()).second) << format->name();
+    EXPECT_EQ(find_format(format->name()), format);
+    EXPECT_EQ(&format_named(format->name()), format);
+  }
+}
+
+TEST(Registry, Index_is_the_position_in_the_list) {
+  ASSERT_EQ(all_formats().size(), cpu::kFormatCount);
+  for (std::size_t i = 0; i < all_formats().size(); ++i) EXPECT_EQ(all_formats()[i]->index(), i);
+}
+
+TEST(Registry, Every_format_can_be_presented) {
+  for (const FormatDescriptor* format : all_formats()) {
+    EXPECT_FALSE(format->summary().empty()) << format->name();
+    EXPECT_FALSE(format->loaders().empty()) << format->name();
+    EXPECT_GT(format->heuristic_block(), 0U) << format->name();
+    EXPECT_GT(format->matmul_alignment(), 0U) << format->name();
+    EXPECT_EQ(format->block_sizes().empty(), format->grid() != ScaleGrid::block) << format->name();
+  }
+}
+
+TEST(Registry, Block_sizes_and_their_defaults_are_the_documented_ones) {
+  EXPECT_THAT(format_named("fp8-block").block_sizes(), testing::ElementsAre(64, 128));
+  EXPECT_EQ(format_named("int8-block").block_sizes().front(), 128U);
+}
+
+TEST(Registry, Unknown_name_suggests_the_nearest) {
+  EXPECT_EQ(find_format("fp8-rows"), nullptr);
+  EXPECT_THAT([] { (void)format_named("fp8-rows"); }, fails_with(ErrorKind::usage, "'fp8-rows'", "did you mean 'fp8-row'"));
+}
+
+TEST(Registry, Name_is_case_sensitive) { EXPECT_EQ(find_format("FP8"), nullptr); }
+
+}  // namespace
+}  // namespace halftone

@@ -1,0 +1,138 @@
+#include "formats/stored_layers.hpp"
+
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+
+#include "unit/fails_with.hpp"
+#include "unit/tiny_model.hpp"
+
+namespace halftone::formats {
+namespace {
+
+using test::fails_with;
+using test::model_of;
+using testing::ElementsAre;
+
+const std::vector<TensorInfo> kInt8Layer = {
+    {"a.weight", Dtype::I8, {4, 8}}, {"a.weight_scale", Dtype::F32, {}}, {"a.comfy_quant", Dtype::U8, {29}}};
+const SideTexts kInt8Text = {{"a.comfy_quant", R"({"format": "int8_tensorwise"})"}};
+
+/// `_quantization_metadata` with `json` for the layer "a".
+Metadata header_entry(const std::string& json) {
+  return {{"_quantization_metadata", R"({"format_version": "1.0", "layers": {"a": )" + json + "}}"}};
+}
+
+TEST(FindQuantizedLayers, Layer_with_a_comfy_quant_tensor_is_found) {
+  const ModelIndex model = model_of(kInt8Layer);
+  const auto layers = find_quantized_layers(model, kInt8Text);
+  ASSERT_EQ(layers.size(), 1U);
+  EXPECT_EQ(layers[0].base, "a");
+  EXPECT_EQ(layers[0].format_text, "int8_tensorwise");
+  EXPECT_EQ(layers[0].weight->info.name, "a.weight");
+  EXPECT_EQ(layers[0].scales->info.name, "a.weight_scale");
+  ASSERT_TRUE(layers[0].spec);
+  EXPECT_EQ(layers[0].spec->format->name(), "int8");
+}
+
+TEST(FindQuantizedLayers, Model_without_any_has_none) {
+  const ModelIndex model = model_of({test::bf16("a.weight", {4, 4}), {"b.weight", Dtype::I8, {4, 4}}});
+  EXPECT_TRUE(find_quantized_layers(model, {}).empty());
+}
+
+TEST(FindQuantizedLayers, Plain_fp8_weight_is_a_cast) {
+  const ModelIndex model = model_of({{"a.weight", Dtype::F8_E4M3, {4, 4}}, {"b.weight", Dtype::F8_E5M2, {4, 4}}});
+  const auto layers = find_quantized_layers(model, {});
+  ASSERT_EQ(layers.size(), 2U);
+  EXPECT_EQ(layers[0].format_text, "F8_E4M3");
+  ASSERT_TRUE(layers[0].spec);
+  EXPECT_EQ(layers[0].spec->format->name(), "fp8-cast");
+  EXPECT_FALSE(layers[1].spec) << "no format casts to E5M2";
+}
+
+TEST(FindQuantizedLayers, Companions_are_every_tensor_of_the_layer) {
+  std::vector<TensorInfo> tensors = kInt8Layer;
+  tensors.push_back({"a.input_scale", Dtype::F32, {}});
+  tensors.push_back({"a.bias", Dtype::BF16, {4}});
+  const ModelIndex model = model_of(tensors);
+  EXPECT_THAT(find_quantized_layers(model, kInt8Text)[0].companions, ElementsAre("a.weight_scale", "a.input_scale", "a.comfy_quant"));
+}
+
+TEST(FindQuantizedLayers, Header_entry_overrides_the_tensor) {
+  const ModelIndex model = model_of(kInt8Layer, header_entry(R"({"format": "int8_blockwise", "group_size": 64})"));
+  const auto layers = find_quantized_layers(model, kInt8Text);
+  EXPECT_EQ(layers[0].format_text, "int8_blockwise");
+  EXPECT_FALSE(layers[0].spec);
+}
+
+TEST(FindQuantizedLayers, Header_entry_alone_is_enough) {
+  const ModelIndex model =
+      model_of({{"a.weight", Dtype::F8_E4M3, {4, 4}}, {"a.weight_scale", Dtype::F32, {}}}, header_entry(R"({"format": "float8_e4m3fn"})"));
+  EXPECT_EQ(find_quantized_layers(model, {})[0].spec->format->name(), "fp8");
+}
+
+TEST(FindQuantizedLayers, Unknown_format_has_no_spec) {
+  const ModelIndex model = model_of(kInt8Layer);
+  const auto layers = find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "nvfp9"})"}});
+  EXPECT_EQ(layers[0].format_text, "nvfp9");
+  EXPECT_FALSE(layers[0].spec);
+}
+
+TEST(FindQuantizedLayers, Rotated_layer_has_no_spec) {
+  const ModelIndex model = model_of(kInt8Layer);
+  EXPECT_FALSE(find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "int8_tensorwise", "convrot": true})"}})[0].spec);
+}
+
+TEST(FindQuantizedLayers, Text_without_a_weight_is_ignored) {
+  EXPECT_TRUE(find_quantized_layers(model_of({{"a.comfy_quant", Dtype::U8, {29}}}), kInt8Text).empty());
+}
+
+TEST(FindQuantizedLayers, Broken_text_is_refused) {
+  const ModelIndex model = model_of(kInt8Layer);
+  for (const char* text : {"", "{", "[]", "5", "{}", R"({"format": 5})", R"({"format": null})"}) {
+    EXPECT_THAT(
+        [&] {
+          (void)find_quantized_layers(model, {{"a.comfy_quant", text}});
+        },
+        fails_with(ErrorKind::bad_quantization, "'a'"))
+        << text;
+  }
+}
+
+TEST(FindQuantizedLayers, Rotation_flag_of_another_type_is_refused) {
+  const ModelIndex model = model_of(kInt8Layer);
+  for (const char* flag : {"1", "\"yes\"", "{}"}) {
+    const std::string text = R"({"format": "int8_tensorwise", "convrot": )" + std::string(flag) + "}";
+    EXPECT_THAT(
+        [&] {
+          (void)find_quantized_layers(model, {{"a.comfy_quant", text}});
+        },
+        fails_with(ErrorKind::bad_quantization, "'a'"))
+        << flag;
+  }
+}
+
+TEST(FindQuantizedLayers, Group_size_beyond_32_bits_does_not_wrap) {
+  const ModelIndex model = model_of({{"a.weight", Dtype::I8, {64, 128}}, {"a.weight_scale", Dtype::F32, {1, 2}}});
+  // 2^32 + 64
+  EXPECT_FALSE(find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "int8_blockwise", "group_size": 4294967360})"}})[0].spec);
+}
+
+// In a child process, because the failure to guard against is a stack overflow.
+TEST(StoredLayersDeathTest, Deeply_nested_header_entry_does_not_overflow_the_stack) {
+  const std::size_t depth = 1'000'000;
+  const std::string deep = std::string(depth, '[') + std::string(depth, ']');
+  const ModelIndex model = model_of(kInt8Layer, header_entry(R"({"format": "int8_tensorwise", "x": )" + deep + "}"));
+  const auto read = [&] {
+    try {
+      (void)find_quantized_layers(model, {});
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::bad_quantization) std::exit(1);
+    }
+    std::exit(0);
+  };
+  EXPECT_EXIT(read(), testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
+}  // namespace halftone::formats
