@@ -1,6 +1,10 @@
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <vector>
 
+#include "base/fail.hpp"
 #include "exec/bands.hpp"
 #include "exec/input_band.hpp"
 #include "exec/store_floats.hpp"
@@ -32,7 +36,8 @@ class CastWork : public Work {
     for (std::uint64_t at = 0; at < n; at += kFloatChunk) {
       const std::uint64_t count = std::min(kFloatChunk, n - at);
       context_.backend.to_float(source_.dtype, in.data() + at * in_bytes, count, values.data());
-      store_floats(context_, target_, values, count, out.bytes().data() + at * out_bytes);
+      reject_double_overflow(in.data() + at * in_bytes, first + at, values, count);
+      store_floats(context_, target_, first + at, values, count, out.bytes().data() + at * out_bytes);
     }
     in.check();
     out.flush();
@@ -40,6 +45,18 @@ class CastWork : public Work {
   }
 
  private:
+  /// Finite F64 values beyond binary32 become infinite on the way.
+  void reject_double_overflow(const std::byte* data, std::uint64_t first, const std::vector<float>& values, std::uint64_t n) const {
+    if (source_.dtype != Dtype::F64) return;
+    for (std::uint64_t i = 0; i < n; ++i) {
+      double original = 0;
+      std::memcpy(&original, data + i * sizeof original, sizeof original);
+      if (!std::isfinite(original) || std::isfinite(values[i])) continue;
+      fail(ErrorKind::out_of_range, "the tensor '{}' holds {} at element {}, and {} goes through binary32, which holds at most {}",
+           source_.name, original, first + i, name_of(target_.dtype), std::numeric_limits<float>::max());
+    }
+  }
+
   const Job& job_;
   const Context& context_;
   const TensorInfo& source_;

@@ -41,7 +41,7 @@ class DequantizeWork : public Work {
       const std::uint64_t row = chunks.first(chunk);
       const MatrixView view{in.data() + row * columns_, job_.inputs[0].info.dtype, chunks.size(chunk), columns_};
       context_.backend.dequantize(job_.spec, view, scales_of(first + row), values.data());
-      store_floats(context_, target_, values, view.elements(), out.bytes().data() + row * columns_ * out_bytes);
+      store_floats(context_, target_, (first + row) * columns_, values, view.elements(), out.bytes().data() + row * columns_ * out_bytes);
     }
     in.check();
     out.flush();

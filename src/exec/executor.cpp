@@ -5,10 +5,10 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "base/fail.hpp"
+#include "base/parallel.hpp"
 #include "exec/work.hpp"
 
 namespace halftone::exec {
@@ -86,7 +86,7 @@ class Scheduler {
 
   void finish_stage(Active& active, std::unique_lock<std::mutex>& lock) {
     lock.unlock();
-    active.work->finish(active.stage);
+    control_.done_bytes += active.work->finish(active.stage);
     lock.lock();
     if (++active.stage < active.work->stages()) return begin_stage(active, lock);
     std::erase_if(active_, [&](const auto& entry) { return entry.get() == &active; });
@@ -120,10 +120,8 @@ void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& back
               const Resources& resources, RunControl& control) {
   const Context context{plan, files, backend, output, band_bytes(resources)};
   Scheduler scheduler(plan, context, control);
-  std::vector<std::thread> threads;
-  for (unsigned i = 1; i < resources.threads; ++i) threads.emplace_back([&] { scheduler.work_until_done(); });
-  scheduler.work_until_done();
-  for (std::thread& thread : threads) thread.join();
+  control.done_bytes = 0;
+  base::run_on_threads(resources.threads, [&] { scheduler.work_until_done(); });
   scheduler.rethrow();
   files.check();
 }

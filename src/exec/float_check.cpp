@@ -18,24 +18,24 @@ std::string position(const TensorInfo& tensor, std::uint64_t element) {
 }  // namespace
 
 void reject_first_beyond(const Backend& backend, const TensorInfo& tensor, std::span<const std::byte> data, float limit, float largest,
-                         bool reject_not_finite) {
+                         bool reject_not_finite, std::uint64_t first) {
   constexpr std::uint64_t chunk = 1 << 16;
   const std::uint64_t element_bytes = bits_of(tensor.dtype) / 8;
   const std::uint64_t n = data.size() / element_bytes;
   std::vector<float> values(std::min(chunk, n));
-  for (std::uint64_t first = 0; first < n; first += chunk) {
-    const std::uint64_t count = std::min(chunk, n - first);
-    backend.to_float(tensor.dtype, data.data() + first * element_bytes, count, values.data());
+  for (std::uint64_t at = 0; at < n; at += chunk) {
+    const std::uint64_t count = std::min(chunk, n - at);
+    backend.to_float(tensor.dtype, data.data() + at * element_bytes, count, values.data());
     for (std::uint64_t i = 0; i < count; ++i) {
       const float value = values[i];
       if (!std::isfinite(value)) {
         if (!reject_not_finite) continue;
         fail(ErrorKind::not_finite, "the tensor '{}' holds {} at {}, and only finite binary32 values can be quantized", tensor.name,
-             std::isnan(value) ? "NaN" : "infinity", position(tensor, first + i));
+             std::isnan(value) ? "NaN" : "infinity", position(tensor, first + at + i));
       }
       if (std::fabs(value) > limit) {
         fail(ErrorKind::out_of_range, "the tensor '{}' holds {} at {}, and the output type holds at most {}", tensor.name, value,
-             position(tensor, first + i), largest);
+             position(tensor, first + at + i), largest);
       }
     }
   }

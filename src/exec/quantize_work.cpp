@@ -44,12 +44,13 @@ class QuantizeWork : public Work {
     return again ? 0 : band.elements();
   }
 
-  void finish(std::size_t stage) override {
+  std::uint64_t finish(std::size_t stage) override {
     if (stage == 0) check_values();
-    if (stage + 1 < stages()) return;
+    if (stage + 1 < stages()) return 0;
     if (measure_first_) scales_[0] = stored_scale(*job_.spec.format, amax());
     if (magnitude_ == 0) write_zeros();
     write_scales();
+    return scales_.size() * sizeof(float);
   }
 
  private:

@@ -35,8 +35,8 @@ class Work {
   [[nodiscard]] virtual std::size_t tasks(std::size_t stage) const = 0;
   /// Returns the output bytes that this task completed, for the progress display.
   virtual std::uint64_t run(std::size_t stage, std::size_t task) = 0;
-  /// Called once, after all tasks of `stage`.
-  virtual void finish(std::size_t /*stage*/) {}
+  /// Called once, after all tasks of `stage`; returns the output bytes that it completed.
+  virtual std::uint64_t finish(std::size_t /*stage*/) { return 0; }
 };
 
 /// The work of `job`; `job` and `context` must outlive it.

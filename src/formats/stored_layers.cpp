@@ -19,8 +19,21 @@ constexpr std::array<std::string_view, 5> kCompanions = {kScaleSuffix, kInputSca
 /// What a layer without JSON is called that carries a scale of the older layout.
 constexpr std::string_view kLegacyFormat = "scaled_fp8";
 
+/// Levels of nesting that a layer's JSON may have; real ones have two with the header around them.
+constexpr int kMaxDepth = 16;
+
+/// Parses `text`; discarded where it is no JSON.  Deep nesting is refused while it is read: what
+/// later walks such a document recurses.
+json parse_shallow(const std::string& text) {
+  const auto watch = [](int depth, json::parse_event_t, json&) {
+    if (depth > kMaxDepth) fail(ErrorKind::bad_quantization, "quantization JSON is nested deeper than {} levels", kMaxDepth);
+    return true;
+  };
+  return json::parse(text, watch, false);
+}
+
 json parse_layer(const std::string& base, const std::string& text) {
-  json layer = json::parse(text, nullptr, false);
+  json layer = parse_shallow(text);
   if (!layer.is_object() || !layer.contains("format") || !layer["format"].is_string()) {
     fail(ErrorKind::bad_quantization, "the quantization JSON of the layer '{}' is no object with a 'format'", base);
   }
@@ -36,21 +49,31 @@ std::map<std::string, json> layer_texts(const ModelIndex& model, const SideTexts
   }
   const auto entry = model.metadata().find("_quantization_metadata");
   if (entry == model.metadata().end()) return layers;
-  const json header = json::parse(entry->second, nullptr, false);
+  const json header = parse_shallow(entry->second);
   if (!header.is_object() || !header.contains("layers") || !header["layers"].is_object()) return layers;
   for (const auto& [base, layer] : header["layers"].items()) layers[base] = parse_layer(base, layer.dump());
   return layers;
 }
 
+/// `group_size`, or 0 where it is absent or no size that a format could have.
 std::uint32_t group_size(const json& layer) {
   const auto value = layer.find("group_size");
-  return value != layer.end() && value->is_number_unsigned() ? value->get<std::uint32_t>() : 0;
+  if (value == layer.end() || !value->is_number_unsigned() || value->get<std::uint64_t>() > UINT32_MAX) return 0;
+  return value->get<std::uint32_t>();
+}
+
+/// `convrot`, false where it is absent.  Throws bad_quantization where it is no boolean.
+bool is_rotated(const std::string& base, const json& layer) {
+  const auto value = layer.find("convrot");
+  if (value == layer.end()) return false;
+  if (!value->is_boolean()) fail(ErrorKind::bad_quantization, "the 'convrot' of the layer '{}' is neither true nor false", base);
+  return value->get<bool>();
 }
 
 void attach_spec(QuantizedLayer& layer, std::string_view comfy_format, const json& facts) {
   const StoredLayer stored{.comfy_format = comfy_format,
                            .group_size = facts.is_object() ? group_size(facts) : 0,
-                           .rotated = facts.is_object() && facts.value("convrot", false),
+                           .rotated = facts.is_object() && is_rotated(layer.base, facts),
                            .weight = &layer.weight->info,
                            .scales = layer.scales != nullptr ? &layer.scales->info : nullptr};
   for (const FormatDescriptor* format : all_formats()) {

@@ -58,7 +58,9 @@ Header parse_file(std::span<const std::byte> head, std::uint64_t file_bytes) {
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
   // A real header length never looks like one of these texts: each is far beyond the limit,
   // except for pickles, whose second byte would make a header of an odd size without '{'.
-  const bool plausible = text.size() > kLengthBytes && little_endian_64(text) <= kMaxHeaderBytes && text[kLengthBytes] == '{';
+  const std::string_view json = text.size() > kLengthBytes ? text.substr(kLengthBytes) : std::string_view();
+  const std::size_t start = json.find_first_not_of(" \t\r\n");
+  const bool plausible = start != std::string_view::npos && json[start] == '{' && little_endian_64(text) <= kMaxHeaderBytes;
   if (!plausible) reject_other_kinds(text);
   if (file_bytes < kLengthBytes) {
     fail(ErrorKind::header_too_small, "the file is too short for safetensors: it has {} bytes, at least {} expected", file_bytes, kLengthBytes);

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -65,7 +67,9 @@ Header lay_out(std::vector<TensorInfo> tensors, Metadata metadata, bool has_meta
   });
   Header header;
   std::uint64_t offset = 0;
+  std::unordered_set<std::string_view> names;
   for (TensorInfo& tensor : tensors) {
+    if (!names.insert(tensor.name).second) fail(ErrorKind::duplicate_tensor, "the output would hold two tensors '{}'", tensor.name);
     const auto end = base::checked_add(offset, byte_count(tensor.dtype, tensor.shape));
     if (!end) fail(ErrorKind::size_overflow, "the output would exceed 2^64 bytes at the tensor '{}'", tensor.name);
     tensor.begin = offset;

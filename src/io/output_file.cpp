@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include <halftone/safetensors.hpp>
@@ -36,7 +37,8 @@ void refuse_inputs(const fs::path& path, const struct stat& status, const std::v
 /// Bytes that an ordinary user may still write to the file system of `fd`.
 std::uint64_t free_bytes(int fd) {
   struct statvfs status {};
-  if (::fstatvfs(fd, &status) != 0) return UINT64_MAX;
+  // Some file systems in user space report no sizes at all.
+  if (::fstatvfs(fd, &status) != 0 || status.f_blocks == 0) return UINT64_MAX;
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
@@ -57,7 +59,7 @@ bool can_populate(int fd) {
 
 }  // namespace
 
-OutputFile::OutputFile(Request request) : path_(std::move(request.path)), n_bytes_(request.n_bytes) {
+OutputFile::OutputFile(Request request) : path_(std::move(request.path)), n_bytes_(request.n_bytes), replace_(request.replace) {
   std::error_code ignored;
   // Follow links, so that what a link points to is replaced and not the link.
   const fs::path resolved = fs::weakly_canonical(path_, ignored);
@@ -83,13 +85,32 @@ void OutputFile::create(const Request& request) {
     if (!S_ISREG(status.st_mode)) fail(ErrorKind::usage, "the output '{}' exists and is no regular file", path_.string());
     if (!request.replace) fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
   }
-  if (::lstat(partial_.c_str(), &status) == 0) refuse_inputs(partial_, status, request.inputs, "partial output");
+  // Between opening and locking, the conversion that held the file may have renamed or removed it;
+  // then another one must be opened.
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    if (open_partial(request)) return;
+  }
+  fail(ErrorKind::io, "other conversions keep taking '{}'", partial_.string());
+}
+
+bool OutputFile::open_partial(const Request& request) {
+  struct stat named {};
+  if (::lstat(partial_.c_str(), &named) == 0) refuse_inputs(partial_, named, request.inputs, "partial output");
   fd_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) fail(ErrorKind::io, "cannot create '{}': {}", partial_.string(), std::strerror(errno));
-  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(fd_);
-    fail(ErrorKind::io, "another conversion is writing '{}'", partial_.string());
+  struct stat opened {};
+  const bool locked = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
+  const bool known = ::fstat(fd_, &opened) == 0 && ::lstat(partial_.c_str(), &named) == 0;
+  const bool same = known && id_of(opened) == id_of(named);
+  const bool regular = known && S_ISREG(opened.st_mode);
+  if (locked && same && regular && opened.st_nlink == 1) return true;
+  ::close(fd_);
+  fd_ = -1;
+  if (!locked) fail(ErrorKind::io, "another conversion is writing '{}'", partial_.string());
+  if (same && (!regular || opened.st_nlink != 1)) {
+    fail(ErrorKind::output_exists, "'{}' is in the way: it is no file that a conversion left", partial_.string());
   }
+  return false;
 }
 
 void OutputFile::reserve(WriteMode mode) {
@@ -138,13 +159,22 @@ void OutputFile::sync() const {
   }
 }
 
+/// Renames; an output that appeared meanwhile is replaced only where that was asked for.
+bool OutputFile::publish() const {
+  if (!replace_) {
+    if (::renameat2(AT_FDCWD, partial_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0) return true;
+    if (errno != EINVAL && errno != ENOSYS) return false;
+  }
+  return ::rename(partial_.c_str(), path_.c_str()) == 0;
+}
+
 void OutputFile::commit(const std::string& head) {
   const auto bytes = std::as_bytes(std::span(head));
   write_at(kLengthBytes, bytes.subspan(kLengthBytes));
   sync();
   write_at(0, bytes.first(kLengthBytes));
   sync();
-  if (::rename(partial_.c_str(), path_.c_str()) != 0) {
+  if (!publish()) {
     fail(ErrorKind::io, "cannot rename '{}' to '{}': {}", partial_.string(), path_.string(), std::strerror(errno));
   }
   committed_ = true;

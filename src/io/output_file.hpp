@@ -62,9 +62,6 @@ class OutputFile {
     std::unique_ptr<std::byte[]> buffer_;
   };
 
-  /// Bytes of anonymous memory that a window of `n_bytes` takes.
-  [[nodiscard]] std::uint64_t window_cost(std::uint64_t n_bytes) const noexcept { return mapping_ ? 0 : n_bytes; }
-
   /// Writes `bytes` at `offset` by a call.  Throws no_space or io.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
 
@@ -76,8 +73,10 @@ class OutputFile {
 
  private:
   void create(const Request& request);
+  [[nodiscard]] bool open_partial(const Request& request);
   void reserve(WriteMode mode);
   void sync() const;
+  [[nodiscard]] bool publish() const;
   [[noreturn]] void fail_write(int error, std::uint64_t needed) const;
 
   std::filesystem::path path_;
@@ -85,6 +84,7 @@ class OutputFile {
   std::uint64_t n_bytes_ = 0;
   int fd_ = -1;
   bool mapping_ = false;
+  bool replace_ = false;
   bool committed_ = false;
 };
 

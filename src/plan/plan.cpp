@@ -17,6 +17,7 @@ namespace halftone {
 namespace {
 
 void check_options(const PlanOptions& options) {
+  if (options.spec.format == nullptr) fail(ErrorKind::usage, "no format was chosen");
   const FormatDescriptor& format = *options.spec.format;
   if (options.spec.input_scale && !format.takes_input_scale()) {
     fail(ErrorKind::usage, "--input-scale has no effect on {}", format.name());

@@ -1,6 +1,7 @@
 #include "plan/plan_builder.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/fail.hpp"
 
@@ -42,6 +43,9 @@ void PlanBuilder::add_quantized(Decision& decision, const ModelTensor& tensor) {
     if (out.role == Role::codes || out.role == Role::scales) {
       computed.push_back(std::move(info));
     } else {
+      if (out.bytes.size() != byte_count(info.dtype, info.shape)) {
+        fail(ErrorKind::internal, "the format {} gives '{}' {} bytes", decision.spec.format->name(), info.name, out.bytes.size());
+      }
       add_job({.kind = JobKind::constant, .spec = {}, .inputs = {}, .outputs = {}, .bytes = std::move(out.bytes)}, {std::move(info)});
     }
   }
@@ -58,14 +62,14 @@ void PlanBuilder::add_job(Job job, std::vector<TensorInfo> outputs) {
 }
 
 Plan PlanBuilder::finish(Metadata metadata, bool has_metadata, std::vector<Decision> decisions) {
+  std::unordered_set<std::string> names;
+  for (const TensorInfo& tensor : tensors_) {
+    if (names.insert(tensor.name).second) continue;
+    fail(ErrorKind::bad_quantization, "the output would hold two tensors '{}': the input has one, and quantizing writes one", tensor.name);
+  }
   plan_.output = lay_out(std::move(tensors_), std::move(metadata), has_metadata);
   std::unordered_map<std::string_view, std::uint32_t> position;
-  for (std::uint32_t i = 0; i < plan_.output.tensors.size(); ++i) {
-    if (!position.emplace(plan_.output.tensors[i].name, i).second) {
-      fail(ErrorKind::bad_quantization, "the output would hold two tensors '{}': the input has one, and quantizing writes one",
-           plan_.output.tensors[i].name);
-    }
-  }
+  for (std::uint32_t i = 0; i < plan_.output.tensors.size(); ++i) position.emplace(plan_.output.tensors[i].name, i);
   for (std::size_t j = 0; j < plan_.jobs.size(); ++j) {
     for (const std::string& name : names_[j]) plan_.jobs[j].outputs.push_back(position.at(name));
   }

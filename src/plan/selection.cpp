@@ -104,7 +104,7 @@ bool apply_rules(Decision& decision, const TensorInfo& tensor, const std::vector
                  bool only_drops = false) {
   for (const Rule& rule : rules) {
     if (only_drops && rule.action != Action::drop) continue;
-    if (!decision.layer && (rule.action == Action::quantize || rule.action == Action::keep)) continue;
+    if (!decision.layer && rule.action == Action::quantize) continue;
     if (rule.action == Action::cast && !is_source_float(tensor.dtype)) continue;
     if (!rule.match(tensor.name)) continue;
     set_rule(decision, rule, options);

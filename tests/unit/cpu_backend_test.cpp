@@ -7,6 +7,7 @@
 #include <halftone/codec/half.hpp>
 
 #include "unit/fails_with.hpp"
+#include "unit/printers.hpp"
 
 namespace halftone::cpu {
 namespace {

@@ -18,6 +18,7 @@ struct HalfCase {
   std::uint16_t (*encode)(float);
   SlowFloat slow;
   std::uint16_t quiet_nan;
+  friend std::ostream& operator<<(std::ostream& out, const HalfCase& tested) { return out << tested.name; }
 };
 
 class Half : public testing::TestWithParam<HalfCase> {};

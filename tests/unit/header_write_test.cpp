@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "unit/fails_with.hpp"
+#include "unit/printers.hpp"
 #include "unit/raw_file.hpp"
 
 namespace halftone {

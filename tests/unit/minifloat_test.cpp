@@ -23,6 +23,7 @@ struct MinifloatCase {
   std::uint32_t (*encode_saturating)(float);
   float max_value;
   SlowFloat slow;
+  friend std::ostream& operator<<(std::ostream& out, const MinifloatCase& tested) { return out << tested.name; }
 };
 
 template <class Codec>

@@ -1,6 +1,8 @@
 #include "io/output_file.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -12,6 +14,15 @@
 #include "unit/raw_file.hpp"
 
 namespace halftone::io {
+
+void PrintTo(WriteMode mode, std::ostream* out) {
+  switch (mode) {
+    case WriteMode::automatic: *out << "automatic"; return;
+    case WriteMode::mapping: *out << "mapping"; return;
+    case WriteMode::calls: *out << "calls"; return;
+  }
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -34,7 +45,8 @@ std::string pattern(std::size_t n) {
 /// Writes `text` at `offset` through a window.
 void put(OutputFile& file, std::uint64_t offset, std::string_view text) {
   OutputFile::Window window(file, offset, text.size());
-  std::memcpy(window.bytes().data(), text.data(), text.size());
+  const auto bytes = std::as_bytes(std::span(text));
+  std::copy(bytes.begin(), bytes.end(), window.bytes().begin());
   window.flush();
 }
 
@@ -46,16 +58,8 @@ class OutputFiles : public testing::TestWithParam<WriteMode> {
   test::TempFolder folder_;
 };
 
-std::string mode_name(const testing::TestParamInfo<WriteMode>& tested) {
-  switch (tested.param) {
-    case WriteMode::automatic: return "automatic";
-    case WriteMode::mapping: return "mapping";
-    case WriteMode::calls: return "calls";
-  }
-  return {};
-}
-
-INSTANTIATE_TEST_SUITE_P(Modes, OutputFiles, testing::Values(WriteMode::automatic, WriteMode::mapping, WriteMode::calls), mode_name);
+INSTANTIATE_TEST_SUITE_P(Modes, OutputFiles, testing::Values(WriteMode::automatic, WriteMode::mapping, WriteMode::calls),
+                         testing::PrintToStringParamName());
 
 TEST_P(OutputFiles, Every_mode_gives_the_bytes_that_were_put) {
   // Pieces begin and end inside pages; the last one is a single byte.

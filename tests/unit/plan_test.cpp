@@ -169,6 +169,13 @@ TEST(Plan, Format_that_the_loader_needs_a_node_for_gives_a_note) {
   EXPECT_THAT(build_plan(model_of(kTensors), {}, options).notes, IsEmpty());
 }
 
+TEST(Plan, Notes_are_about_the_formats_that_are_used) {
+  PlanOptions options = options_for("fp8");
+  options.rules =
+      parse_rules(R"({"rules":[{"match":{"contains":"b.weight"},"action":"quantize","format":"int8-block","block_size":64}]})", "r.json");
+  EXPECT_THAT(build_plan(model_of(kTensors), {}, options).notes, ElementsAre(HasSubstr("int8-block")));
+}
+
 TEST(Plan, Empty_model_gives_an_empty_output) {
   const Plan plan = build_plan(model_of({}), {}, options_for("fp8"));
   EXPECT_TRUE(plan.jobs.empty());

@@ -1,5 +1,7 @@
 #include "formats/scale_rules.hpp"
 
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <halftone/codec/half.hpp>
@@ -108,6 +110,12 @@ TEST(Decode, Value_is_one_product) {
   EXPECT_EQ(Fp8::decode(0x7E, 0x1p-3F), 56.0F);
   EXPECT_EQ(Int8Tensor::decode(0x81, 0.5F), -63.5F);
   EXPECT_EQ(bits(Int8Row::decode(100, codec::from_bits(0x3B810204))), bits(100.0F * codec::from_bits(0x3B810204)));
+}
+
+TEST(Decode, Nan_is_the_quiet_one_of_its_sign) {
+  EXPECT_EQ(bits(Fp8::decode(0x7F, 0.5F)), 0x7FC0'0000U);
+  EXPECT_EQ(bits(Fp8::decode(0xFF, 0.5F)), 0xFFC0'0000U);
+  EXPECT_EQ(bits(Fp8::decode(0xFE, std::numeric_limits<float>::quiet_NaN())), 0xFFC0'0000U);
 }
 
 TEST(StoredScale, Every_format_stores_the_scale_of_its_chain) {

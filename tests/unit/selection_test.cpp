@@ -201,6 +201,22 @@ TEST(Presets, User_rule_precedes_the_preset) {
   EXPECT_EQ(actions(plan, {"img_in.weight", "txt_in.weight"}), "quantize keep");
 }
 
+TEST(Presets, Pattern_does_not_save_what_the_preset_drops) {
+  PlanOptions options = options_for("fp8");
+  options.presets = {"t5xxl"};
+  options.exclude = {"block"};
+  options.include = {"block"};
+  const char* dropped = "decoder.block.0.layer.0.SelfAttention.q.weight";
+  const Plan plan = build_plan(model_of({bf16(dropped, {64, 64}), bf16("encoder.block.0.q.weight", {64, 64})}), {}, options);
+  EXPECT_EQ(actions(plan, {dropped, "encoder.block.0.q.weight"}), "drop keep");
+}
+
+TEST(Presets, User_rule_saves_what_the_preset_drops) {
+  PlanOptions options = with_rules(R"({"match":{"contains":"decoder"},"action":"keep"})");
+  options.presets = {"t5xxl"};
+  EXPECT_EQ(actions(build_plan(model_of({bf16("decoder.q.weight", {64, 64})}), {}, options), {"decoder.q.weight"}), "keep");
+}
+
 TEST(Presets, Unused_rules_of_a_preset_are_no_error) {
   PlanOptions options = options_for("fp8");
   options.presets = {"flux"};

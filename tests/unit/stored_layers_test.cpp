@@ -50,6 +50,16 @@ TEST(FindQuantizedLayers, Plain_fp8_weight_is_a_cast) {
   EXPECT_FALSE(layers[1].spec) << "no format casts to E5M2";
 }
 
+TEST(FindQuantizedLayers, Scale_of_the_older_layout_makes_no_plain_cast) {
+  const ModelIndex model =
+      model_of({{"a.weight", Dtype::F8_E4M3, {4, 4}}, {"a.scale_weight", Dtype::F32, {}}, {"a.scale_input", Dtype::F32, {}}});
+  const auto layers = find_quantized_layers(model, {});
+  ASSERT_EQ(layers.size(), 1U);
+  EXPECT_EQ(layers[0].format_text, "scaled_fp8");
+  EXPECT_FALSE(layers[0].spec) << "its scale would be ignored";
+  EXPECT_THAT(layers[0].companions, testing::UnorderedElementsAre("a.scale_weight", "a.scale_input"));
+}
+
 TEST(FindQuantizedLayers, Companions_are_every_tensor_of_the_layer) {
   std::vector<TensorInfo> tensors = kInt8Layer;
   tensors.push_back({"a.input_scale", Dtype::F32, {}});

@@ -61,7 +61,7 @@ int run(int argc, char** argv) {
 #define HALFTONE_COMMAND(name) add_##name(app, session);
 #include "commands.def"
 #undef HALFTONE_COMMAND
-  install_signal_handlers(session.control);
+  ignore_write_signals();
   if (argc == 1) {
     write_message(app.help());
     return static_cast<int>(ExitCode::usage);

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "output.hpp"
 
 namespace halftone::tool {
 namespace {
@@ -73,9 +74,9 @@ void Progress::show(bool last) {
   if (terminal_) {
     const auto filled = static_cast<std::size_t>(share * kBarWidth);
     const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
-    fmt::print(stderr, "\r[{}] {:3.0f} %  {}  {} left \x1b[K{}", bar, share * 100, rate, left, last ? "\n" : "");
+    write_error(fmt::format("\r[{}] {:3.0f} %  {}  {} left \x1b[K{}", bar, share * 100, rate, left, last ? "\n" : ""));
   } else if (now >= next_line_) {
-    fmt::print(stderr, "{:.0f} %  {}  {} left\n", share * 100, rate, left);
+    write_error(fmt::format("{:.0f} %  {}  {} left\n", share * 100, rate, left));
     next_line_ = now + kLineInterval;
   }
 }

@@ -4,12 +4,14 @@
 #include "output.hpp"
 #include "plan_report.hpp"
 #include "progress.hpp"
+#include "signals.hpp"
 
 namespace halftone::tool {
 
 void run_and_report(Session& session, const RunArguments& arguments, const std::filesystem::path& output,
                     const std::function<RunReport(const RunOptions&)>& work) {
   const RunOptions options = arguments.run_options();
+  stop_on_signals(session.control);
   std::uint64_t peak_bytes = 0;
   RunReport report;
   {
