@@ -72,6 +72,10 @@ class FormatDescriptor {
   [[nodiscard]] virtual std::vector<std::uint32_t> block_sizes() const = 0;
   /// Block size that `--heur` measures layers with where `--block-size` is not given.
   [[nodiscard]] virtual std::uint32_t heuristic_block() const noexcept = 0;
+  /// Whether stock ComfyUI does not load it and a custom node does.
+  [[nodiscard]] virtual bool needs_custom_node() const noexcept = 0;
+  /// Largest magnitude of a weight that can be stored; infinity where a scale brings any into range.
+  [[nodiscard]] virtual float largest_weight() const noexcept = 0;
   /// Both dimensions must be multiples of this for the loader's fast matrix product; 1 for no such need.
   [[nodiscard]] virtual std::uint32_t matmul_alignment() const noexcept = 0;
 

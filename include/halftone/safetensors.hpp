@@ -36,7 +36,7 @@ struct Header {
 /// Parses the JSON text of a header (without its length field) and checks everything that the
 /// text alone decides: structure, names, types, offsets, sizes.
 /// Throws header_not_utf8, header_not_json, header_nesting, duplicate_tensor, tensor_offsets,
-/// size_overflow, misaligned_bits, tensor_size.
+/// size_overflow (a tensor, or all with the header, beyond 2^64 bytes), misaligned_bits, tensor_size.
 [[nodiscard]] Header parse_header(std::string_view json);
 
 /// Parses the beginning of a file of `file_bytes` bytes.  `head` must hold the whole header,
@@ -51,7 +51,7 @@ struct Header {
 [[nodiscard]] Header lay_out(std::vector<TensorInfo> tensors, Metadata metadata, bool has_metadata);
 
 /// The bytes that precede the data section: the length field, compact JSON with sorted metadata,
-/// and spaces up to a multiple of 8.
+/// and spaces up to a multiple of 8.  Throws header_too_large beyond kMaxHeaderBytes.
 [[nodiscard]] std::string serialize(const Header& header);
 
 }  // namespace halftone

@@ -20,13 +20,17 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   const auto start = std::chrono::steady_clock::now();
   const io::ModelFiles files(input);
   RunReport report{.plan = planner(files.index(), files.side_texts()), .device = {}};
-  io::OutputFile file({.path = output, .n_bytes = report.plan.output_bytes(), .replace = options.replace, .inputs = files.ids()});
+  io::OutputFile file({.path = output,
+                       .head = serialize(report.plan.output),
+                       .n_bytes = report.plan.output_bytes(),
+                       .replace = options.replace,
+                       .inputs = files.ids()});
   control.total_bytes = report.plan.output.data_bytes();
   const auto backend = cpu::make_backend();
   report.device = backend->name();
   const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
   exec::run_jobs(report.plan, files, *backend, file, {threads, options.memory_bytes}, control);
-  file.commit(serialize(report.plan.output));
+  file.commit();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }

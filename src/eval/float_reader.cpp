@@ -4,8 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "base/checked.hpp"
 #include "base/fail.hpp"
+#include "formats/layer_layout.hpp"
 
 namespace halftone::eval {
 
@@ -38,7 +38,8 @@ std::string FloatModel::stored_as(const ModelTensor& tensor) const {
 
 std::uint64_t FloatModel::row_multiple(const ModelTensor& tensor) const {
   const auto* found = layer(tensor.info.name);
-  return found != nullptr && found->spec && found->spec->block_size != 0 ? found->spec->block_size : 1;
+  if (found == nullptr || !found->spec) return 1;
+  return formats::LayerLayout(*found->spec, extent_of(tensor.info).columns).row_multiple();
 }
 
 void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const {
@@ -51,17 +52,12 @@ void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint6
     fail(ErrorKind::unsupported, "'{}': the layer '{}' is stored as {}, which cannot be read yet", files_.path().string(),
          found->base, found->format_text);
   }
-  const QuantSpec& spec = *found->spec;
-  std::vector<float> scales{1.0F};
+  const formats::LayerLayout layout(*found->spec, columns);
+  std::vector<float> scales(layout.scale_count(count), 1.0F);
   if (found->scales != nullptr) {
-    const auto bytes = files_.bytes(*found->scales);
-    scales.resize(bytes.size() / sizeof(float));
-    std::memcpy(scales.data(), bytes.data(), bytes.size());
+    std::memcpy(scales.data(), files_.bytes(*found->scales).data() + layout.first_scale(first) * sizeof(float), scales.size() * sizeof(float));
   }
-  std::size_t at = 0;
-  if (spec.format->grid() == ScaleGrid::row) at = first;
-  if (spec.format->grid() == ScaleGrid::block) at = first / spec.block_size * base::ceil_div(columns, spec.block_size);
-  backend_.dequantize(spec, {data, tensor.info.dtype, count, columns}, scales.data() + at, out);
+  backend_.dequantize(*found->spec, {data, tensor.info.dtype, count, columns}, scales.data(), out);
 }
 
 }  // namespace halftone::eval

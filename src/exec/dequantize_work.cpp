@@ -6,6 +6,7 @@
 #include "exec/input_band.hpp"
 #include "exec/store_floats.hpp"
 #include "exec/work.hpp"
+#include "formats/layer_layout.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -14,10 +15,13 @@ namespace {
 class DequantizeWork : public Work {
  public:
   DequantizeWork(const Job& job, const Context& context)
-      : job_(job), context_(context), target_(context.plan.output.tensors[job.outputs[0]]), scales_{1.0F} {
-    columns_ = target_.shape[1];
-    const std::uint64_t multiple = job.spec.block_size != 0 ? job.spec.block_size : 1;
-    bands_ = Bands(target_.shape[0], columns_ * bits_of(target_.dtype) / 8, multiple, context.band_bytes);
+      : job_(job),
+        context_(context),
+        target_(context.plan.output.tensors[job.outputs[0]]),
+        columns_(target_.shape[1]),
+        layout_(job.spec, columns_),
+        bands_(target_.shape[0], columns_ * bits_of(target_.dtype) / 8, layout_.row_multiple(), context.band_bytes),
+        scales_{1.0F} {
     if (job.inputs.size() > 1) {
       const auto bytes = context.files.bytes(job.inputs[1]);
       scales_.resize(bytes.size() / sizeof(float));
@@ -32,15 +36,15 @@ class DequantizeWork : public Work {
     const std::uint64_t out_bytes = bits_of(target_.dtype) / 8;
     const std::uint64_t first = bands_.first(task);
     const std::uint64_t rows = bands_.size(task);
-    const InputBand in(context_.files, job_.inputs[0], first * columns_, rows * columns_);
+    const InputBand in(context_.files, job_.inputs[0], layout_.code_bytes(first), layout_.code_bytes(rows));
     io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first * columns_ * out_bytes),
                                rows * columns_ * out_bytes);
-    const Bands chunks(rows, columns_, job_.spec.block_size != 0 ? job_.spec.block_size : 1, kFloatChunk);
+    const Bands chunks(rows, columns_, layout_.row_multiple(), kFloatChunk);
     std::vector<float> values(chunks.size(0) * columns_);
     for (std::uint64_t chunk = 0; chunk < chunks.count(); ++chunk) {
       const std::uint64_t row = chunks.first(chunk);
-      const MatrixView view{in.data() + row * columns_, job_.inputs[0].info.dtype, chunks.size(chunk), columns_};
-      context_.backend.dequantize(job_.spec, view, scales_of(first + row), values.data());
+      const MatrixView view{in.data() + layout_.code_bytes(row), job_.inputs[0].info.dtype, chunks.size(chunk), columns_};
+      context_.backend.dequantize(job_.spec, view, scales_.data() + layout_.first_scale(first + row), values.data());
       store_floats(context_, target_, (first + row) * columns_, values, view.elements(), out.bytes().data() + row * columns_ * out_bytes);
     }
     in.check();
@@ -49,20 +53,11 @@ class DequantizeWork : public Work {
   }
 
  private:
-  [[nodiscard]] const float* scales_of(std::uint64_t row) const {
-    switch (job_.spec.format->grid()) {
-      case ScaleGrid::none:
-      case ScaleGrid::tensor: return scales_.data();
-      case ScaleGrid::row: return scales_.data() + row;
-      case ScaleGrid::block: return scales_.data() + row / job_.spec.block_size * base::ceil_div(columns_, job_.spec.block_size);
-    }
-    return nullptr;
-  }
-
   const Job& job_;
   const Context& context_;
   const TensorInfo& target_;
-  std::uint64_t columns_ = 0;
+  std::uint64_t columns_;
+  formats::LayerLayout layout_;
   Bands bands_;
   std::vector<float> scales_;
 };

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fail.hpp"
+#include "base/strict_json.hpp"
 
 namespace halftone::formats {
 namespace {
@@ -33,9 +34,10 @@ std::string python_dump(const ordered_json& value) {
 void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers) {
   ordered_json document = {{"format_version", "1.0"}, {"layers", ordered_json::object()}};
   if (const auto existing = metadata.find(kKey); existing != metadata.end()) {
-    document = ordered_json::parse(existing->second, nullptr, false);
+    const std::string origin = fmt::format("the metadata entry '{}' of the input", kKey);
+    document = base::parse_json<ordered_json>(existing->second, ErrorKind::bad_quantization, origin);
     if (!document.is_object() || !document.contains("layers") || !document["layers"].is_object()) {
-      fail(ErrorKind::bad_quantization, "the metadata entry '{}' of the input holds no object 'layers'", kKey);
+      fail(ErrorKind::bad_quantization, "{}: holds no object 'layers'", origin);
     }
   }
   for (const auto& [base, text] : layers) document["layers"][base] = ordered_json::parse(text);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <string_view>
 
 #include <halftone/format.hpp>
@@ -21,6 +22,8 @@ struct ScaledFacts {
   bool writes_per_row = false;          ///< the JSON carries "per_row": true
   bool takes_input_scale = false;
   bool always_input_scale = false;
+  bool needs_custom_node = false;
+  float largest_weight = std::numeric_limits<float>::infinity();
 };
 
 /// A format whose weight keeps its shape: one code per element in `<layer>.weight` and the
@@ -38,6 +41,8 @@ class ScaledFormat : public FormatDescriptor {
   [[nodiscard]] std::vector<std::uint32_t> block_sizes() const override { return facts_.block_sizes; }
   [[nodiscard]] std::uint32_t heuristic_block() const noexcept override { return facts_.heuristic_block; }
   [[nodiscard]] std::uint32_t matmul_alignment() const noexcept override { return facts_.matmul_alignment; }
+  [[nodiscard]] bool needs_custom_node() const noexcept override { return facts_.needs_custom_node; }
+  [[nodiscard]] float largest_weight() const noexcept override { return facts_.largest_weight; }
   [[nodiscard]] bool takes_input_scale() const noexcept override { return facts_.takes_input_scale; }
 
   [[nodiscard]] Support accepts(const TensorInfo& weight, const QuantSpec& spec) const override;

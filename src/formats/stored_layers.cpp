@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fail.hpp"
+#include "base/strict_json.hpp"
 #include "formats/layer_names.hpp"
 
 namespace halftone::formats {
@@ -19,21 +20,8 @@ constexpr std::array<std::string_view, 5> kCompanions = {kScaleSuffix, kInputSca
 /// What a layer without JSON is called that carries a scale of the older layout.
 constexpr std::string_view kLegacyFormat = "scaled_fp8";
 
-/// Levels of nesting that a layer's JSON may have; real ones have two with the header around them.
-constexpr int kMaxDepth = 16;
-
-/// Parses `text`; discarded where it is no JSON.  Deep nesting is refused while it is read: what
-/// later walks such a document recurses.
-json parse_shallow(const std::string& text) {
-  const auto watch = [](int depth, json::parse_event_t, json&) {
-    if (depth > kMaxDepth) fail(ErrorKind::bad_quantization, "quantization JSON is nested deeper than {} levels", kMaxDepth);
-    return true;
-  };
-  return json::parse(text, watch, false);
-}
-
-json parse_layer(const std::string& base, const std::string& text) {
-  json layer = parse_shallow(text);
+/// `layer`, if it is an object with a format.
+json checked_layer(const std::string& base, json layer) {
   if (!layer.is_object() || !layer.contains("format") || !layer["format"].is_string()) {
     fail(ErrorKind::bad_quantization, "the quantization JSON of the layer '{}' is no object with a 'format'", base);
   }
@@ -45,13 +33,14 @@ std::map<std::string, json> layer_texts(const ModelIndex& model, const SideTexts
   std::map<std::string, json> layers;
   for (const auto& [name, text] : texts) {
     const std::string base = base_name(name, kSidecarSuffix);
-    layers[base] = parse_layer(base, text);
+    const std::string origin = fmt::format("the quantization JSON of the layer '{}'", base);
+    layers[base] = checked_layer(base, base::parse_json<json>(text, ErrorKind::bad_quantization, origin));
   }
   const auto entry = model.metadata().find("_quantization_metadata");
   if (entry == model.metadata().end()) return layers;
-  const json header = parse_shallow(entry->second);
+  const json header = base::parse_json<json>(entry->second, ErrorKind::bad_quantization, "the metadata entry '_quantization_metadata'");
   if (!header.is_object() || !header.contains("layers") || !header["layers"].is_object()) return layers;
-  for (const auto& [base, layer] : header["layers"].items()) layers[base] = parse_layer(base, layer.dump());
+  for (const auto& [base, layer] : header["layers"].items()) layers[base] = checked_layer(base, layer);
   return layers;
 }
 

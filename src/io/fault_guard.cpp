@@ -37,7 +37,9 @@ void on_sigbus(int signal, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
   for (Slot& slot : g_slots) {
     const std::uintptr_t begin = slot.begin.load(std::memory_order_acquire);
-    if (begin == 0 || address < begin || address >= slot.end.load(std::memory_order_relaxed)) continue;
+    if (begin == 0 || address < begin || address >= slot.end.load(std::memory_order_acquire)) continue;
+    // A slot given to another range meanwhile has another beginning beside its new end.
+    if (slot.begin.load(std::memory_order_acquire) != begin) continue;
     const auto page_bytes = static_cast<std::uintptr_t>(::getpagesize());
     void* page = reinterpret_cast<void*>(address & ~(page_bytes - 1));
     slot.faulted.store(true, std::memory_order_release);

@@ -245,6 +245,9 @@ Header parse_header(std::string_view text) {
   json::sax_parse(text.begin(), text.end(), &handler);
   validate(header);
   header.data_start = kLengthBytes + text.size();
+  if (!base::checked_add(header.data_start, header.data_bytes())) {
+    fail(ErrorKind::size_overflow, "the header and the tensors together exceed 2^64 bytes");
+  }
   return header;
 }
 

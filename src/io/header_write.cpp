@@ -79,6 +79,9 @@ Header lay_out(std::vector<TensorInfo> tensors, Metadata metadata, bool has_meta
   header.metadata = std::move(metadata);
   header.has_metadata = has_metadata;
   header.data_start = kLengthBytes + json_text(header).size();
+  if (!base::checked_add(header.data_start, offset)) {
+    fail(ErrorKind::size_overflow, "the header and the tensors together would exceed 2^64 bytes");
+  }
   return header;
 }
 

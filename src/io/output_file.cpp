@@ -59,7 +59,8 @@ bool can_populate(int fd) {
 
 }  // namespace
 
-OutputFile::OutputFile(Request request) : path_(std::move(request.path)), n_bytes_(request.n_bytes), replace_(request.replace) {
+OutputFile::OutputFile(Request request)
+    : path_(std::move(request.path)), head_(std::move(request.head)), n_bytes_(request.n_bytes), replace_(request.replace) {
   std::error_code ignored;
   // Follow links, so that what a link points to is replaced and not the link.
   const fs::path resolved = fs::weakly_canonical(path_, ignored);
@@ -84,6 +85,8 @@ void OutputFile::create(const Request& request) {
     refuse_inputs(path_, status, request.inputs, "output");
     if (!S_ISREG(status.st_mode)) fail(ErrorKind::usage, "the output '{}' exists and is no regular file", path_.string());
     if (!request.replace) fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
+  } else if (::lstat(path_.c_str(), &status) == 0) {
+    fail(ErrorKind::usage, "the output '{}' is a link to a file that does not exist", path_.string());
   }
   // Between opening and locking, the conversion that held the file may have renamed or removed it;
   // then another one must be opened.
@@ -91,6 +94,19 @@ void OutputFile::create(const Request& request) {
     if (open_partial(request)) return;
   }
   fail(ErrorKind::io, "other conversions keep taking '{}'", partial_.string());
+}
+
+/// Whether the partial file is a complete model that a run like this one would not have left: ours
+/// are incomplete, or were about to be renamed.
+bool OutputFile::holds_another_model() const {
+  const MappedFile file(partial_);
+  const auto bytes = file.bytes();
+  try {
+    (void)parse_file(bytes, bytes.size());
+  } catch (const Error&) {
+    return false;
+  }
+  return bytes.size() < head_.size() || std::memcmp(bytes.data(), head_.data(), head_.size()) != 0;
 }
 
 bool OutputFile::open_partial(const Request& request) {
@@ -103,12 +119,13 @@ bool OutputFile::open_partial(const Request& request) {
   const bool known = ::fstat(fd_, &opened) == 0 && ::lstat(partial_.c_str(), &named) == 0;
   const bool same = known && id_of(opened) == id_of(named);
   const bool regular = known && S_ISREG(opened.st_mode);
-  if (locked && same && regular && opened.st_nlink == 1) return true;
+  const bool usable = regular && opened.st_nlink == 1 && !(locked && same && holds_another_model());
+  if (locked && same && usable) return true;
   ::close(fd_);
   fd_ = -1;
   if (!locked) fail(ErrorKind::io, "another conversion is writing '{}'", partial_.string());
-  if (same && (!regular || opened.st_nlink != 1)) {
-    fail(ErrorKind::output_exists, "'{}' is in the way: it is no file that a conversion left", partial_.string());
+  if (same && !usable) {
+    fail(ErrorKind::output_exists, "'{}' is in the way: it is not what an interrupted conversion left; move it elsewhere", partial_.string());
   }
   return false;
 }
@@ -126,8 +143,9 @@ void OutputFile::reserve(WriteMode mode) {
   // On tmpfs, reserving touches every page once more than filling it does; there the populating
   // of each chunk reports a full file system.
   if (in_memory && mapping_) return;
-  if (n_bytes_ > 0 && ::fallocate(fd_, 0, 0, static_cast<off_t>(n_bytes_)) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
-    fail_write(errno, n_bytes_);
+  while (n_bytes_ > 0 && ::fallocate(fd_, 0, 0, static_cast<off_t>(n_bytes_)) != 0) {
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return;
+    if (errno != EINTR) fail_write(errno, n_bytes_);
   }
 }
 
@@ -168,8 +186,8 @@ bool OutputFile::publish() const {
   return ::rename(partial_.c_str(), path_.c_str()) == 0;
 }
 
-void OutputFile::commit(const std::string& head) {
-  const auto bytes = std::as_bytes(std::span(head));
+void OutputFile::commit() {
+  const auto bytes = std::as_bytes(std::span(head_));
   write_at(kLengthBytes, bytes.subspan(kLengthBytes));
   sync();
   write_at(0, bytes.first(kLengthBytes));

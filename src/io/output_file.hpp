@@ -25,7 +25,8 @@ class OutputFile {
  public:
   struct Request {
     std::filesystem::path path;
-    std::uint64_t n_bytes = 0;
+    std::string head;             ///< how the file begins: length field and header
+    std::uint64_t n_bytes = 0;    ///< of the whole file
     bool replace = false;         ///< an existing file of this name may be replaced
     std::vector<FileId> inputs;   ///< files that must not be written to
     WriteMode mode = WriteMode::automatic;
@@ -34,6 +35,7 @@ class OutputFile {
   /// Checks everything that can be checked before work starts, creates the partial file and
   /// reserves its space.
   /// Throws same_file, output_exists, usage (no such folder, not a regular file), no_space, io.
+  /// A partial file that is there already is written over, unless it is a whole model of another kind.
   explicit OutputFile(Request request);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -65,15 +67,16 @@ class OutputFile {
   /// Writes `bytes` at `offset` by a call.  Throws no_space or io.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
 
-  /// Writes `head` (length field and header) with the 8 length bytes last, syncs, renames and
-  /// syncs the folder.  Throws no_space or io.
-  void commit(const std::string& head);
+  /// Writes the head with its 8 length bytes last, syncs, renames and syncs the folder.
+  /// Throws no_space or io.
+  void commit();
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
  private:
   void create(const Request& request);
   [[nodiscard]] bool open_partial(const Request& request);
+  [[nodiscard]] bool holds_another_model() const;
   void reserve(WriteMode mode);
   void sync() const;
   [[nodiscard]] bool publish() const;
@@ -81,6 +84,7 @@ class OutputFile {
 
   std::filesystem::path path_;
   std::filesystem::path partial_;
+  std::string head_;
   std::uint64_t n_bytes_ = 0;
   int fd_ = -1;
   bool mapping_ = false;

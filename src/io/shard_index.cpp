@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fail.hpp"
+#include "base/strict_json.hpp"
 
 namespace halftone::io {
 namespace {
@@ -21,24 +22,7 @@ void check_file_name(const std::string& tensor, const std::string& file) {
 
 WeightMap parse_shard_index(std::string_view text) {
   using nlohmann::json;
-  // Duplicate keys would be merged silently by the document tree, so they are watched for here.
-  std::vector<std::map<std::string, int>> open;
-  const auto watch = [&](int, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start) open.emplace_back();
-    if (event == json::parse_event_t::object_end && !open.empty()) open.pop_back();
-    if (event == json::parse_event_t::key && !open.empty() && ++open.back()[value.get<std::string>()] > 1) {
-      fail(ErrorKind::bad_index, "the index names '{}' twice", value.get<std::string>());
-    }
-    return true;
-  };
-  json index;
-  // The JSON parser takes a NUL for the end of its input.
-  if (text.find('\0') != std::string_view::npos) fail(ErrorKind::bad_index, "the index holds a NUL, which JSON does not allow");
-  try {
-    index = json::parse(text.begin(), text.end(), watch);
-  } catch (const json::parse_error& error) {
-    fail(ErrorKind::bad_index, "the index is not valid JSON at its byte {}", error.byte);
-  }
+  const json index = base::parse_json<json>(text, ErrorKind::bad_index, "the index");
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
   if (!index.is_object() || map == index.end() || !map->is_object()) {
     fail(ErrorKind::bad_index, "the index holds no object 'weight_map'");

@@ -48,7 +48,7 @@ std::vector<std::string> notes_for(const Plan& plan, const PlanOptions& options)
     if (decision.action == Action::quantize) used.insert(decision.spec.format);
   }
   for (const FormatDescriptor* format : all_formats()) {
-    if (options.target != Target::comfyui || used.count(format) == 0 || format->loaders().find("QuantOps") == std::string_view::npos) continue;
+    if (options.target != Target::comfyui || used.count(format) == 0 || !format->needs_custom_node()) continue;
     notes.push_back(fmt::format("{} is loaded by {}, not by ComfyUI alone", format->name(), format->loaders()));
   }
   if (used.empty()) notes.emplace_back("no layer is quantized");

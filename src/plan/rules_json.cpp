@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fail.hpp"
+#include "base/strict_json.hpp"
 #include "base/text.hpp"
 
 namespace halftone {
@@ -29,7 +30,9 @@ Match match_from_json(const json& match, const std::string& where) {
   if (!match.is_object() || match.size() != 1) {
     fail(ErrorKind::bad_rules, "{}: 'match' must be an object with one of contains, glob, regex", where);
   }
-  const auto& [word, pattern] = *match.items().begin();
+  const auto only = match.begin();
+  const std::string& word = only.key();
+  const json& pattern = only.value();
   const Match::Kind kind = lookup(kinds, word, "match", where);
   if (!pattern.is_string() || pattern.get_ref<const std::string&>().empty()) {
     fail(ErrorKind::bad_rules, "{}: the pattern of '{}' must be a text that is not empty", where, word);
@@ -91,22 +94,7 @@ Rule rule_from_json(const json& rule, const std::string& where) {
 }  // namespace
 
 json parse_document(std::string_view text, const std::string& origin) {
-  std::vector<std::map<std::string, int>> open;
-  const auto watch = [&](int, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start) open.emplace_back();
-    if (event == json::parse_event_t::object_end && !open.empty()) open.pop_back();
-    if (event == json::parse_event_t::key && !open.empty() && ++open.back()[value.get<std::string>()] > 1) {
-      fail(ErrorKind::bad_rules, "{}: the key '{}' stands twice in one object", origin, value.get<std::string>());
-    }
-    return true;
-  };
-  // The JSON parser takes a NUL for the end of its input.
-  if (text.find('\0') != std::string_view::npos) fail(ErrorKind::bad_rules, "{}: holds a NUL, which JSON does not allow", origin);
-  try {
-    return json::parse(text.begin(), text.end(), watch);
-  } catch (const json::parse_error& error) {
-    fail(ErrorKind::bad_rules, "{}: not valid JSON at its byte {}", origin, error.byte);
-  }
+  return base::parse_json<json>(text, ErrorKind::bad_rules, origin);
 }
 
 void check_keys(const json& object, const std::vector<std::string>& known, const std::string& where) {

@@ -53,7 +53,7 @@ void put(OutputFile& file, std::uint64_t offset, std::string_view text) {
 class OutputFiles : public testing::TestWithParam<WriteMode> {
  protected:
   [[nodiscard]] OutputFile::Request request(std::uint64_t n_bytes, std::vector<FileId> inputs = {}, bool replace = false) const {
-    return {.path = folder_ / "out", .n_bytes = n_bytes, .replace = replace, .inputs = std::move(inputs), .mode = GetParam()};
+    return {.path = folder_ / "out", .head = kHead, .n_bytes = n_bytes, .replace = replace, .inputs = std::move(inputs), .mode = GetParam()};
   }
   test::TempFolder folder_;
 };
@@ -69,14 +69,14 @@ TEST_P(OutputFiles, Every_mode_gives_the_bytes_that_were_put) {
     const auto from = static_cast<std::size_t>(begin);
     put(file, kHead.size() + from, std::string_view(data).substr(from, static_cast<std::size_t>(end) - from));
   }
-  file.commit(kHead);
+  file.commit();
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead + data);
 }
 
 TEST_P(OutputFiles, Commit_leaves_only_the_output) {
   OutputFile file(request(kHead.size()));
   EXPECT_THAT(names_in(folder_.path()), ElementsAre("out.partial"));
-  file.commit(kHead);
+  file.commit();
   EXPECT_THAT(names_in(folder_.path()), ElementsAre("out"));
 }
 
@@ -98,14 +98,34 @@ TEST_P(OutputFiles, Partial_file_is_no_safetensors_file) {
 TEST_P(OutputFiles, Unwritten_bytes_are_zero_over_a_stale_partial_file) {
   write_file(folder_ / "out.partial", std::string(10'000, '!'));
   OutputFile file(request(kHead.size() + 100));
-  file.commit(kHead);
+  file.commit();
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead + std::string(100, '\0'));
+}
+
+TEST_P(OutputFiles, Whole_model_under_the_partial_name_is_refused_and_kept) {
+  const std::string json = R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
+  const std::string model = test::length_field(json.size()) + json + "abcd";
+  write_file(folder_ / "out.partial", model);
+  EXPECT_THAT([&] { OutputFile(request(100)); }, fails_with(ErrorKind::output_exists, "out.partial", "in the way"));
+  EXPECT_EQ(read_bytes(folder_ / "out.partial"), model);
+}
+
+TEST_P(OutputFiles, Run_that_was_killed_before_its_rename_can_be_repeated) {
+  write_file(folder_ / "out.partial", kHead);
+  OutputFile file(request(kHead.size()));
+  file.commit();
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
+}
+
+TEST_P(OutputFiles, Link_to_nothing_is_refused) {
+  fs::create_symlink(folder_ / "absent", folder_ / "out");
+  EXPECT_THAT([&] { OutputFile(request(100)); }, fails_with(ErrorKind::usage, "link"));
 }
 
 TEST_P(OutputFiles, Empty_window_writes_nothing) {
   OutputFile file(request(kHead.size()));
   put(file, kHead.size(), "");
-  file.commit(kHead);
+  file.commit();
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
 }
 
@@ -122,7 +142,7 @@ TEST_P(OutputFiles, Threads_may_write_windows_that_share_pages) {
     });
   }
   for (std::thread& thread : pool) thread.join();
-  file.commit(kHead);
+  file.commit();
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead + data);
 }
 
@@ -132,7 +152,7 @@ TEST_P(OutputFiles, Window_in_use_stays_valid_while_others_come_and_go) {
   std::memset(outer.bytes().data(), 'a', 8192);
   put(file, kHead.size() + 100, "inner");
   outer.flush();
-  file.commit(kHead);
+  file.commit();
   EXPECT_EQ(read_bytes(folder_ / "out").substr(kHead.size() + 8000), std::string(192, 'a'));
 }
 
@@ -169,7 +189,7 @@ TEST_P(OutputFiles, Existing_output_stays_until_commit) {
   write_file(folder_ / "out", "old");
   OutputFile file(request(kHead.size(), {}, true));
   EXPECT_EQ(read_bytes(folder_ / "out"), "old");
-  file.commit(kHead);
+  file.commit();
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
 }
 
@@ -178,7 +198,7 @@ TEST_P(OutputFiles, Link_is_followed_to_what_it_names) {
   write_file(folder_ / "real" / "model", "old");
   fs::create_symlink(folder_ / "real" / "model", folder_ / "out");
   OutputFile file(request(kHead.size(), {}, true));
-  file.commit(kHead);
+  file.commit();
   EXPECT_TRUE(fs::is_symlink(folder_ / "out"));
   EXPECT_EQ(read_bytes(folder_ / "real" / "model"), kHead);
 }
@@ -197,7 +217,7 @@ TEST_P(OutputFiles, Folder_is_no_output) {
 TEST_P(OutputFiles, Second_writer_of_one_output_is_refused) {
   OutputFile first(request(kHead.size()));
   EXPECT_THAT([&] { OutputFile(request(kHead.size())); }, fails_with(ErrorKind::io, "another conversion"));
-  first.commit(kHead);
+  first.commit();
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
 }
 

@@ -82,7 +82,7 @@ std::vector<Reject> shard_cases() {
       index(Kind::bad_index, "index_without_map", R"({"metadata":{}})", "weight_map"),
       index(Kind::bad_index, "map_array", R"({"weight_map":[]})", "weight_map"),
       index(Kind::bad_index, "map_value_number", map(R"("a":1)"), "'a'"),
-      index(Kind::bad_index, "map_name_twice", map(R"("a":"1.safetensors","a":"2.safetensors")"), "'a' twice"),
+      index(Kind::bad_index, "map_name_twice", map(R"("a":"1.safetensors","a":"2.safetensors")"), "'a' stands twice"),
       index(Kind::bad_index, "map_empty", map(""), "no tensor"),
       index(Kind::bad_index, "index_with_nul", map(R"("a":"1.safetensors")") + std::string(1, '\0'), "NUL"),
       index(Kind::shard_missing, "shard_absent", map(R"("a":"1.safetensors","b":"3.safetensors")"), "'3.safetensors'"),

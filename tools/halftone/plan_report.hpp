@@ -17,7 +17,7 @@ struct PlanFacts {
   std::uint64_t memory_bytes = 0;
 };
 
-/// The JSON object of interface.md's `convert` and `plan`.
+/// What `convert --json` and `plan --json` print.
 [[nodiscard]] nlohmann::ordered_json plan_json(const Plan& plan, const PlanFacts& facts);
 
 /// What a person wants to know of a plan; with `explain`, every tensor with its rule and reason.

@@ -14,6 +14,7 @@ const FormatDescriptor& descriptor() {
       .heuristic_block = 64,
       .block_sizes = {64, 128},
       .takes_input_scale = true,
+      .needs_custom_node = true,
   });
   return format;
 }

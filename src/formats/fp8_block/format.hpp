@@ -8,9 +8,7 @@
 namespace halftone::formats::fp8_block {
 
 /// FP8 E4M3, one scale for each square block.
-struct Format : ReciprocalChain<codec::E4M3> {
-  static constexpr ScaleGrid kGrid = ScaleGrid::block;
-};
+struct Format : ReciprocalChain<codec::E4M3> {};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

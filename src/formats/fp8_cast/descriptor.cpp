@@ -12,6 +12,7 @@ const FormatDescriptor& descriptor() {
       .code_dtype = Dtype::F8_E4M3,
       .grid = ScaleGrid::none,
       .heuristic_block = 64,
+      .largest_weight = codec::E4M3::max_value(),
   });
   return format;
 }

@@ -8,9 +8,7 @@
 namespace halftone::formats::fp8_cast {
 
 /// FP8 E4M3 without a scale.
-struct Format : NoScale<codec::E4M3> {
-  static constexpr ScaleGrid kGrid = ScaleGrid::none;
-};
+struct Format : NoScale<codec::E4M3> {};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

@@ -13,6 +13,7 @@ const FormatDescriptor& descriptor() {
       .grid = ScaleGrid::row,
       .heuristic_block = 64,
       .takes_input_scale = true,
+      .needs_custom_node = true,
   });
   return format;
 }

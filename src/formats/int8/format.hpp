@@ -8,9 +8,7 @@
 namespace halftone::formats::int8 {
 
 /// INT8, one scale for the whole tensor.
-struct Format : QuotientChain<codec::Int8> {
-  static constexpr ScaleGrid kGrid = ScaleGrid::tensor;
-};
+struct Format : QuotientChain<codec::Int8> {};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

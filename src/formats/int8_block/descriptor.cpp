@@ -14,6 +14,7 @@ const FormatDescriptor& descriptor() {
       .heuristic_block = 128,
       .block_sizes = {128, 64},
       .always_input_scale = true,
+      .needs_custom_node = true,
   });
   return format;
 }

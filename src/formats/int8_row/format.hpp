@@ -8,9 +8,7 @@
 namespace halftone::formats::int8_row {
 
 /// INT8, one scale for each row.
-struct Format : ReciprocalChain<codec::Int8> {
-  static constexpr ScaleGrid kGrid = ScaleGrid::row;
-};
+struct Format : ReciprocalChain<codec::Int8> {};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();
