@@ -62,7 +62,8 @@ void for_all(const char* name, const Check& check) {
       const auto [found, expected] = check(pattern);
       if (found == expected) continue;
       g_failed = true;
-      std::printf("%s: pattern %08x (%g) gives %x, expected %x\n", name, pattern, static_cast<double>(codec::from_bits(pattern)), found, expected);
+      std::printf("%s: pattern %08x (%g) gives %x, expected %x\n", name, pattern, static_cast<double>(codec::from_bits(pattern)), found,
+                  expected);
     }
   });
   std::printf("%-12s %s\n", name, g_failed ? "FAILED" : "equal over all patterns that are no NaN");
@@ -119,7 +120,8 @@ void check_kernels() {
         kernels->encode[format->index()][cpu::kF32](source, kChunk, kChunk, &scale, found.data());
         if (found == expected) continue;
         g_failed = true;
-        std::printf("%s of %s differs from the baseline in chunk %zu\n", std::string(format->name()).c_str(), kernels->instruction_set, chunk);
+        std::printf("%s of %s differs from the baseline in chunk %zu\n", std::string(format->name()).c_str(), kernels->instruction_set,
+                    chunk);
       }
     });
     std::printf("%-12s %s\n", kernels->instruction_set, g_failed ? "FAILED" : "gives the bytes of the baseline");

@@ -21,8 +21,8 @@ struct MatrixView {
 
 /// Where a band of codes goes, and the scales that belong to it.
 struct QuantizedBand {
-  std::byte* codes = nullptr;   ///< one byte per element
-  float* scales = nullptr;      ///< one per group of the band, row-major; null without scales
+  std::byte* codes = nullptr;  ///< one byte per element
+  float* scales = nullptr;     ///< one per group of the band, row-major; null without scales
 };
 
 /// The primitives of one device.  A band is a run of whole rows, for block formats a multiple of
@@ -46,8 +46,7 @@ class Backend {
   /// Quantizes `band` and returns its largest magnitude.  `tensor_amax` is the largest magnitude
   /// of the whole weight, used by formats with one scale per tensor and ignored by the others;
   /// those formats also write no scales here.  Non-finite weights give unspecified codes.
-  virtual std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax,
-                                 const QuantizedBand& out) const = 0;
+  virtual std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const = 0;
 
   /// Writes the values of `band` (codes) to `out`, `rows` × `columns` binary32.  `scales` are
   /// those of the band's groups, or the tensor's only one.

@@ -19,11 +19,11 @@ struct ErrorFigures {
 
   void add(const ErrorFigures& other) noexcept;
 
-  [[nodiscard]] double mse() const noexcept;       ///< noise / n
-  [[nodiscard]] double sqnr_db() const noexcept;   ///< 10 log10(signal / noise); infinite without noise
-  [[nodiscard]] double psnr_db() const noexcept;   ///< 10 log10(peak² / mse); infinite without noise
-  [[nodiscard]] double cosine() const noexcept;    ///< dot / sqrt(signal · energy); 1 where both are zero
-  [[nodiscard]] double rel_l2() const noexcept;    ///< sqrt(noise / signal)
+  [[nodiscard]] double mse() const noexcept;      ///< noise / n
+  [[nodiscard]] double sqnr_db() const noexcept;  ///< 10 log10(signal / noise); infinite without noise
+  [[nodiscard]] double psnr_db() const noexcept;  ///< 10 log10(peak² / mse); infinite without noise
+  [[nodiscard]] double cosine() const noexcept;   ///< dot / sqrt(signal · energy); 1 where both are zero
+  [[nodiscard]] double rel_l2() const noexcept;   ///< sqrt(noise / signal)
 };
 
 /// One tensor that both files hold.
@@ -36,11 +36,11 @@ struct TensorComparison {
 
 struct Comparison {
   std::filesystem::path other;
-  std::vector<TensorComparison> layers;     ///< by name: tensors stored differently or with other values
-  std::vector<std::string> only_original;   ///< tensors that the second file lacks
+  std::vector<TensorComparison> layers;    ///< by name: tensors stored differently or with other values
+  std::vector<std::string> only_original;  ///< tensors that the second file lacks
   std::vector<std::string> only_other;
-  std::uint64_t identical = 0;              ///< tensors of equal shape whose stored bytes or values are equal
-  ErrorFigures total;                       ///< over `layers`
+  std::uint64_t identical = 0;  ///< tensors of equal shape whose stored bytes or values are equal
+  ErrorFigures total;           ///< over `layers`
 
   [[nodiscard]] bool equal() const noexcept { return layers.empty() && only_original.empty() && only_other.empty(); }
 };

@@ -50,11 +50,11 @@ struct LayerTensor {
 
 /// A quantized layer as it is found in a file.
 struct StoredLayer {
-  std::string_view comfy_format;         ///< `format` of the layer's JSON; empty without JSON
-  std::uint32_t group_size = 0;          ///< `group_size` of the layer's JSON, 0 where absent
-  bool rotated = false;                  ///< `convrot` of the layer's JSON
-  const TensorInfo* weight = nullptr;    ///< never null
-  const TensorInfo* scales = nullptr;    ///< null where the file has none
+  std::string_view comfy_format;       ///< `format` of the layer's JSON; empty without JSON
+  std::uint32_t group_size = 0;        ///< `group_size` of the layer's JSON, 0 where absent
+  bool rotated = false;                ///< `convrot` of the layer's JSON
+  const TensorInfo* weight = nullptr;  ///< never null
+  const TensorInfo* scales = nullptr;  ///< null where the file has none
 };
 
 /// The facts of a format other than its maths: names, shapes, JSON.  Stateless and immortal.

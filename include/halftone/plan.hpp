@@ -45,10 +45,10 @@ struct PlanOptions {
 struct Decision {
   std::string tensor;
   Action action = Action::keep;
-  QuantSpec spec;            ///< quantize
-  Dtype dtype{};             ///< cast
-  bool layer = false;        ///< a two-dimensional `*.weight`
-  std::string rule;          ///< what decided: "preset flux2: contains 'img_in'"
+  QuantSpec spec;      ///< quantize
+  Dtype dtype{};       ///< cast
+  bool layer = false;  ///< a two-dimensional `*.weight`
+  std::string rule;    ///< what decided: "preset flux2: contains 'img_in'"
   std::string reason;
   std::uint64_t in_bytes = 0;
   std::uint64_t out_bytes = 0;
@@ -59,10 +59,10 @@ enum class JobKind : std::uint8_t { copy, constant, cast, quantize, dequantize }
 /// A unit of work: reads input tensors, writes whole output tensors.
 struct Job {
   JobKind kind{};
-  QuantSpec spec;                       ///< quantize, dequantize
-  std::vector<ModelTensor> inputs;      ///< the weight first, then its scales where it is dequantized
-  std::vector<std::uint32_t> outputs;   ///< indices into Plan::output.tensors, the weight first
-  std::string bytes;                    ///< constant
+  QuantSpec spec;                      ///< quantize, dequantize
+  std::vector<ModelTensor> inputs;     ///< the weight first, then its scales where it is dequantized
+  std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
+  std::string bytes;                   ///< constant
 };
 
 /// A whole conversion as a value: pure function of headers, rules and options.
@@ -75,7 +75,7 @@ struct Plan {
   std::vector<Job> jobs;            ///< by offset of their first output
   std::string preset;               ///< "flux2", "none", "t5xxl,mistral"
   std::string preset_reason;
-  std::vector<std::string> notes;   ///< what the user should know, each one sentence
+  std::vector<std::string> notes;  ///< what the user should know, each one sentence
 
   /// Size of the output file in bytes.
   [[nodiscard]] std::uint64_t output_bytes() const noexcept { return output.file_bytes(); }

@@ -24,12 +24,12 @@ struct Preset {
   std::string title;
   std::string group;
   std::string origin;
-  bool hidden = false;             ///< a list that other presets use, no preset of its own
-  std::vector<Landmark> present;   ///< all must be there; empty: never recognised by itself
-  std::vector<Landmark> absent;    ///< none may be there
+  bool hidden = false;            ///< a list that other presets use, no preset of its own
+  std::vector<Landmark> present;  ///< all must be there; empty: never recognised by itself
+  std::vector<Landmark> absent;   ///< none may be there
   std::string detect_why;
-  std::vector<Rule> measured;      ///< added when recognised: tensors whose shape a loader measures
-  std::vector<Rule> rules;         ///< its own rules, then those of the lists it uses
+  std::vector<Rule> measured;  ///< added when recognised: tensors whose shape a loader measures
+  std::vector<Rule> rules;     ///< its own rules, then those of the lists it uses
 };
 
 /// Every preset, by name; parsed once from the embedded data (src/presets/*.json).

@@ -9,7 +9,7 @@
 namespace halftone::base {
 
 /// Levels of nesting that a JSON document may have: what walks a document recurses.
-constexpr int kMaxJsonDepth = 32;
+constexpr int kMaxJsonDepth = 64;
 
 /// Parses `text` as one JSON document and throws an Error of `kind`, whose sentence begins with
 /// `origin`, at what a JSON library lets pass: a key that stands twice in one object (the last would

@@ -33,9 +33,9 @@ struct Unit {
 };
 
 constexpr std::array kUnits = {
-    Unit{"", 1.0},       Unit{"b", 1.0},      Unit{"k", 1024.0},  Unit{"kb", 1e3}, Unit{"kib", 1024.0},
-    Unit{"m", 0x1p20},   Unit{"mb", 1e6},     Unit{"mib", 0x1p20}, Unit{"g", 0x1p30}, Unit{"gb", 1e9},
-    Unit{"gib", 0x1p30}, Unit{"t", 0x1p40},   Unit{"tb", 1e12},   Unit{"tib", 0x1p40},
+    Unit{"", 1.0},       Unit{"b", 1.0},    Unit{"k", 1024.0},   Unit{"kb", 1e3},     Unit{"kib", 1024.0},
+    Unit{"m", 0x1p20},   Unit{"mb", 1e6},   Unit{"mib", 0x1p20}, Unit{"g", 0x1p30},   Unit{"gb", 1e9},
+    Unit{"gib", 0x1p30}, Unit{"t", 0x1p40}, Unit{"tb", 1e12},    Unit{"tib", 0x1p40},
 };
 
 }  // namespace
@@ -85,7 +85,11 @@ bool is_utf8(std::string_view text) noexcept {
   std::size_t i = 0;
   while (i < text.size()) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t extra = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : lead >= 0xE0 && lead < 0xF0 ? 2 : lead >= 0xF0 && lead < 0xF5 ? 3 : 4;
+    const std::size_t extra = lead < 0x80                   ? 0
+                              : lead >= 0xC2 && lead < 0xE0 ? 1
+                              : lead >= 0xE0 && lead < 0xF0 ? 2
+                              : lead >= 0xF0 && lead < 0xF5 ? 3
+                                                            : 4;
     if (extra == 4 || i + extra >= text.size()) return false;
     std::uint32_t point = extra == 0 ? lead : lead & (0x3FU >> extra);
     for (std::size_t k = 1; k <= extra; ++k) {

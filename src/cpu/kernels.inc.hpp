@@ -146,9 +146,9 @@ const KernelTable HALFTONE_KERNELS = {
     HALFTONE_INSTRUCTION_SET,
     {max_magnitude<F64Source>, max_magnitude<F32Source>, max_magnitude<Bf16Source>, max_magnitude<F16Source>},
     {
-#define HALFTONE_FORMAT(folder)                                                                    \
-  {encode<formats::folder::Format, F64Source>, encode<formats::folder::Format, F32Source>,         \
-   encode<formats::folder::Format, Bf16Source>, encode<formats::folder::Format, F16Source>},
+#define HALFTONE_FORMAT(folder)                                                                                                         \
+  {encode<formats::folder::Format, F64Source>, encode<formats::folder::Format, F32Source>, encode<formats::folder::Format, Bf16Source>, \
+   encode<formats::folder::Format, F16Source>},
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
     },

@@ -49,13 +49,14 @@ void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint6
   const auto* found = layer(tensor.info.name);
   if (found == nullptr) return backend_.to_float(tensor.info.dtype, data, count * columns, out);
   if (!found->spec) {
-    fail(ErrorKind::unsupported, "'{}': the layer '{}' is stored as {}, which cannot be read yet", files_.path().string(),
-         found->base, found->format_text);
+    fail(ErrorKind::unsupported, "'{}': the layer '{}' is stored as {}, which cannot be read yet", files_.path().string(), found->base,
+         found->format_text);
   }
   const formats::LayerLayout layout(*found->spec, columns);
   std::vector<float> scales(layout.scale_count(count), 1.0F);
   if (found->scales != nullptr) {
-    std::memcpy(scales.data(), files_.bytes(*found->scales).data() + layout.first_scale(first) * sizeof(float), scales.size() * sizeof(float));
+    std::memcpy(scales.data(), files_.bytes(*found->scales).data() + layout.first_scale(first) * sizeof(float),
+                scales.size() * sizeof(float));
   }
   backend_.dequantize(*found->spec, {data, tensor.info.dtype, count, columns}, scales.data(), out);
 }

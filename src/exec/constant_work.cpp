@@ -22,8 +22,6 @@ class ConstantWork : public Work {
 
 }  // namespace
 
-std::unique_ptr<Work> make_constant_work(const Job& job, const Context& context) {
-  return std::make_unique<ConstantWork>(job, context);
-}
+std::unique_ptr<Work> make_constant_work(const Job& job, const Context& context) { return std::make_unique<ConstantWork>(job, context); }
 
 }  // namespace halftone::exec

@@ -116,8 +116,8 @@ std::uint64_t band_bytes(const Resources& resources) {
 
 }  // namespace
 
-void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output,
-              const Resources& resources, RunControl& control) {
+void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output, const Resources& resources,
+              RunControl& control) {
   const Context context{plan, files, backend, output, band_bytes(resources)};
   Scheduler scheduler(plan, context, control);
   control.done_bytes = 0;

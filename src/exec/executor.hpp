@@ -19,7 +19,7 @@ struct Resources {
 
 /// Runs every job of `plan` and leaves the data section of `output` complete; commits nothing.
 /// Throws the first error of a task, or interrupted.
-void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output,
-              const Resources& resources, RunControl& control);
+void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output, const Resources& resources,
+              RunControl& control);
 
 }  // namespace halftone::exec

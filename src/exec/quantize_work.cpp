@@ -105,8 +105,6 @@ class QuantizeWork : public Work {
 
 }  // namespace
 
-std::unique_ptr<Work> make_quantize_work(const Job& job, const Context& context) {
-  return std::make_unique<QuantizeWork>(job, context);
-}
+std::unique_ptr<Work> make_quantize_work(const Job& job, const Context& context) { return std::make_unique<QuantizeWork>(job, context); }
 
 }  // namespace halftone::exec

@@ -16,7 +16,9 @@ class LayerLayout {
       : grid_(spec.format->grid()),
         side_(grid_ == ScaleGrid::block ? spec.block_size : 1),
         row_bytes_(columns * bits_of(spec.format->code_dtype()) / 8),
-        scales_per_group_row_(grid_ == ScaleGrid::block ? base::ceil_div(columns, side_) : grid_ == ScaleGrid::row ? 1 : 0) {}
+        scales_per_group_row_(grid_ == ScaleGrid::block ? base::ceil_div(columns, side_)
+                              : grid_ == ScaleGrid::row ? 1
+                                                        : 0) {}
 
   /// Bands begin at multiples of this many rows.
   [[nodiscard]] std::uint64_t row_multiple() const noexcept { return side_; }

@@ -35,9 +35,7 @@ struct ReciprocalChain {
     const float encode = (1.0F / bounded) * Codec::max_value();
     return {encode, 1.0F / encode};
   }
-  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
-    return Codec::encode_saturating(weight * scale);
-  }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) { return Codec::encode_saturating(weight * scale); }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
 };
 
@@ -48,9 +46,7 @@ struct QuotientChain {
     const float stored = codec::larger(amax, kSmallestAmax) / Codec::max_value();
     return {1.0F / stored, stored};
   }
-  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
-    return Codec::encode_saturating(weight * scale);
-  }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) { return Codec::encode_saturating(weight * scale); }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
 };
 
@@ -62,9 +58,7 @@ struct DivisionChain {
     const float stored = codec::larger(amax / Codec::max_value(), kSmallestScale);
     return {stored, stored};
   }
-  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
-    return Codec::encode_saturating(weight / scale);
-  }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) { return Codec::encode_saturating(weight / scale); }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
 };
 

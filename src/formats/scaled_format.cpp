@@ -31,8 +31,7 @@ std::optional<Shape> ScaledFormat::scale_shape(const Shape& weight, const QuantS
     case ScaleGrid::none: return std::nullopt;
     case ScaleGrid::tensor: return Shape{};
     case ScaleGrid::row: return squeezed(facts_.row_scales_are_columns ? Shape{weight[0], 1} : Shape{weight[0]});
-    case ScaleGrid::block:
-      return squeezed({base::ceil_div(weight[0], spec.block_size), base::ceil_div(weight[1], spec.block_size)});
+    case ScaleGrid::block: return squeezed({base::ceil_div(weight[0], spec.block_size), base::ceil_div(weight[1], spec.block_size)});
   }
   return std::nullopt;
 }

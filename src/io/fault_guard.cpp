@@ -1,8 +1,8 @@
 #include "io/fault_guard.hpp"
 
-#include <csignal>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <array>
 #include <atomic>

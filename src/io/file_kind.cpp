@@ -19,8 +19,7 @@ struct Signature {
 constexpr std::array kSignatures = {
     Signature{"version https://git-lfs", ErrorKind::git_lfs_pointer,
               "this is a Git LFS pointer of a few lines, not the model; fetch it with 'git lfs pull'"},
-    Signature{"PK\x03\x04", ErrorKind::zip_or_pickle,
-              "this is a ZIP file (a PyTorch .pt or .ckpt checkpoint?), not safetensors"},
+    Signature{"PK\x03\x04", ErrorKind::zip_or_pickle, "this is a ZIP file (a PyTorch .pt or .ckpt checkpoint?), not safetensors"},
     Signature{"\x80\x02", ErrorKind::zip_or_pickle, "this is a Python pickle (an old .ckpt checkpoint?), not safetensors"},
     Signature{"\x80\x04\x95", ErrorKind::zip_or_pickle, "this is a Python pickle, not safetensors"},
     Signature{"GGUF", ErrorKind::gguf_file, "this is a GGUF file, not safetensors"},
@@ -63,15 +62,15 @@ Header parse_file(std::span<const std::byte> head, std::uint64_t file_bytes) {
   const bool plausible = start != std::string_view::npos && json[start] == '{' && little_endian_64(text) <= kMaxHeaderBytes;
   if (!plausible) reject_other_kinds(text);
   if (file_bytes < kLengthBytes) {
-    fail(ErrorKind::header_too_small, "the file is too short for safetensors: it has {} bytes, at least {} expected", file_bytes, kLengthBytes);
+    fail(ErrorKind::header_too_small, "the file is too short for safetensors: it has {} bytes, at least {} expected", file_bytes,
+         kLengthBytes);
   }
   const std::uint64_t header_bytes = little_endian_64(text);
   if (header_bytes > kMaxHeaderBytes) {
     fail(ErrorKind::header_too_large, "the header length is {} bytes, at most {} allowed", header_bytes, kMaxHeaderBytes);
   }
   if (header_bytes > file_bytes - kLengthBytes || text.size() < kLengthBytes + header_bytes) {
-    fail(ErrorKind::header_beyond_file, "the header takes {} bytes, but the file ends after {}", header_bytes,
-         file_bytes - kLengthBytes);
+    fail(ErrorKind::header_beyond_file, "the header takes {} bytes, but the file ends after {}", header_bytes, file_bytes - kLengthBytes);
   }
   Header header = parse_header(text.substr(kLengthBytes, header_bytes));
   if (header.file_bytes() != file_bytes) {

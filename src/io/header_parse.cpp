@@ -28,9 +28,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
     if (enter()) return true;
     switch (state_) {
       case State::begin: state_ = State::top; return true;
-      case State::top_value:
-        state_ = in_metadata_ ? State::metadata : State::entry;
-        return true;
+      case State::top_value: state_ = in_metadata_ ? State::metadata : State::entry; return true;
       default: reject("an object where none belongs");
     }
   }
@@ -198,19 +196,18 @@ class HeaderHandler : public nlohmann::json_sax<json> {
 
 void check_place(const TensorInfo& tensor, std::uint64_t expected) {
   if (tensor.begin == expected && tensor.end >= tensor.begin) return;
-  const char* what = tensor.end < tensor.begin    ? "it ends before it begins"
-                     : tensor.begin < expected    ? "it overlaps the tensor before it"
-                     : expected == 0              ? "there is a hole at the start of the data"
-                                                  : "there is a hole before it";
-  fail(ErrorKind::tensor_offsets, "the tensor '{}' lies at byte offsets {} to {}, and {} was expected next: {}", tensor.name,
-       tensor.begin, tensor.end, expected, what);
+  const char* what = tensor.end < tensor.begin ? "it ends before it begins"
+                     : tensor.begin < expected ? "it overlaps the tensor before it"
+                     : expected == 0           ? "there is a hole at the start of the data"
+                                               : "there is a hole before it";
+  fail(ErrorKind::tensor_offsets, "the tensor '{}' lies at byte offsets {} to {}, and {} was expected next: {}", tensor.name, tensor.begin,
+       tensor.end, expected, what);
 }
 
 /// The whole validity of a header in one place: no holes, no overlaps, sizes as shapes say.
 void validate(Header& header) {
-  std::stable_sort(header.tensors.begin(), header.tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
-    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-  });
+  std::stable_sort(header.tensors.begin(), header.tensors.end(),
+                   [](const TensorInfo& a, const TensorInfo& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
   std::uint64_t expected = 0;
   for (const TensorInfo& tensor : header.tensors) {
     check_place(tensor, expected);

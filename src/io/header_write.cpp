@@ -51,8 +51,8 @@ std::string json_text(const Header& header) {
   for (const TensorInfo& tensor : header.tensors) {
     if (out.size() > 1) out += ',';
     append_string(out, tensor.name);
-    out += fmt::format(":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", name_of(tensor.dtype),
-                       fmt::join(tensor.shape, ","), tensor.begin, tensor.end);
+    out += fmt::format(":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", name_of(tensor.dtype), fmt::join(tensor.shape, ","),
+                       tensor.begin, tensor.end);
   }
   out += '}';
   out.resize(base::round_up(out.size(), 8), ' ');
@@ -62,9 +62,8 @@ std::string json_text(const Header& header) {
 }  // namespace
 
 Header lay_out(std::vector<TensorInfo> tensors, Metadata metadata, bool has_metadata) {
-  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
-    return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name;
-  });
+  std::sort(tensors.begin(), tensors.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name; });
   Header header;
   std::uint64_t offset = 0;
   std::unordered_set<std::string_view> names;

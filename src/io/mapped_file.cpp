@@ -93,8 +93,8 @@ void MappedFile::check() const {
   if (!lost && now == n_bytes_) {
     fail(ErrorKind::input_changed, "'{}' was written to while it was read", path_.string());
   }
-  fail(ErrorKind::input_changed, "'{}' could not be read to its end: it had {} bytes when it was opened and has {} now",
-       path_.string(), n_bytes_, now);
+  fail(ErrorKind::input_changed, "'{}' could not be read to its end: it had {} bytes when it was opened and has {} now", path_.string(),
+       n_bytes_, now);
 }
 
 }  // namespace halftone::io

@@ -94,7 +94,9 @@ std::vector<fs::path> model_in_folder(const fs::path& folder) {
   std::sort(models.begin(), models.end());
   if (indices.size() == 1) return indices;
   if (indices.empty() && (models.size() == 1 || is_shard_set(models))) return models;
-  const char* why = !indices.empty() ? "several shard indices" : models.empty() ? "no safetensors file" : "several safetensors files that are no complete set of shards";
+  const char* why = !indices.empty() ? "several shard indices"
+                    : models.empty() ? "no safetensors file"
+                                     : "several safetensors files that are no complete set of shards";
   fail(ErrorKind::no_model, "the folder '{}' holds {}; name the file to read", folder.string(), why);
 }
 
@@ -136,8 +138,8 @@ SideTexts ModelFiles::side_texts() const {
     if (!ends_with(tensor.info.name, ".comfy_quant")) continue;
     const auto data = bytes(tensor);
     if (data.size() > kMaxSideBytes) {
-      fail(ErrorKind::bad_quantization, "'{}': the tensor '{}' has {} bytes, at most {} expected", path_.string(),
-           tensor.info.name, data.size(), kMaxSideBytes);
+      fail(ErrorKind::bad_quantization, "'{}': the tensor '{}' has {} bytes, at most {} expected", path_.string(), tensor.info.name,
+           data.size(), kMaxSideBytes);
     }
     texts.emplace(tensor.info.name, std::string(reinterpret_cast<const char*>(data.data()), data.size()));
   }

@@ -15,19 +15,17 @@ ModelIndex::ModelIndex(std::vector<Shard> shards) : shards_(std::move(shards)) {
     for (const auto& [key, value] : header.metadata) {
       const auto [entry, fresh] = metadata_.emplace(key, value);
       if (!fresh && entry->second != value) {
-        fail(ErrorKind::metadata_conflict, "the metadata key '{}' is '{}' in '{}' and '{}' in another shard", key, value,
-             shards_[i].name, entry->second);
+        fail(ErrorKind::metadata_conflict, "the metadata key '{}' is '{}' in '{}' and '{}' in another shard", key, value, shards_[i].name,
+             entry->second);
       }
     }
   }
-  std::sort(tensors_.begin(), tensors_.end(),
-            [](const ModelTensor& a, const ModelTensor& b) { return a.info.name < b.info.name; });
-  const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(), [](const ModelTensor& a, const ModelTensor& b) {
-    return a.info.name == b.info.name;
-  });
+  std::sort(tensors_.begin(), tensors_.end(), [](const ModelTensor& a, const ModelTensor& b) { return a.info.name < b.info.name; });
+  const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(),
+                                        [](const ModelTensor& a, const ModelTensor& b) { return a.info.name == b.info.name; });
   if (twice != tensors_.end()) {
-    fail(ErrorKind::duplicate_tensor, "the tensor '{}' is in '{}' and again in '{}'", twice->info.name,
-         shards_[twice->shard].name, shards_[(twice + 1)->shard].name);
+    fail(ErrorKind::duplicate_tensor, "the tensor '{}' is in '{}' and again in '{}'", twice->info.name, shards_[twice->shard].name,
+         shards_[(twice + 1)->shard].name);
   }
 }
 

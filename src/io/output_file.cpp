@@ -1,12 +1,12 @@
 #include "io/output_file.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <linux/magic.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,9 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-FileId id_of(const struct stat& status) {
-  return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
-}
+FileId id_of(const struct stat& status) { return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)}; }
 
 void refuse_inputs(const fs::path& path, const struct stat& status, const std::vector<FileId>& inputs, const char* what) {
   if (std::find(inputs.begin(), inputs.end(), id_of(status)) == inputs.end()) return;
@@ -125,7 +123,8 @@ bool OutputFile::open_partial(const Request& request) {
   fd_ = -1;
   if (!locked) fail(ErrorKind::io, "another conversion is writing '{}'", partial_.string());
   if (same && !usable) {
-    fail(ErrorKind::output_exists, "'{}' is in the way: it is not what an interrupted conversion left; move it elsewhere", partial_.string());
+    fail(ErrorKind::output_exists, "'{}' is in the way: it is not what an interrupted conversion left; move it elsewhere",
+         partial_.string());
   }
   return false;
 }

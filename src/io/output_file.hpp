@@ -25,10 +25,10 @@ class OutputFile {
  public:
   struct Request {
     std::filesystem::path path;
-    std::string head;             ///< how the file begins: length field and header
-    std::uint64_t n_bytes = 0;    ///< of the whole file
-    bool replace = false;         ///< an existing file of this name may be replaced
-    std::vector<FileId> inputs;   ///< files that must not be written to
+    std::string head;            ///< how the file begins: length field and header
+    std::uint64_t n_bytes = 0;   ///< of the whole file
+    bool replace = false;        ///< an existing file of this name may be replaced
+    std::vector<FileId> inputs;  ///< files that must not be written to
     WriteMode mode = WriteMode::automatic;
   };
 

@@ -53,8 +53,7 @@ std::uint32_t checked_block_size(const QuantSpec& spec, const std::string& origi
   }
   if (spec.block_size == 0) return sizes.front();
   if (std::find(sizes.begin(), sizes.end(), spec.block_size) != sizes.end()) return spec.block_size;
-  fail(ErrorKind::usage, "{}: {} takes a block size of {}, not {}", origin, spec.format->name(), fmt::join(sizes, " or "),
-       spec.block_size);
+  fail(ErrorKind::usage, "{}: {} takes a block size of {}, not {}", origin, spec.format->name(), fmt::join(sizes, " or "), spec.block_size);
 }
 
 // The thresholds are those of convert_to_quant, December 2025; the divisibility test is all that
@@ -76,12 +75,10 @@ std::string heuristic_reason(Heuristic heuristic, const Shape& shape, std::uint3
   return {};
 }
 
-void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored,
-                       const PlanOptions& options) {
+void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored, const PlanOptions& options) {
   if (element_count(tensor.shape) == 0) return keep(decision, "empty", "it has no elements");
   if (stored != nullptr) {
-    fail(ErrorKind::unsupported,
-         "'{}' is quantized already ({}); run 'halftone dequantize' first, or --exclude it", tensor.name,
+    fail(ErrorKind::unsupported, "'{}' is quantized already ({}); run 'halftone dequantize' first, or --exclude it", tensor.name,
          stored->format_text);
   }
   if (!is_source_float(tensor.dtype)) {
@@ -95,8 +92,8 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   const bool adjust = options.target == Target::comfyui && options.presets != std::vector<std::string>{"none"};
   if (adjust && !decision.spec.full_precision_mm && (tensor.shape[0] % alignment != 0 || tensor.shape[1] % alignment != 0)) {
     return keep(decision, "--target comfyui",
-                fmt::format("{} is not divisible by {}, and ComfyUI's {} product fails on such layers", to_string(tensor.shape),
-                            alignment, decision.spec.format->name()));
+                fmt::format("{} is not divisible by {}, and ComfyUI's {} product fails on such layers", to_string(tensor.shape), alignment,
+                            decision.spec.format->name()));
   }
   if (const Support support = decision.spec.format->accepts(tensor, decision.spec); !support) {
     handle_indivisible(decision, tensor, support.reason, options);

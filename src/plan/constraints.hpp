@@ -18,7 +18,6 @@ namespace halftone::plan {
 /// Turns a decision to quantize into a kept layer, with the reason, where the layer cannot or
 /// should not be quantized.  `stored` is set where the layer is quantized already.
 /// Throws unsupported, indivisible.
-void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored,
-                       const PlanOptions& options);
+void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored, const PlanOptions& options);
 
 }  // namespace halftone::plan

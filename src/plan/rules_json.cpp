@@ -93,9 +93,7 @@ Rule rule_from_json(const json& rule, const std::string& where) {
 
 }  // namespace
 
-json parse_document(std::string_view text, const std::string& origin) {
-  return base::parse_json<json>(text, ErrorKind::bad_rules, origin);
-}
+json parse_document(std::string_view text, const std::string& origin) { return base::parse_json<json>(text, ErrorKind::bad_rules, origin); }
 
 void check_keys(const json& object, const std::vector<std::string>& known, const std::string& where) {
   if (!object.is_object()) fail(ErrorKind::bad_rules, "{}: not a JSON object", where);

@@ -12,9 +12,7 @@
 namespace halftone::plan {
 namespace {
 
-bool is_layer(const TensorInfo& tensor) {
-  return tensor.shape.size() == 2 && formats::has_suffix(tensor.name, formats::kWeightSuffix);
-}
+bool is_layer(const TensorInfo& tensor) { return tensor.shape.size() == 2 && formats::has_suffix(tensor.name, formats::kWeightSuffix); }
 
 std::string join(const std::vector<std::string>& words) {
   std::string text;
@@ -37,8 +35,8 @@ std::vector<Match> compile(const std::vector<std::string>& patterns, const char*
 /// Counts which of the user's rules and patterns met a tensor that they can act on.
 class Usage {
  public:
-  explicit Usage(const RuleSet& rules) : rules_(rules), rule_used_(rules.user.size()), include_used_(rules.include.size()),
-        exclude_used_(rules.exclude.size()) {}
+  explicit Usage(const RuleSet& rules)
+      : rules_(rules), rule_used_(rules.user.size()), include_used_(rules.include.size()), exclude_used_(rules.exclude.size()) {}
 
   void see(const TensorInfo& tensor) {
     const bool layer = is_layer(tensor);
@@ -71,8 +69,7 @@ class Usage {
   static void check_patterns(const std::vector<bool>& used, const std::vector<Match>& patterns, const char* option) {
     for (std::size_t i = 0; i < used.size(); ++i) {
       if (used[i]) continue;
-      fail(ErrorKind::unused_rule, "{} {} matches no two-dimensional '*.weight'; --allow-unused permits that", option,
-           patterns[i].text());
+      fail(ErrorKind::unused_rule, "{} {} matches no two-dimensional '*.weight'; --allow-unused permits that", option, patterns[i].text());
     }
   }
 
@@ -152,8 +149,12 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
 }  // namespace
 
 RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
-  RuleSet rules{.user = options.rules, .preset = {}, .include = compile(options.include, "--include"), .exclude = compile(options.exclude, "--exclude"),
-                .preset_name = {}, .preset_reason = {}};
+  RuleSet rules{.user = options.rules,
+                .preset = {},
+                .include = compile(options.include, "--include"),
+                .exclude = compile(options.exclude, "--exclude"),
+                .preset_name = {},
+                .preset_reason = {}};
   for (const std::string& name : options.presets) {
     const bool alone = name == "auto" || name == "none";
     if (alone && options.presets.size() > 1) fail(ErrorKind::usage, "--preset {} cannot be combined with other presets", name);

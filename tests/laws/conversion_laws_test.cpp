@@ -61,10 +61,15 @@ class ConversionLaw : public ::testing::TestWithParam<ConversionCase> {
   void write_input() {
     std::vector<float> zeros(128 * 128, 0.0F);
     zeros[3] = -0.0F;
-    write_model(folder_ / "in.safetensors",
-                {sample("a.weight", 256, 384), sample("wide.weight", 1, 640), sample("tall.weight", 640, 1), sample("ragged.weight", 33, 71),
-                 sample("empty.weight", 0, 64), sample("narrow.weight", 64, 0), tensor("zero.weight", 128, 128, zeros),
-                 {TensorInfo{"a.bias", Dtype::U8, {3}, 0, 0}, "abc"}, {TensorInfo{"scalar", Dtype::I64, {}, 0, 0}, "12345678"}});
+    write_model(folder_ / "in.safetensors", {sample("a.weight", 256, 384),
+                                             sample("wide.weight", 1, 640),
+                                             sample("tall.weight", 640, 1),
+                                             sample("ragged.weight", 33, 71),
+                                             sample("empty.weight", 0, 64),
+                                             sample("narrow.weight", 64, 0),
+                                             tensor("zero.weight", 128, 128, zeros),
+                                             {TensorInfo{"a.bias", Dtype::U8, {3}, 0, 0}, "abc"},
+                                             {TensorInfo{"scalar", Dtype::I64, {}, 0, 0}, "12345678"}});
   }
 
   TempFolder folder_;

@@ -53,7 +53,8 @@ void put(OutputFile& file, std::uint64_t offset, std::string_view text) {
 class OutputFiles : public testing::TestWithParam<WriteMode> {
  protected:
   [[nodiscard]] OutputFile::Request request(std::uint64_t n_bytes, std::vector<FileId> inputs = {}, bool replace = false) const {
-    return {.path = folder_ / "out", .head = kHead, .n_bytes = n_bytes, .replace = replace, .inputs = std::move(inputs), .mode = GetParam()};
+    return {
+        .path = folder_ / "out", .head = kHead, .n_bytes = n_bytes, .replace = replace, .inputs = std::move(inputs), .mode = GetParam()};
   }
   test::TempFolder folder_;
 };

@@ -44,10 +44,12 @@ ordered_json comparison_json(const Comparison& comparison) {
 std::string comparison_text(const Comparison& comparison) {
   std::string text = fmt::format("{}\n", comparison.other.string());
   const auto line = [](std::string_view name, std::string_view stored, const ErrorFigures& f) {
-    return fmt::format("{:>8.2f} {:>10.7f} {:>10.3e} {:>10.3e} {:>9.3e}  {:<9} {}\n", f.sqnr_db(), f.cosine(), f.max_abs, f.mse(), f.rel_l2(), stored, name);
+    return fmt::format("{:>8.2f} {:>10.7f} {:>10.3e} {:>10.3e} {:>9.3e}  {:<9} {}\n", f.sqnr_db(), f.cosine(), f.max_abs, f.mse(),
+                       f.rel_l2(), stored, name);
   };
   if (!comparison.layers.empty()) {
-    text += fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<9} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as", "tensor");
+    text +=
+        fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<9} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as", "tensor");
     for (const TensorComparison& layer : comparison.layers) {
       text += layer.comparable ? line(layer.name, layer.stored, layer.figures)
                                : fmt::format("{:>51}  {:<9} {}\n", "not comparable", layer.stored, layer.name);
@@ -86,7 +88,9 @@ void add_compare(CLI::App& app, Session& session) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("original", arguments->original, "the original")->required()->type_name("A");
   command->add_option("others", arguments->others, "files to compare with it")->required()->type_name("B [C …]");
-  command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
+  command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
   command->callback([arguments, &session] { run(*arguments, session); });
   command->footer(command->get_footer() + "\nExit status: 0 where every tensor is stored alike with equal values, 1 otherwise.");
 }

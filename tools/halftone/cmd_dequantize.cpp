@@ -33,9 +33,8 @@ void add_dequantize(CLI::App& app, Session& session) {
   command->callback([arguments, &session] {
     const Dtype dtype = dtype_named(arguments->dtype);
     const auto output = arguments->run.output_path(arguments->dtype);
-    run_and_report(session, arguments->run, output, [&](const RunOptions& run) {
-      return dequantize(arguments->run.input, output, dtype, run, session.control);
-    });
+    run_and_report(session, arguments->run, output,
+                   [&](const RunOptions& run) { return dequantize(arguments->run.input, output, dtype, run, session.control); });
   });
 }
 

@@ -13,7 +13,11 @@ void add_doctor(CLI::App& app, Session& session) {
     for (const cpu::KernelTable* kernels : cpu::usable_kernels()) sets.emplace_back(kernels->instruction_set);
     const unsigned cores = std::thread::hardware_concurrency();
     if (session.json) {
-      return print_json({{"version", HALFTONE_VERSION}, {"device", cpu::make_backend()->name()}, {"cores", cores}, {"instruction_sets", sets}, {"cuda", false}});
+      return print_json({{"version", HALFTONE_VERSION},
+                         {"device", cpu::make_backend()->name()},
+                         {"cores", cores},
+                         {"instruction_sets", sets},
+                         {"cuda", false}});
     }
     print("halftone {}\n", HALFTONE_VERSION);
     print("ok    {} cores: conversions use all of them unless --threads says otherwise\n", cores);

@@ -13,9 +13,7 @@ namespace {
 using formats::QuantizedLayer;
 using nlohmann::ordered_json;
 
-std::string format_of(const QuantizedLayer& layer) {
-  return layer.spec ? std::string(layer.spec->format->name()) : layer.format_text;
-}
+std::string format_of(const QuantizedLayer& layer) { return layer.spec ? std::string(layer.spec->format->name()) : layer.format_text; }
 
 ordered_json inspect_json(const io::ModelFiles& files, const std::vector<QuantizedLayer>& layers) {
   const ModelIndex& model = files.index();
@@ -51,7 +49,7 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
     }
   }
   text += fmt::format("{}: {} tensors in {} file{}, {}\n", files.path().string(), model.tensors().size(), model.shards().size(),
-                                 model.shards().size() == 1 ? "" : "s", base::human_bytes(model.file_bytes()));
+                      model.shards().size() == 1 ? "" : "s", base::human_bytes(model.file_bytes()));
   std::map<std::string_view, Count> by_type;
   for (const ModelTensor& tensor : model.tensors()) {
     Count& count = by_type[name_of(tensor.info.dtype)];
@@ -63,7 +61,8 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
   for (const QuantizedLayer& layer : layers) ++by_format[format_of(layer)];
   for (const auto& [format, count] : by_format) text += fmt::format("{:>6}  layers stored as {}\n", count, format);
   for (const auto& [key, value] : model.metadata()) {
-    text += fmt::format("metadata {}: {}\n", key, value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size()));
+    text += fmt::format("metadata {}: {}\n", key,
+                        value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size()));
   }
   return text;
 }

@@ -62,7 +62,8 @@ std::string stem_of(const fs::path& input) {
 
 void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
-  command.add_option("-o,--output", output, fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))->type_name("OUT");
+  command.add_option("-o,--output", output, fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
+      ->type_name("OUT");
   command.add_option("--device", device, "auto, cpu or cuda (default auto)")->type_name("DEVICE");
   command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
   command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
@@ -71,7 +72,8 @@ void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
 
 RunOptions RunArguments::run_options() const {
   const std::string kind = device.substr(0, device.find(':'));
-  if (kind == "cuda") fail(ErrorKind::device, "--device {}: this build of halftone has no CUDA backend; --device cpu converts on the CPU", device);
+  if (kind == "cuda")
+    fail(ErrorKind::device, "--device {}: this build of halftone has no CUDA backend; --device cpu converts on the CPU", device);
   if (device != "auto" && device != "cpu") {
     fail(ErrorKind::usage, "--device takes auto, cpu or cuda, not '{}'{}", device, base::did_you_mean(device, {"auto", "cpu", "cuda"}));
   }
@@ -99,7 +101,8 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--heur", heuristic, "keep layers too small or oblong to gain; --heur=divisible: only indivisible ones")
       ->type_name("RULE");
   command.add_option("--rules", rules_files, "file of ordered rules, decided before everything else (repeatable)")
-      ->type_name("FILE")->allow_extra_args(false);
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command.add_flag("--allow-unused", allow_unused, "rules and patterns may match nothing");
   command.add_option("--scales", scales, "absmax")->type_name("METHOD");
   command.add_option("--rounding", rounding, "nearest")->type_name("METHOD");
@@ -113,7 +116,8 @@ void ConversionArguments::add_to(CLI::App& command) {
 PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
-  static const std::map<std::string, Heuristic> heuristics = {{"none", Heuristic::none}, {"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
+  static const std::map<std::string, Heuristic> heuristics = {
+      {"none", Heuristic::none}, {"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
   static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
   only_supported("--scales", scales, "absmax", {"search"});
   only_supported("--rounding", rounding, "nearest", {"learned"});

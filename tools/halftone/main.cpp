@@ -43,7 +43,8 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
     const char* what = word.rfind("-", 0) == 0 ? "option" : chosen.empty() ? "subcommand" : "argument";
     sentence = fmt::format("unknown {} '{}'{}", what, word, base::did_you_mean(word, known_words(at, word)));
   }
-  write_message(fmt::format("halftone: {}; see 'halftone {}{}--help'", sentence, chosen.empty() ? "" : at.get_name(), chosen.empty() ? "" : " "));
+  write_message(
+      fmt::format("halftone: {}; see 'halftone {}{}--help'", sentence, chosen.empty() ? "" : at.get_name(), chosen.empty() ? "" : " "));
   return static_cast<int>(ExitCode::usage);
 }
 

@@ -6,9 +6,7 @@ namespace halftone::codec {
 
 /// bfloat16: the upper half of a binary32.
 struct Bf16 {
-  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint16_t code) {
-    return from_bits(static_cast<std::uint32_t>(code) << 16);
-  }
+  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint16_t code) { return from_bits(static_cast<std::uint32_t>(code) << 16); }
 
   /// Rounds to nearest, ties to even; NaN becomes a quiet NaN of the same sign.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint16_t encode(float value) {

@@ -19,9 +19,7 @@ struct Int8 {
     return (bits(clamped + magic) - bits(magic)) & 0xFFU;
   }
 
-  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) {
-    return static_cast<float>(static_cast<std::int8_t>(code));
-  }
+  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) { return static_cast<float>(static_cast<std::int8_t>(code)); }
 };
 
 }  // namespace halftone::codec

@@ -5,7 +5,7 @@
 namespace halftone::codec {
 
 /// An 8-bit float `s e… m…` with subnormals.  Codes are returned in the low byte of a word:
-/// narrowing them at once makes compilers narrow the arithmetic too, which is slower.  
+/// narrowing them at once makes compilers narrow the arithmetic too, which is slower.
 ///
 /// `MaxCode` is the code of the largest finite value;
 /// `OverflowCode` is what PyTorch's conversion gives for anything that rounds beyond it.
