@@ -10,6 +10,7 @@
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
 #include "exec/work.hpp"
+#include "formats/layer_layout.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -106,22 +107,43 @@ class Scheduler {
   std::exception_ptr error_;
 };
 
-/// Bytes that one task handles.  Each thread holds at most an output window and a few chunks of
-/// floats, so that a quarter of its share of the budget is a safe size for a window.
-std::uint64_t band_bytes(const Resources& resources) {
+/// Each thread holds at most an output window and a few chunks of floats, so that a quarter of its
+/// share of the budget is a safe size for a window.
+constexpr std::uint64_t kWindowsPerThread = 4;
+
+/// Bytes of the largest band that cannot be cut: one row, or one row of blocks, as floats.
+std::uint64_t largest_unit_bytes(const Plan& plan) {
+  std::uint64_t largest = 1;
+  for (const Job& job : plan.jobs) {
+    if (job.kind != JobKind::quantize && job.kind != JobKind::dequantize) continue;
+    const std::uint64_t columns = plan.output.tensors[job.outputs[0]].shape.back();
+    largest = std::max(largest, formats::LayerLayout(job.spec, columns).row_multiple() * columns * sizeof(float));
+  }
+  return largest;
+}
+
+/// As many threads as the budget has room for, at least one.
+unsigned affordable_threads(const Plan& plan, const Resources& resources) {
+  const std::uint64_t room = resources.memory_bytes / kWindowsPerThread / largest_unit_bytes(plan);
+  return static_cast<unsigned>(std::clamp<std::uint64_t>(room, 1, resources.threads));
+}
+
+/// Bytes that one task handles.
+std::uint64_t band_bytes(std::uint64_t memory_bytes, unsigned threads) {
   constexpr std::uint64_t smallest = 64 << 10;
   constexpr std::uint64_t largest = 4 << 20;
-  return std::clamp(resources.memory_bytes / resources.threads / 4, smallest, largest);
+  return std::clamp(memory_bytes / threads / kWindowsPerThread, smallest, largest);
 }
 
 }  // namespace
 
 void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output, const Resources& resources,
               RunControl& control) {
-  const Context context{plan, files, backend, output, band_bytes(resources)};
+  const unsigned threads = affordable_threads(plan, resources);
+  const Context context{plan, files, backend, output, band_bytes(resources.memory_bytes, threads)};
   Scheduler scheduler(plan, context, control);
   control.done_bytes = 0;
-  base::run_on_threads(resources.threads, [&] { scheduler.work_until_done(); });
+  base::run_on_threads(threads, [&] { scheduler.work_until_done(); });
   scheduler.rethrow();
   files.check();
 }
