@@ -30,6 +30,9 @@ struct QuantizedBand {
 ///
 /// Magnitudes are reported as the bits of a binary32 without its sign: such bits order like the
 /// values, and NaN and infinity are at or above codec::kInfinityBits.
+///
+/// Members may be called from several threads at once.  They return when the work is done: the
+/// caller's buffers are free again.  They throw Error of kind device where a device fails.
 class Backend {
  public:
   virtual ~Backend() = default;

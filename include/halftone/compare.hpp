@@ -39,7 +39,7 @@ struct Comparison {
   std::vector<TensorComparison> layers;    ///< by name: tensors stored differently or with other values
   std::vector<std::string> only_original;  ///< tensors that the second file lacks
   std::vector<std::string> only_other;
-  std::uint64_t identical = 0;  ///< tensors of equal shape whose stored bytes or values are equal
+  std::uint64_t identical = 0;  ///< tensors stored in the same way with equal values
   ErrorFigures total;           ///< over `layers`
 
   [[nodiscard]] bool equal() const noexcept { return layers.empty() && only_original.empty() && only_other.empty(); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
@@ -37,7 +38,7 @@ struct Pair {
 
 ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other, const Pair& pair) {
   const Extent extent = extent_of(pair.original->info);
-  const std::uint64_t multiple = original.row_multiple(*pair.original) * other.row_multiple(*pair.other);
+  const std::uint64_t multiple = std::lcm(original.row_multiple(*pair.original), other.row_multiple(*pair.other));
   const std::uint64_t step = base::round_up(std::max(kChunk / std::max<std::uint64_t>(extent.columns, 1), std::uint64_t{1}), multiple);
   ErrorFigures sum;
   std::vector<float> a(std::min(step, extent.rows) * extent.columns);

@@ -24,7 +24,7 @@ class FloatModel {
   [[nodiscard]] bool is_companion(std::string_view name) const { return companions_.count(std::string(name)) != 0; }
   /// The layer whose weight is called `name`, or null.
   [[nodiscard]] const formats::QuantizedLayer* layer(std::string_view name) const;
-  /// Whether read() can give the values of `tensor`.
+  /// Whether `tensor` holds numbers.  read() throws where they are stored in a way that is not known.
   [[nodiscard]] bool is_readable(const ModelTensor& tensor) const;
   /// "fp8", or the element type.
   [[nodiscard]] std::string stored_as(const ModelTensor& tensor) const;

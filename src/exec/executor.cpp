@@ -72,7 +72,9 @@ class Scheduler {
     ++running_;
     active_.push_back(std::make_unique<Active>());
     Active& active = *active_.back();
+    lock.unlock();
     active.work = make_work(job, context_);
+    lock.lock();
     begin_stage(active, lock);
   }
 

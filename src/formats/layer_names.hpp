@@ -12,6 +12,9 @@ inline constexpr std::string_view kLegacyScaleSuffix = ".scale_weight";  ///< of
 inline constexpr std::string_view kLegacyInputScaleSuffix = ".scale_input";
 inline constexpr std::string_view kSidecarSuffix = ".comfy_quant";
 
+/// Entry of `__metadata__` that may describe the quantized layers.
+inline constexpr const char* kMetadataKey = "_quantization_metadata";
+
 [[nodiscard]] inline bool has_suffix(std::string_view name, std::string_view suffix) noexcept {
   return name.size() >= suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
 }

@@ -4,13 +4,12 @@
 
 #include "base/fail.hpp"
 #include "base/strict_json.hpp"
+#include "formats/layer_names.hpp"
 
 namespace halftone::formats {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr const char* kKey = "_quantization_metadata";
 
 /// A text or number as json.dumps writes it: non-ASCII escaped.
 std::string scalar(const ordered_json& value) { return value.dump(-1, ' ', true); }
@@ -33,15 +32,15 @@ std::string python_dump(const ordered_json& value) {
 
 void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers) {
   ordered_json document = {{"format_version", "1.0"}, {"layers", ordered_json::object()}};
-  if (const auto existing = metadata.find(kKey); existing != metadata.end()) {
-    const std::string origin = fmt::format("the metadata entry '{}' of the input", kKey);
+  if (const auto existing = metadata.find(kMetadataKey); existing != metadata.end()) {
+    const std::string origin = fmt::format("the metadata entry '{}' of the input", kMetadataKey);
     document = base::parse_json<ordered_json>(existing->second, ErrorKind::bad_quantization, origin);
     if (!document.is_object() || !document.contains("layers") || !document["layers"].is_object()) {
       fail(ErrorKind::bad_quantization, "{}: holds no object 'layers'", origin);
     }
   }
   for (const auto& [base, text] : layers) document["layers"][base] = ordered_json::parse(text);
-  metadata[kKey] = python_dump(document);
+  metadata[kMetadataKey] = python_dump(document);
 }
 
 }  // namespace halftone::formats

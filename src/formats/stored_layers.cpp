@@ -36,9 +36,10 @@ std::map<std::string, json> layer_texts(const ModelIndex& model, const SideTexts
     const std::string origin = fmt::format("the quantization JSON of the layer '{}'", base);
     layers[base] = checked_layer(base, base::parse_json<json>(text, ErrorKind::bad_quantization, origin));
   }
-  const auto entry = model.metadata().find("_quantization_metadata");
+  const auto entry = model.metadata().find(kMetadataKey);
   if (entry == model.metadata().end()) return layers;
-  const json header = base::parse_json<json>(entry->second, ErrorKind::bad_quantization, "the metadata entry '_quantization_metadata'");
+  const std::string origin = fmt::format("the metadata entry '{}'", kMetadataKey);
+  const json header = base::parse_json<json>(entry->second, ErrorKind::bad_quantization, origin);
   if (!header.is_object() || !header.contains("layers") || !header["layers"].is_object()) return layers;
   for (const auto& [base, layer] : header["layers"].items()) layers[base] = checked_layer(base, layer);
   return layers;

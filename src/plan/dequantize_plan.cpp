@@ -4,6 +4,7 @@
 #include <halftone/plan.hpp>
 
 #include "base/fail.hpp"
+#include "formats/layer_names.hpp"
 #include "formats/stored_layers.hpp"
 #include "plan/plan_builder.hpp"
 
@@ -60,7 +61,7 @@ Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtyp
     }
   }
   Metadata metadata = model.metadata();
-  metadata.erase("_quantization_metadata");
+  metadata.erase(formats::kMetadataKey);
   return builder.finish(std::move(metadata), model.has_metadata(), std::move(decisions));
 }
 

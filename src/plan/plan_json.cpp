@@ -1,5 +1,3 @@
-#include <array>
-
 #include <nlohmann/json.hpp>
 
 #include <halftone/plan.hpp>
@@ -12,7 +10,16 @@ using nlohmann::ordered_json;
 /// Raised when the meaning of a plan's text changes.
 constexpr int kPlanRevision = 1;
 
-constexpr std::array kJobNames = {"copy", "constant", "cast", "quantize", "dequantize"};
+std::string_view name_of(JobKind kind) {
+  switch (kind) {
+    case JobKind::copy: return "copy";
+    case JobKind::constant: return "constant";
+    case JobKind::cast: return "cast";
+    case JobKind::quantize: return "quantize";
+    case JobKind::dequantize: return "dequantize";
+  }
+  return {};
+}
 
 std::string hex(std::string_view bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -36,7 +43,7 @@ ordered_json tensor_json(const TensorInfo& tensor) {
 }
 
 ordered_json job_json(const Job& job, const Header& output) {
-  ordered_json json = {{"kind", kJobNames[static_cast<std::size_t>(job.kind)]}};
+  ordered_json json = {{"kind", name_of(job.kind)}};
   if (job.spec.format != nullptr) json["spec"] = spec_json(job.spec);
   for (const ModelTensor& input : job.inputs) json["inputs"].push_back({{"name", input.info.name}, {"shard", input.shard}});
   for (const std::uint32_t index : job.outputs) json["outputs"].push_back(output.tensors[index].name);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <halftone/compare.hpp>
 #include <halftone/convert.hpp>
 
 #include "formats/stored_layers.hpp"
@@ -113,6 +114,12 @@ TEST_P(ConversionLaw, Dequantizing_gives_the_original_shapes_and_near_values) {
     const ModelTensor* twin = back.index().find(tensor.info.name);
     ASSERT_NE(twin, nullptr) << tensor.info.name;
     EXPECT_EQ(tensor.info.shape, twin->info.shape) << tensor.info.name;
+  }
+  const Comparison comparison = compare_models(folder_ / "in.safetensors", folder_ / "back.safetensors", 1);
+  for (const TensorComparison& tensor : comparison.layers) {
+    if (tensor.figures.signal == 0) continue;
+    // E5M2 keeps two bits behind the leading one: 22 dB at the least.
+    EXPECT_GT(tensor.figures.sqnr_db(), 22.0) << tensor.name;
   }
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The library neither prints nor ends the process: none of its archives may refer to these symbols.
 set -euo pipefail
-forbidden='^(printf|puts|putchar|perror|exit|_exit|abort|quick_exit|_ZSt4cout|_ZSt4cerr|_ZSt4clog|getenv|secure_getenv)$'
+forbidden='^(printf|puts|putchar|perror|exit|_exit|abort|quick_exit|fputs|fprintf|vprintf|vfprintf|__printf_chk|__fprintf_chk|stdout|stderr|_ZSt4cout|_ZSt4cerr|_ZSt4clog|getenv|secure_getenv)$'
 
 # Undefined symbols of an archive; fails where nm does.
 undefined() {

@@ -8,7 +8,9 @@
 namespace halftone::formats::fp8 {
 
 /// FP8 E4M3, one scale for the whole tensor.
-struct Format : ReciprocalChain<codec::E4M3> {};
+struct Format : ReciprocalChain<codec::E4M3> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::tensor;
+};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

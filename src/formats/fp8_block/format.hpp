@@ -8,7 +8,9 @@
 namespace halftone::formats::fp8_block {
 
 /// FP8 E4M3, one scale for each square block.
-struct Format : ReciprocalChain<codec::E4M3> {};
+struct Format : ReciprocalChain<codec::E4M3> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::block;
+};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

@@ -8,7 +8,9 @@
 namespace halftone::formats::fp8_cast {
 
 /// FP8 E4M3 without a scale.
-struct Format : NoScale<codec::E4M3> {};
+struct Format : NoScale<codec::E4M3> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::none;
+};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

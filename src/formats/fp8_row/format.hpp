@@ -8,7 +8,9 @@
 namespace halftone::formats::fp8_row {
 
 /// FP8 E4M3, one scale for each row.
-struct Format : ReciprocalChain<codec::E4M3> {};
+struct Format : ReciprocalChain<codec::E4M3> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::row;
+};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

@@ -8,7 +8,9 @@
 namespace halftone::formats::int8 {
 
 /// INT8, one scale for the whole tensor.
-struct Format : QuotientChain<codec::Int8> {};
+struct Format : QuotientChain<codec::Int8> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::tensor;
+};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

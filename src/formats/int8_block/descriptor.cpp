@@ -10,7 +10,7 @@ const FormatDescriptor& descriptor() {
       .summary = "INT8, one scale per square block",
       .loaders = "ComfyUI with the QuantOps node",
       .code_dtype = Dtype::I8,
-      .grid = ScaleGrid::block,
+      .grid = Format::kGrid,
       .heuristic_block = 128,
       .block_sizes = {128, 64},
       .always_input_scale = true,

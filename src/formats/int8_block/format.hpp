@@ -8,7 +8,9 @@
 namespace halftone::formats::int8_block {
 
 /// INT8, one scale for each square block.
-struct Format : DivisionChain<codec::Int8> {};
+struct Format : DivisionChain<codec::Int8> {
+  static constexpr ScaleGrid kGrid = ScaleGrid::block;
+};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

@@ -10,7 +10,7 @@ const FormatDescriptor& descriptor() {
       .summary = "INT8, one scale per row",
       .loaders = "ComfyUI",
       .code_dtype = Dtype::I8,
-      .grid = ScaleGrid::row,
+      .grid = Format::kGrid,
       .heuristic_block = 128,
       .row_scales_are_columns = true,
       .writes_per_row = true,
