@@ -2,11 +2,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include <halftone/format.hpp>
 
 namespace halftone {
+
+/// A band of a weight in the memory of a device, between its measuring and its quantizing.
+class KeptBand {
+ public:
+  virtual ~KeptBand() = default;
+};
 
 /// `rows` × `columns` elements of `dtype`, row-major and contiguous, at any byte alignment.
 struct MatrixView {
@@ -14,6 +21,7 @@ struct MatrixView {
   Dtype dtype{};
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
+  const KeptBand* kept = nullptr;  ///< the same elements where the device has kept them; `data` is then not read
 
   [[nodiscard]] std::uint64_t elements() const noexcept { return rows * columns; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return elements() * bits_of(dtype) / 8; }
@@ -45,6 +53,12 @@ class Backend {
 
   /// Bits of the largest magnitude in `band` after conversion to binary32; 0 for an empty band.
   [[nodiscard]] virtual std::uint32_t max_magnitude(const MatrixView& band) const = 0;
+
+  /// The same, and `kept` set to the band where the device keeps a copy of it for quantize().
+  [[nodiscard]] virtual std::uint32_t max_magnitude_and_keep(const MatrixView& band, std::unique_ptr<KeptBand>& kept) const {
+    kept.reset();
+    return max_magnitude(band);
+  }
 
   /// Quantizes `band` and returns its largest magnitude.  `tensor_amax` is the largest magnitude
   /// of the whole weight, used by formats with one scale per tensor and ignored by the others;

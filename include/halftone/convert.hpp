@@ -15,6 +15,8 @@ struct RunOptions {
   unsigned threads = 0;                                 ///< 0: one per available core
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< anonymous host memory
   bool replace = false;                                 ///< an existing output may be replaced
+  std::string device = "auto";                          ///< auto, cpu, cuda, or cuda:0,1: which GPUs
+  std::uint64_t device_memory_bytes = 0;                ///< of each GPU; 0: most of what is free
 };
 
 /// What a conversion did.

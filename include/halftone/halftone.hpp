@@ -21,6 +21,7 @@
 /// tests/package/outside is this example as a project that finds the installed library.
 
 #include <halftone/backend.hpp>
+#include <halftone/bench.hpp>
 #include <halftone/codec/half.hpp>
 #include <halftone/codec/int8.hpp>
 #include <halftone/codec/minifloat.hpp>

@@ -22,6 +22,7 @@ class QuantizeWork : public Work {
   QuantizeWork(const Job& job, const Context& context)
       : job_(job), context_(context), weight_(job.inputs[0].info), layout_(job.spec, weight_.shape[1]) {
     bands_ = Bands(weight_.shape[0], row_bytes(), layout_.row_multiple(), context.band_bytes);
+    if (layout_.measures_first()) kept_.resize(bands_.count());
     if (job.outputs.size() > 1) scales_.resize(element_count(context.plan.output.tensors[job.outputs[1]].shape));
   }
 
@@ -29,16 +30,23 @@ class QuantizeWork : public Work {
   [[nodiscard]] std::size_t tasks(std::size_t) const override { return bands_.count(); }
 
   std::uint64_t run(std::size_t stage, std::size_t task) override {
-    const bool again = stage + 1 < stages();
-    const InputBand in(context_.files, job_.inputs[0], bands_.first(task) * row_bytes(), bands_.size(task) * row_bytes(), again);
-    const MatrixView band{in.data(), weight_.dtype, bands_.size(task), weight_.shape[1]};
-    if (again) {
-      note_magnitude(context_.backend.max_magnitude(band));
+    const bool measure = stage + 1 < stages();
+    MatrixView band{nullptr, weight_.dtype, bands_.size(task), weight_.shape[1]};
+    if (!measure && layout_.measures_first() && kept_[task]) {
+      band.kept = kept_[task].get();
+      quantize(band, task);
+      kept_[task].reset();
+      return layout_.code_bytes(band.rows);
+    }
+    const InputBand in(context_.files, job_.inputs[0], bands_.first(task) * row_bytes(), bands_.size(task) * row_bytes(), measure);
+    band.data = in.data();
+    if (measure) {
+      note_magnitude(context_.backend.max_magnitude_and_keep(band, kept_[task]));
     } else {
       quantize(band, task);
     }
     in.check();
-    return again ? 0 : layout_.code_bytes(band.rows);
+    return measure ? 0 : layout_.code_bytes(band.rows);
   }
 
   std::uint64_t finish(std::size_t stage) override {
@@ -101,6 +109,7 @@ class QuantizeWork : public Work {
   Bands bands_;
   std::atomic<std::uint32_t> magnitude_{0};
   std::vector<float> scales_;
+  std::vector<std::unique_ptr<KeptBand>> kept_;  ///< one for each band where measuring comes first
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <halftone/compare.hpp>
 #include <halftone/convert.hpp>
 
+#include "api/backends.hpp"
 #include "formats/stored_layers.hpp"
 #include "io/model_files.hpp"
 #include "laws/law_case.hpp"
@@ -81,6 +82,16 @@ TEST_P(ConversionLaw, Threads_and_memory_do_not_change_a_byte) {
   run("one.safetensors", {.threads = 1, .memory_bytes = std::uint64_t{1} << 30});
   run("many.safetensors", {.threads = 5, .memory_bytes = 16 << 20});
   EXPECT_EQ(read_bytes(folder_ / "one.safetensors"), read_bytes(folder_ / "many.safetensors"));
+}
+
+TEST_P(ConversionLaw, Devices_do_not_change_a_byte) {
+  if (!api::describe_gpus().front().usable) GTEST_SKIP() << "no usable GPU";
+  write_input();
+  run("cpu.safetensors", {.threads = 2, .device = "cpu"});
+  for (const std::uint64_t device_memory : {std::uint64_t{0}, std::uint64_t{64} << 20}) {
+    run("cuda.safetensors", {.threads = 3, .replace = true, .device = "cuda", .device_memory_bytes = device_memory});
+    EXPECT_EQ(read_bytes(folder_ / "cpu.safetensors"), read_bytes(folder_ / "cuda.safetensors"));
+  }
 }
 
 TEST_P(ConversionLaw, The_plan_predicts_the_size) {

@@ -53,6 +53,30 @@ TEST_P(FormatLaw, Every_backend_gives_the_bytes_of_the_baseline) {
   for (std::size_t i = 0; i < a.size(); ++i) ASSERT_EQ(codec::bits(a[i]), codec::bits(b[i])) << "element " << i;
 }
 
+TEST_P(FormatLaw, A_band_that_the_device_kept_gives_the_same_codes) {
+  if (spec().format->grid() != ScaleGrid::tensor) return;
+  const Weight w = weight(fit(70), fit(333), 9);
+  const Quantized expected = quantize(backend(), spec(), w, w.rows);
+  std::unique_ptr<KeptBand> kept;
+  EXPECT_EQ(backend().max_magnitude_and_keep(w.view(), kept), codec::bits(expected.amax));
+  MatrixView band = w.view();
+  band.kept = kept.get();
+  if (kept) band.data = nullptr;
+  Quantized found = expected;
+  std::fill(found.codes.begin(), found.codes.end(), std::byte{0xEE});
+  backend().quantize(spec(), band, expected.amax, {found.codes.data(), nullptr});
+  EXPECT_EQ(found, expected);
+}
+
+TEST_P(FormatLaw, Wide_narrow_and_odd_shapes_give_the_bytes_of_the_baseline) {
+  const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
+  // Around what a warp, a block of threads and the registers of a block hold.
+  for (const std::uint64_t columns : {1U, 15U, 16U, 17U, 255U, 256U, 2047U, 2048U, 2056U, 8200U, 16384U, 40'000U, 70'001U}) {
+    const Weight w = weight(fit(3), fit(columns), 10);
+    EXPECT_EQ(quantize(backend(), spec(), w, w.rows), quantize(*baseline, spec(), w, w.rows)) << columns << " columns";
+  }
+}
+
 // The chains round the scale up to three times; eight units in the last place bound what that
 // moves a value near the midpoint of two codes.
 TEST_P(FormatLaw, The_chosen_code_is_the_nearest) {

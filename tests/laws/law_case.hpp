@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <memory>
 #include <ostream>
 #include <random>
@@ -9,12 +10,14 @@
 #include <halftone/backend.hpp>
 #include <halftone/codec/half.hpp>
 
+#include "api/backends.hpp"
 #include "base/checked.hpp"
 #include "cpu/cpu_backend.hpp"
 
 namespace halftone::test {
 
-/// One backend under test.  The CPU counts once for each instruction set that runs here.
+/// One backend under test.  The CPU counts once for each instruction set that runs here, and so does
+/// a GPU; where HALFTONE_REQUIRE_GPU=1 says that there is one, its absence is an error.
 struct NamedBackend {
   std::string name;
   std::shared_ptr<const Backend> backend;
@@ -24,6 +27,11 @@ inline std::vector<NamedBackend> all_backends() {
   std::vector<NamedBackend> backends;
   for (const cpu::KernelTable* kernels : cpu::usable_kernels()) {
     backends.push_back({std::string("cpu_") + kernels->instruction_set, cpu::make_backend(*kernels)});
+  }
+  const char* required = std::getenv("HALFTONE_REQUIRE_GPU");
+  const bool usable = api::describe_gpus().front().usable;
+  if (usable || (required != nullptr && std::string_view(required) == "1")) {
+    backends.push_back({"cuda", api::open_backend("cuda", std::uint64_t{1} << 30)});
   }
   return backends;
 }

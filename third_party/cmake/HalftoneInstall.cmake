@@ -3,7 +3,13 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/halftone)
-install(TARGETS halftone halftone_core halftone_cpu EXPORT halftone_targets
+set(libraries halftone halftone_core halftone_cpu)
+set(HALFTONE_HAS_CUDA OFF)
+if(TARGET halftone_cuda)
+  list(APPEND libraries halftone_cuda)
+  set(HALFTONE_HAS_CUDA ON)
+endif()
+install(TARGETS ${libraries} EXPORT halftone_targets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS halftone_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/halftone DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

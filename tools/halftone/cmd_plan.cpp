@@ -1,6 +1,5 @@
 #include <memory>
 
-#include "cpu/cpu_backend.hpp"
 #include "output.hpp"
 #include "plan_command.hpp"
 #include "plan_report.hpp"
@@ -12,7 +11,7 @@ void report_plan(const ConversionArguments& arguments, const Session& session, b
   const PlanOptions options = arguments.plan_options();
   const Plan plan = plan_conversion(arguments.run.input, options);
   const PlanFacts facts{arguments.run.input, arguments.run.output_path(std::string(options.spec.format->name())),
-                        std::string(cpu::make_backend()->name()), run.memory_bytes};
+                        run.device, run.memory_bytes, run.device_memory_bytes};
   if (session.json) {
     print_json(plan_json(plan, facts));
   } else {

@@ -4,6 +4,7 @@
 #include <map>
 #include <sstream>
 
+#include "api/backends.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
 
@@ -64,23 +65,29 @@ void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
   command.add_option("-o,--output", output, fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
       ->type_name("OUT");
-  command.add_option("--device", device, "auto, cpu or cuda (default auto)")->type_name("DEVICE");
+  command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
+  command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")->type_name("SIZE");
   command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
   command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
   command.add_flag("--force", force, "replace an existing output");
 }
 
 RunOptions RunArguments::run_options() const {
-  const std::string kind = device.substr(0, device.find(':'));
-  if (kind == "cuda")
-    fail(ErrorKind::device, "--device {}: this build of halftone has no CUDA backend; --device cpu converts on the CPU", device);
-  if (device != "auto" && device != "cpu") {
-    fail(ErrorKind::usage, "--device takes auto, cpu or cuda, not '{}'{}", device, base::did_you_mean(device, {"auto", "cpu", "cuda"}));
-  }
+  api::check_device_name(device);
   const auto bytes = base::parse_bytes(memory);
   constexpr std::uint64_t smallest = 16 << 20;
+  constexpr std::uint64_t smallest_device = 64 << 20;
   if (!bytes || *bytes < smallest) fail(ErrorKind::usage, "--memory takes a size of at least 16MiB, for example 64MiB, not '{}'", memory);
-  return {.threads = threads, .memory_bytes = *bytes, .replace = force};
+  std::uint64_t device_bytes = 0;
+  if (!device_memory.empty()) {
+    const auto wanted = base::parse_bytes(device_memory);
+    if (!wanted || *wanted < smallest_device) {
+      fail(ErrorKind::usage, "--device-memory takes a size of at least 64MiB, for example 2GiB, not '{}'", device_memory);
+    }
+    if (device == "cpu") fail(ErrorKind::usage, "--device-memory has no effect with --device cpu");
+    device_bytes = *wanted;
+  }
+  return {.threads = threads, .memory_bytes = *bytes, .replace = force, .device = device, .device_memory_bytes = device_bytes};
 }
 
 fs::path RunArguments::output_path(const std::string& suffix) const {

@@ -18,6 +18,7 @@ struct RunArguments {
   std::string device = "auto";
   unsigned threads = 0;
   std::string memory = "1GiB";
+  std::string device_memory;
   bool force = false;
 
   /// `suffix` is what the default name of the output ends in, as the help shows it.

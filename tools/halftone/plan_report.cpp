@@ -56,7 +56,7 @@ ordered_json plan_json(const Plan& plan, const PlanFacts& facts) {
   }
   json["notes"] = plan.notes;
   json["device"] = facts.device;
-  json["memory"] = {{"host", facts.memory_bytes}, {"device", 0}};
+  json["memory"] = {{"host", facts.memory_bytes}, {"device", facts.device_memory_bytes}};
   json["plan_hash"] = plan.hash();
   return json;
 }

@@ -15,6 +15,7 @@ struct PlanFacts {
   std::filesystem::path output;
   std::string device;
   std::uint64_t memory_bytes = 0;
+  std::uint64_t device_memory_bytes = 0;  ///< 0: no limit was given
 };
 
 /// What `convert --json` and `plan --json` print.

@@ -19,7 +19,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     report = work(options);
     peak_bytes = progress.peak_anonymous_bytes();
   }
-  const PlanFacts facts{arguments.input, output, report.device, options.memory_bytes};
+  const PlanFacts facts{arguments.input, output, report.device, options.memory_bytes, options.device_memory_bytes};
   if (session.json) {
     auto json = plan_json(report.plan, facts);
     json["seconds"] = report.seconds;

@@ -1,0 +1,304 @@
+#include "cuda_backend.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <halftone/codec/hd.hpp>
+
+#include "base/checked.hpp"
+#include "base/fail.hpp"
+#include "formats/layer_layout.hpp"
+#include "lane.hpp"
+#include "launch_table.hpp"
+
+namespace halftone::cuda {
+namespace {
+
+/// Bytes of device memory that a backend may still take.
+class Budget {
+ public:
+  explicit Budget(std::uint64_t n_bytes) : left_(n_bytes) {}
+  [[nodiscard]] bool take(std::uint64_t n_bytes) {
+    std::uint64_t left = left_.load();
+    while (left >= n_bytes) {
+      if (left_.compare_exchange_weak(left, left - n_bytes)) return true;
+    }
+    return false;
+  }
+  void give_back(std::uint64_t n_bytes) { left_ += n_bytes; }
+
+ private:
+  std::atomic<std::uint64_t> left_;
+};
+
+/// One device: its lanes, and what may be kept there.
+struct Place {
+  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), budget(keep_bytes) {}
+  LanePool pool;
+  Budget budget;
+};
+
+/// A band in device memory.
+class DeviceBand : public KeptBand {
+ public:
+  DeviceBand(Place& place, DeviceBuffer buffer) : place_(place), buffer_(std::move(buffer)) {}
+  DeviceBand(const DeviceBand&) = delete;
+  DeviceBand& operator=(const DeviceBand&) = delete;
+  ~DeviceBand() override { place_.budget.give_back(buffer_.size()); }
+
+  [[nodiscard]] Place& place() const noexcept { return place_; }
+  [[nodiscard]] const std::byte* data() const noexcept { return buffer_.data(); }
+
+ private:
+  Place& place_;
+  DeviceBuffer buffer_;
+};
+
+/// Cuts of a lane's buffer, each aligned for any access.
+class Parts {
+ public:
+  std::size_t add(std::size_t n_bytes) {
+    const std::size_t at = n_bytes_;
+    n_bytes_ = base::round_up(n_bytes_ + n_bytes, 256);
+    return at;
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept { return n_bytes_; }
+
+ private:
+  std::size_t n_bytes_ = 0;
+};
+
+void copy_in(const Lane& lane, std::byte* device, const std::byte* from, std::size_t n_bytes) {
+  std::memcpy(lane.host_in.data(), from, n_bytes);
+  check(cudaMemcpyAsync(device, lane.host_in.data(), n_bytes, cudaMemcpyHostToDevice, lane.stream.get()), "copy to the device");
+}
+
+void copy_out(const Lane& lane, std::size_t n_bytes) {
+  check(cudaMemcpyAsync(lane.host_out.data(), lane.device_out.data(), n_bytes, cudaMemcpyDeviceToHost, lane.stream.get()),
+        "copy from the device");
+  lane.stream.synchronize();
+}
+
+void clear(const Lane& lane, void* device, std::size_t n_bytes) {
+  check(cudaMemsetAsync(device, 0, n_bytes, lane.stream.get()), "clear device memory");
+}
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(const BackendOptions& options, const Findings& findings) {
+    for (const int device : options.devices) {
+      check(cudaSetDevice(device), "choose a device");
+      keep_pool_memory(device);
+      const std::uint64_t budget = budget_of(options.device_memory);
+      const std::uint64_t lanes = std::clamp<std::uint64_t>(budget / 2 / kLaneBytes, 1, kMostLanes);
+      places_.push_back(std::make_unique<Place>(device, lanes, budget > lanes * kLaneBytes ? budget - lanes * kLaneBytes : 0));
+      name_ += fmt::format("{}{}", name_.empty() ? "" : ", ", device);
+    }
+    name_ = fmt::format("cuda:{} ({})", name_, findings.devices[static_cast<std::size_t>(options.devices.front())].name);
+  }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+
+  [[nodiscard]] Support supports(const QuantSpec&, Dtype source) const override {
+    if (is_source_float(source)) return {};
+    return {false, fmt::format("CUDA quantizes F64, F32, BF16 and F16, not {}", name_of(source))};
+  }
+
+  [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
+    std::unique_ptr<KeptBand> none;
+    return measure(band, nullptr, none);
+  }
+
+  [[nodiscard]] std::uint32_t max_magnitude_and_keep(const MatrixView& band, std::unique_ptr<KeptBand>& kept) const override {
+    Place& place = next_place();
+    return measure(band, place.budget.take(band.bytes()) ? &place : nullptr, kept);
+  }
+
+  std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const override {
+    const auto* kept = static_cast<const DeviceBand*>(band.kept);
+    LanePool::Lease lane = (kept != nullptr ? kept->place() : next_place()).pool.acquire();
+    const formats::LayerLayout layout(spec, band.columns);
+    std::uint32_t largest = 0;
+    for_tiles(band, layout.row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
+      const std::byte* on_device = kept != nullptr ? kept->data() + row_bytes(band) * row : nullptr;
+      const QuantizedBand part{out.codes + layout.code_bytes(row), out.scales == nullptr ? nullptr : out.scales + layout.first_scale(row)};
+      largest = std::max(largest, quantize_tile(*lane, spec, tile_of(band, row, rows), on_device, tensor_amax, part));
+    });
+    return layout.measures_first() ? codec::bits(tensor_amax) : largest;
+  }
+
+  void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const override {
+    LanePool::Lease lane = next_place().pool.acquire();
+    const formats::LayerLayout layout(spec, band.columns);
+    for_tiles(band, layout.row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
+      const float* part = scales == nullptr ? nullptr : scales + layout.first_scale(row);
+      dequantize_tile(*lane, spec, tile_of(band, row, rows), part, out + row * band.columns);
+    });
+  }
+
+  void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override {
+    cast(source, data, n, Dtype::F32, reinterpret_cast<std::byte*>(out));
+  }
+
+  void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
+    cast(Dtype::F32, reinterpret_cast<const std::byte*>(data), n, target, out);
+  }
+
+ private:
+  /// What a lane holds on the device while it works on tiles of the usual size.
+  static constexpr std::uint64_t kLaneBytes = 4 * kTileBytes;
+  static constexpr std::uint64_t kMostLanes = 64;
+
+  /// Memory that was given back stays in the pool: kept bands come and go at the pace of the file.
+  static void keep_pool_memory(int device) {
+    cudaMemPool_t pool = nullptr;
+    check(cudaDeviceGetDefaultMemPool(&pool, device), "find the device's memory pool");
+    std::uint64_t all = UINT64_MAX;
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all), "set up the device's memory pool");
+  }
+
+  [[nodiscard]] static std::uint64_t budget_of(std::uint64_t wanted) {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    check(cudaMemGetInfo(&free, &total), "ask for free device memory");
+    const std::uint64_t most = free / 5 * 4;
+    return wanted == 0 ? most : std::min<std::uint64_t>(wanted, most);
+  }
+
+  [[nodiscard]] Place& next_place() const { return *places_[next_++ % places_.size()]; }
+
+  [[nodiscard]] static std::uint64_t row_bytes(const MatrixView& band) { return band.columns * bits_of(band.dtype) / 8; }
+
+  [[nodiscard]] static MatrixView tile_of(const MatrixView& band, std::uint64_t row, std::uint64_t rows) {
+    return {band.data == nullptr ? nullptr : band.data + row_bytes(band) * row, band.dtype, rows, band.columns};
+  }
+
+  /// Calls work(first row, rows) for tiles of kTileBytes, whole multiples of `multiple` rows.
+  template <class Work>
+  static void for_tiles(const MatrixView& band, std::uint64_t multiple, const Work& work) {
+    if (band.elements() == 0) return;
+    const std::uint64_t step = std::max(kTileBytes / row_bytes(band) / multiple, std::uint64_t{1}) * multiple;
+    for (std::uint64_t row = 0; row < band.rows; row += step) work(row, std::min(step, band.rows - row));
+  }
+
+  /// `keep`: where the band's bytes have been set aside, null to keep nothing.
+  [[nodiscard]] std::uint32_t measure(const MatrixView& band, Place* keep, std::unique_ptr<KeptBand>& kept) const {
+    LanePool::Lease lane = (keep != nullptr ? *keep : next_place()).pool.acquire();
+    std::unique_ptr<DeviceBand> made;
+    if (keep != nullptr) made = make_band(*keep, band.bytes(), *lane);
+    std::uint32_t largest = 0;
+    for_tiles(band, 1, [&](std::uint64_t row, std::uint64_t rows) {
+      const MatrixView tile = tile_of(band, row, rows);
+      lane->reserve(tile.bytes(), sizeof(std::uint32_t));
+      std::byte* place = made ? const_cast<std::byte*>(made->data()) + row_bytes(band) * row : lane->device_in.data();
+      clear(*lane, lane->device_out.data(), sizeof(std::uint32_t));
+      copy_in(*lane, place, tile.data, tile.bytes());
+      max_magnitude_launch(tile.dtype)(place, tile.elements(), lane->device_out.as<std::uint32_t>(), lane->stream.get());
+      copy_out(*lane, sizeof(std::uint32_t));
+      largest = std::max(largest, *lane->host_out.as<std::uint32_t>());
+    });
+    kept = std::move(made);
+    return largest;
+  }
+
+  /// A band of `n_bytes`, which the budget has granted; null where the device has less than it said.
+  [[nodiscard]] static std::unique_ptr<DeviceBand> make_band(Place& place, std::uint64_t n_bytes, const Lane& lane) {
+    try {
+      return std::make_unique<DeviceBand>(place, DeviceBuffer(n_bytes, lane.stream.get()));
+    } catch (const Error&) {
+      place.budget.give_back(n_bytes);
+      return nullptr;
+    }
+  }
+
+  [[nodiscard]] static std::uint32_t quantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const std::byte* on_device,
+                                                   float tensor_amax, const QuantizedBand& out) {
+    const formats::LayerLayout layout(spec, tile.columns);
+    const std::uint64_t code_bytes = layout.code_bytes(tile.rows);
+    const std::uint64_t scale_bytes = out.scales == nullptr ? 0 : layout.scale_count(tile.rows) * sizeof(float);
+    Parts parts;
+    const std::size_t codes = parts.add(code_bytes);
+    const std::size_t scales = parts.add(scale_bytes);
+    const std::size_t largest = parts.add(sizeof(std::uint32_t));
+    lane.reserve(on_device == nullptr ? tile.bytes() : 0, parts.bytes());
+    std::byte* device = lane.device_out.data();
+    clear(lane, device + largest, sizeof(std::uint32_t));
+    if (on_device == nullptr) copy_in(lane, lane.device_in.data(), tile.data, tile.bytes());
+    const QuantizeArgs args{.source = on_device != nullptr ? on_device : lane.device_in.data(),
+                            .rows = tile.rows,
+                            .columns = tile.columns,
+                            .block_size = spec.block_size,
+                            .tensor_amax = tensor_amax,
+                            .codes = reinterpret_cast<std::uint8_t*>(device + codes),
+                            .scales = reinterpret_cast<float*>(device + scales),
+                            .largest = reinterpret_cast<std::uint32_t*>(device + largest)};
+    launches_of(*spec.format).quantize[source_index(tile.dtype)](args, lane.stream.get());
+    copy_out(lane, parts.bytes());
+    std::memcpy(out.codes, lane.host_out.data() + codes, code_bytes);
+    if (scale_bytes != 0) std::memcpy(out.scales, lane.host_out.data() + scales, scale_bytes);
+    std::uint32_t found = 0;
+    std::memcpy(&found, lane.host_out.data() + largest, sizeof found);
+    return found;
+  }
+
+  static void dequantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const float* scales, float* out) {
+    const formats::LayerLayout layout(spec, tile.columns);
+    const std::uint64_t scale_bytes = scales == nullptr ? 0 : layout.scale_count(tile.rows) * sizeof(float);
+    Parts parts;
+    const std::size_t code_part = parts.add(tile.bytes());
+    const std::size_t scale_part = parts.add(scale_bytes);
+    lane.reserve(parts.bytes(), tile.elements() * sizeof(float));
+    std::memcpy(lane.host_in.data() + code_part, tile.data, tile.bytes());
+    if (scale_bytes != 0) std::memcpy(lane.host_in.data() + scale_part, scales, scale_bytes);
+    std::byte* device = lane.device_in.data();
+    check(cudaMemcpyAsync(device, lane.host_in.data(), parts.bytes(), cudaMemcpyHostToDevice, lane.stream.get()), "copy to the device");
+    const DequantizeArgs args{.codes = reinterpret_cast<const std::uint8_t*>(device + code_part),
+                              .rows = tile.rows,
+                              .columns = tile.columns,
+                              .block_size = spec.block_size,
+                              .scales = reinterpret_cast<const float*>(device + scale_part),
+                              .out = lane.device_out.data()};
+    launches_of(*spec.format).dequantize[target_index(Dtype::F32)](args, lane.stream.get());
+    copy_out(lane, tile.elements() * sizeof(float));
+    std::memcpy(out, lane.host_out.data(), tile.elements() * sizeof(float));
+  }
+
+  void cast(Dtype source, const std::byte* data, std::uint64_t n, Dtype target, std::byte* out) const {
+    LanePool::Lease lane = next_place().pool.acquire();
+    const std::uint64_t in_bytes = bits_of(source) / 8;
+    const std::uint64_t out_bytes = bits_of(target) / 8;
+    const std::uint64_t step = kTileBytes / std::max(in_bytes, out_bytes);
+    for (std::uint64_t at = 0; at < n; at += step) {
+      const std::uint64_t count = std::min(step, n - at);
+      lane->reserve(count * in_bytes, count * out_bytes);
+      copy_in(*lane, lane->device_in.data(), data + at * in_bytes, count * in_bytes);
+      cast_launch(source, target)(lane->device_in.data(), count, lane->device_out.data(), lane->stream.get());
+      copy_out(*lane, count * out_bytes);
+      std::memcpy(out + at * out_bytes, lane->host_out.data(), count * out_bytes);
+    }
+  }
+
+  std::vector<std::unique_ptr<Place>> places_;
+  mutable std::atomic<std::size_t> next_{0};
+  std::string name_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  const Findings findings = find_devices();
+  if (!findings.obstacle.empty()) fail(ErrorKind::device, "--device cuda: {}", findings.obstacle);
+  for (const int ordinal : options.devices) {
+    if (ordinal < 0 || static_cast<std::size_t>(ordinal) >= findings.devices.size()) {
+      fail(ErrorKind::device, "--device cuda:{}: there is no such device; the last one is cuda:{}", ordinal, findings.devices.size() - 1);
+    }
+    const Device& device = findings.devices[static_cast<std::size_t>(ordinal)];
+    if (!device.obstacle.empty()) fail(ErrorKind::device, "--device cuda:{}: '{}' cannot be used: {}", ordinal, device.name, device.obstacle);
+  }
+  return std::make_unique<CudaBackend>(options, findings);
+}
+
+}  // namespace halftone::cuda

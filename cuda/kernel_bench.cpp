@@ -1,0 +1,209 @@
+#include "kernel_bench.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include <halftone/codec/half.hpp>
+
+#include "base/fail.hpp"
+#include "cpu/cpu_backend.hpp"
+#include "formats/layer_layout.hpp"
+#include "launch_table.hpp"
+#include "runtime/device_buffer.hpp"
+#include "runtime/event.hpp"
+#include "runtime/stream.hpp"
+
+namespace halftone::cuda {
+namespace {
+
+constexpr std::uint64_t kGuardBytes = 256;
+
+/// `n` weights of a bell-like distribution, the same on every run.
+std::vector<float> sample_weights(std::uint64_t n) {
+  std::vector<float> values(n);
+  std::uint64_t state = 0x9E37'79B9'7F4A'7C15U;
+  for (float& value : values) {
+    float sum = 0;
+    for (int i = 0; i < 4; ++i) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      sum += static_cast<float>(state >> 40) * 0x1p-24F - 0.5F;
+    }
+    value = sum * 0.03F;
+  }
+  return values;
+}
+
+class KernelBench {
+ public:
+  KernelBench(const KernelBenchOptions& options, const std::function<void(const KernelTime&)>& report)
+      : options_(options), report_(report), cpu_(cpu::make_backend()), n_(options.rows * options.columns) {}
+
+  void run() {
+    copy();
+    const std::vector<float> values = sample_weights(n_);
+    for (const Dtype source : {Dtype::BF16, Dtype::F16, Dtype::F32}) {
+      host_source_.resize(n_ * bits_of(source) / 8);
+      cpu_->from_float(values.data(), n_, source, host_source_.data());
+      source_ = upload(host_source_);
+      max_magnitude(source);
+      for (const FormatDescriptor* format : all_formats()) quantize_and_back(*format, source);
+    }
+    for (const Dtype target : {Dtype::BF16, Dtype::F16}) cast(target);
+  }
+
+ private:
+  [[nodiscard]] DeviceBuffer make(std::uint64_t n_bytes) const { return {n_bytes + kGuardBytes, stream_.get()}; }
+
+  [[nodiscard]] DeviceBuffer upload(const std::vector<std::byte>& bytes) const {
+    DeviceBuffer buffer = make(bytes.size());
+    check(cudaMemcpyAsync(buffer.data(), bytes.data(), bytes.size(), cudaMemcpyHostToDevice, stream_.get()), "copy to the device");
+    stream_.synchronize();
+    return buffer;
+  }
+
+  template <class T>
+  [[nodiscard]] std::vector<T> download(const DeviceBuffer& buffer, std::uint64_t n) const {
+    std::vector<T> values(n);
+    check(cudaMemcpyAsync(values.data(), buffer.data(), n * sizeof(T), cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
+    stream_.synchronize();
+    return values;
+  }
+
+  /// The median time of one call of `launch`, after two that are not counted.
+  template <class Launch>
+  [[nodiscard]] double time(const Launch& launch) const {
+    launch();
+    launch();
+    std::vector<double> seconds;
+    Event begin;
+    Event end;
+    for (int i = 0; i < options_.repeats; ++i) {
+      begin.record(stream_.get());
+      launch();
+      end.record(stream_.get());
+      end.synchronize();
+      seconds.push_back(end.seconds_since(begin));
+    }
+    std::nth_element(seconds.begin(), seconds.begin() + options_.repeats / 2, seconds.end());
+    return seconds[static_cast<std::size_t>(options_.repeats / 2)];
+  }
+
+  static void require(bool equal, std::string_view kernel, std::string_view format, Dtype dtype) {
+    if (!equal) fail(ErrorKind::internal, "the kernel {} {} differs from the CPU for {}; nothing was timed", kernel, format, name_of(dtype));
+  }
+
+  void copy() {
+    const std::uint64_t n_bytes = n_ * 2;
+    const DeviceBuffer from = make(n_bytes);
+    const DeviceBuffer to = make(n_bytes);
+    check(cudaMemsetAsync(from.data(), 0x3C, n_bytes, stream_.get()), "clear device memory");
+    const double seconds = time([&] {
+      check(cudaMemcpyAsync(to.data(), from.data(), n_bytes, cudaMemcpyDeviceToDevice, stream_.get()), "copy on the device");
+    });
+    report_({"copy", "", "BF16", "BF16", seconds, 2 * n_bytes});
+  }
+
+  void max_magnitude(Dtype source) {
+    const DeviceBuffer largest = make(sizeof(std::uint32_t));
+    check(cudaMemsetAsync(largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
+    const auto launch = [&] { max_magnitude_launch(source)(source_.data(), n_, largest.as<std::uint32_t>(), stream_.get()); };
+    launch();
+    amax_ = cpu_->max_magnitude({host_source_.data(), source, options_.rows, options_.columns});
+    require(download<std::uint32_t>(largest, 1)[0] == amax_, "max_magnitude", "", source);
+    report_({"max_magnitude", "", std::string(name_of(source)), "", time(launch), host_source_.size()});
+  }
+
+  void quantize_and_back(const FormatDescriptor& format, Dtype source) {
+    const auto sizes = format.block_sizes();
+    const QuantSpec spec{.format = &format, .block_size = sizes.empty() ? 0 : sizes.front()};
+    const formats::LayerLayout layout(spec, options_.columns);
+    const std::uint64_t code_bytes = layout.code_bytes(options_.rows);
+    const bool grouped = layout.has_scales() && !layout.measures_first();
+    const std::uint64_t n_scales = layout.scale_count(options_.rows);
+
+    std::vector<std::byte> codes(code_bytes);
+    std::vector<float> scales(n_scales, 1.0F);
+    const float amax = codec::from_bits(amax_);
+    cpu_->quantize(spec, {host_source_.data(), source, options_.rows, options_.columns}, amax, {codes.data(), scales.data()});
+    if (layout.measures_first()) scales[0] = stored_scale(format, amax);
+
+    const DeviceBuffer device_codes = make(code_bytes);
+    const DeviceBuffer device_scales = make(n_scales * sizeof(float));
+    const DeviceBuffer largest = make(sizeof(std::uint32_t));
+    check(cudaMemsetAsync(device_codes.data(), 0xEE, code_bytes, stream_.get()), "clear device memory");
+    check(cudaMemsetAsync(largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
+    check(cudaMemcpyAsync(device_scales.data(), scales.data(), n_scales * sizeof(float), cudaMemcpyHostToDevice, stream_.get()),
+          "copy to the device");
+    const QuantizeArgs args{.source = source_.data(),
+                            .rows = options_.rows,
+                            .columns = options_.columns,
+                            .block_size = spec.block_size,
+                            .tensor_amax = amax,
+                            .codes = device_codes.as<std::uint8_t>(),
+                            .scales = device_scales.as<float>(),
+                            .largest = largest.as<std::uint32_t>()};
+    const auto launch = [&] { launches_of(format).quantize[source_index(source)](args, stream_.get()); };
+    launch();
+    require(download<std::byte>(device_codes, code_bytes) == codes && download<float>(device_scales, n_scales) == scales, "quantize",
+            format.name(), source);
+    const std::uint64_t scale_bytes = grouped ? n_scales * sizeof(float) : 0;
+    report_({"quantize", std::string(format.name()), std::string(name_of(source)), std::string(name_of(format.code_dtype())), time(launch),
+             host_source_.size() + code_bytes + scale_bytes});
+    if (source != Dtype::F32) dequantize(spec, source, codes, scales, device_codes, device_scales);
+  }
+
+  /// Back to `target`, from codes that are known to be right.
+  void dequantize(const QuantSpec& spec, Dtype target, const std::vector<std::byte>& codes, const std::vector<float>& scales,
+                  const DeviceBuffer& device_codes, const DeviceBuffer& device_scales) {
+    const std::uint64_t out_bytes = n_ * bits_of(target) / 8;
+    std::vector<float> values(n_);
+    std::vector<std::byte> expected(out_bytes);
+    cpu_->dequantize(spec, {codes.data(), spec.format->code_dtype(), options_.rows, options_.columns}, scales.data(), values.data());
+    cpu_->from_float(values.data(), n_, target, expected.data());
+    const DeviceBuffer out = make(out_bytes);
+    const DequantizeArgs args{.codes = device_codes.as<std::uint8_t>(),
+                              .rows = options_.rows,
+                              .columns = options_.columns,
+                              .block_size = spec.block_size,
+                              .scales = device_scales.as<float>(),
+                              .out = out.data()};
+    const auto launch = [&] { launches_of(*spec.format).dequantize[target_index(target)](args, stream_.get()); };
+    launch();
+    require(download<std::byte>(out, out_bytes) == expected, "dequantize", spec.format->name(), target);
+    report_({"dequantize", std::string(spec.format->name()), std::string(name_of(spec.format->code_dtype())), std::string(name_of(target)),
+             time(launch), codes.size() + out_bytes});
+  }
+
+  /// From the binary32 weights that were measured last.
+  void cast(Dtype target) {
+    const std::uint64_t out_bytes = n_ * bits_of(target) / 8;
+    std::vector<float> values(n_);
+    std::memcpy(values.data(), host_source_.data(), host_source_.size());
+    std::vector<std::byte> expected(out_bytes);
+    cpu_->from_float(values.data(), n_, target, expected.data());
+    const DeviceBuffer out = make(out_bytes);
+    const auto launch = [&] { cast_launch(Dtype::F32, target)(source_.data(), n_, out.data(), stream_.get()); };
+    launch();
+    require(download<std::byte>(out, out_bytes) == expected, "cast", "", target);
+    report_({"cast", "", "F32", std::string(name_of(target)), time(launch), host_source_.size() + out_bytes});
+  }
+
+  KernelBenchOptions options_;
+  const std::function<void(const KernelTime&)>& report_;
+  std::unique_ptr<Backend> cpu_;
+  std::uint64_t n_;
+  Stream stream_;
+  std::vector<std::byte> host_source_;
+  DeviceBuffer source_;
+  std::uint32_t amax_ = 0;
+};
+
+}  // namespace
+
+void bench_kernels(int device, const KernelBenchOptions& options, const std::function<void(const KernelTime&)>& report) {
+  check(cudaSetDevice(device), "choose a device");
+  KernelBench(options, report).run();
+}
+
+}  // namespace halftone::cuda

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace halftone::cuda {
+
+/// Bytes of the widest access of a thread.
+constexpr std::size_t kVectorBytes = 16;
+
+/// `N` elements that are loaded and stored in one access where alignment allows.
+template <class T, int N>
+struct alignas(sizeof(T) * N) Chunk {
+  T items[N];
+};
+
+template <class T, int N>
+__device__ Chunk<T, N> load_chunk(const T* from) {
+  return *reinterpret_cast<const Chunk<T, N>*>(from);
+}
+
+template <class T, int N>
+__device__ void store_chunk(T* to, const Chunk<T, N>& chunk) {
+  *reinterpret_cast<Chunk<T, N>*>(to) = chunk;
+}
+
+/// Elements of `T` in one vector.
+template <class T>
+constexpr int kVectorElements = static_cast<int>(kVectorBytes / sizeof(T));
+
+/// Whether rows of `columns` elements of In, each giving one Out, can be handled in chunks of
+/// `width` elements: every row then begins at a chunk boundary on both sides.
+template <class In, class Out>
+bool rows_align(const void* in, const void* out, std::uint64_t columns, int width) {
+  const auto n = static_cast<std::uint64_t>(width);
+  return reinterpret_cast<std::uintptr_t>(in) % (sizeof(In) * n) == 0 && reinterpret_cast<std::uintptr_t>(out) % (sizeof(Out) * n) == 0 &&
+         columns % n == 0;
+}
+
+}  // namespace halftone::cuda

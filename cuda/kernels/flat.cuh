@@ -1,0 +1,68 @@
+#pragma once
+
+// Kernels over a run of elements that all have one scale: element i in, element i out.
+
+#include <halftone/codec/hd.hpp>
+
+#include "kernels/access.cuh"
+#include "kernels/reduce.cuh"
+#include "runtime/check.hpp"
+
+namespace halftone::cuda {
+
+constexpr unsigned kFlatThreads = 256;
+/// Chunks whose loads a thread has in flight at once.
+constexpr int kFlatChunks = 4;
+
+/// Calls op.each(in, out, i) for every i below `n`, in chunks of `Width` elements, and op.finish()
+/// once in every thread.  `In` and `Out` are the element types; Op::kWrites tells whether there is
+/// an output.
+template <int Width, class In, class Out, class Op>
+__global__ void __launch_bounds__(kFlatThreads) flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, Op op) {
+  const std::uint64_t chunks = n / Width;
+  const std::uint64_t first = static_cast<std::uint64_t>(blockIdx.x) * kFlatThreads * kFlatChunks + threadIdx.x;
+  Chunk<In, Width> loaded[kFlatChunks];
+#pragma unroll
+  for (int k = 0; k < kFlatChunks; ++k) {
+    const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
+    if (chunk < chunks) loaded[k] = load_chunk<In, Width>(in + chunk * Width);
+  }
+#pragma unroll
+  for (int k = 0; k < kFlatChunks; ++k) {
+    const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
+    if (chunk >= chunks) break;
+    Chunk<Out, Width> made;
+#pragma unroll
+    for (int i = 0; i < Width; ++i) made.items[i] = op(loaded[k].items[i]);
+    if constexpr (Op::kWrites) store_chunk<Out, Width>(out + chunk * Width, made);
+  }
+  // The elements behind the last whole chunk go to the first threads.
+  const std::uint64_t rest = chunks * Width + first;
+  if (blockIdx.x == 0 && rest < n) {
+    const Out made = op(in[rest]);
+    if constexpr (Op::kWrites) out[rest] = made;
+  }
+  op.finish();
+}
+
+template <int Width, class In, class Out, class Op>
+void launch_flat_of_width(const In* in, Out* out, std::uint64_t n, const Op& op, cudaStream_t stream) {
+  const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks;
+  const std::uint64_t blocks = (n + per_block - 1) / per_block;
+  flat_kernel<Width, In, Out, Op><<<static_cast<unsigned>(blocks), kFlatThreads, 0, stream>>>(in, out, n, op);
+}
+
+/// Runs `op` over `n` elements; any alignment of the elements' own size.
+template <class In, class Out, class Op>
+void launch_flat(const In* in, Out* out, std::uint64_t n, const Op& op, cudaStream_t stream) {
+  if (n == 0) return;
+  constexpr int width = static_cast<int>(kVectorBytes / (sizeof(In) > sizeof(Out) ? sizeof(In) : sizeof(Out)));
+  if (rows_align<In, Out>(in, out, width, width)) {
+    launch_flat_of_width<width>(in, out, n, op, stream);
+  } else {
+    launch_flat_of_width<1>(in, out, n, op, stream);
+  }
+  check_launch("start a kernel");
+}
+
+}  // namespace halftone::cuda

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+namespace halftone::cuda {
+
+/// Raises *largest to `value`.  Most values are small, so a look at what is there saves the atomic.
+__device__ inline void raise(std::uint32_t* largest, std::uint32_t value) {
+  if (value > *static_cast<volatile std::uint32_t*>(largest)) atomicMax(largest, value);
+}
+
+/// The largest `value` of the `threads` consecutive threads of a block to which this thread
+/// belongs; `threads` is a multiple of 32 that divides the block's size.  All threads of the block
+/// must call it.  `shared` holds one word for each warp.
+__device__ inline std::uint32_t max_over_threads(std::uint32_t value, unsigned threads, std::uint32_t* shared) {
+  value = __reduce_max_sync(0xFFFF'FFFFU, value);
+  if (threads == 32) return value;
+  const unsigned warp = threadIdx.x / 32;
+  if (threadIdx.x % 32 == 0) shared[warp] = value;
+  __syncthreads();
+  const unsigned warps = threads / 32;
+  const unsigned first = warp / warps * warps;
+  const unsigned lane = threadIdx.x % 32;
+  return __reduce_max_sync(0xFFFF'FFFFU, lane < warps ? shared[first + lane] : 0U);
+}
+
+}  // namespace halftone::cuda

@@ -1,0 +1,49 @@
+#include "launch_table.hpp"
+
+#include "kernels/flat.cuh"
+#include "kernels/ops.cuh"
+#include "kernels/sources.cuh"
+
+namespace halftone::cuda {
+
+#define HALFTONE_FORMAT(folder) FormatLaunches launches_of_##folder();
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+
+namespace {
+
+template <class Source>
+void max_magnitude(const void* source, std::uint64_t n, std::uint32_t* largest, cudaStream_t stream) {
+  launch_flat(static_cast<const typename Source::Raw*>(source), static_cast<std::uint8_t*>(nullptr), n, MaxMagnitude<Source>{largest}, stream);
+}
+
+template <class Source, class Target>
+void cast(const void* source, std::uint64_t n, void* out, cudaStream_t stream) {
+  launch_flat(static_cast<const typename Source::Raw*>(source), static_cast<typename Target::Raw*>(out), n, Cast<Source, Target>{}, stream);
+}
+
+template <class Source>
+constexpr std::array<CastLaunch, 3> kCastsFrom = {cast<Source, F32>, cast<Source, Bf16>, cast<Source, F16>};
+
+}  // namespace
+
+const FormatLaunches& launches_of(const FormatDescriptor& format) {
+  static const std::array table = {
+#define HALFTONE_FORMAT(folder) launches_of_##folder(),
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+  };
+  return table[format.index()];
+}
+
+MaxMagnitudeLaunch max_magnitude_launch(Dtype source) {
+  constexpr std::array<MaxMagnitudeLaunch, 4> table = {max_magnitude<F64>, max_magnitude<F32>, max_magnitude<Bf16>, max_magnitude<F16>};
+  return table[source_index(source)];
+}
+
+CastLaunch cast_launch(Dtype source, Dtype target) {
+  constexpr std::array<std::array<CastLaunch, 3>, 4> table = {kCastsFrom<F64>, kCastsFrom<F32>, kCastsFrom<Bf16>, kCastsFrom<F16>};
+  return table[source_index(source)][target_index(target)];
+}
+
+}  // namespace halftone::cuda

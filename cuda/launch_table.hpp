@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <cstdint>
+
+#include <halftone/format.hpp>
+
+namespace halftone::cuda {
+
+/// A weight to quantize; all pointers are to device memory.
+struct QuantizeArgs {
+  const void* source = nullptr;     ///< rows × columns, row-major, aligned to its element
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  std::uint32_t block_size = 0;     ///< of a block format
+  float tensor_amax = 0;            ///< of a format with one scale per tensor
+  std::uint8_t* codes = nullptr;
+  float* scales = nullptr;          ///< of row and block formats
+  std::uint32_t* largest = nullptr; ///< raised to the bits of the largest magnitude, except by one scale per tensor
+};
+
+/// Codes to dequantize; all pointers are to device memory.
+struct DequantizeArgs {
+  const std::uint8_t* codes = nullptr;
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  std::uint32_t block_size = 0;
+  const float* scales = nullptr;
+  void* out = nullptr;
+};
+
+/// What runs for a format.  All launches return at once; work goes into the stream.
+struct FormatLaunches {
+  using Quantize = void (*)(const QuantizeArgs&, cudaStream_t);
+  using Dequantize = void (*)(const DequantizeArgs&, cudaStream_t);
+  std::array<Quantize, 4> quantize;      ///< from F64, F32, BF16, F16
+  std::array<Dequantize, 3> dequantize;  ///< to F32, BF16, F16
+};
+
+/// Raises *largest to the bits of the largest magnitude of `n` elements.
+using MaxMagnitudeLaunch = void (*)(const void* source, std::uint64_t n, std::uint32_t* largest, cudaStream_t stream);
+/// Converts `n` elements.
+using CastLaunch = void (*)(const void* source, std::uint64_t n, void* out, cudaStream_t stream);
+
+/// Position in the arrays above.  Throws internal for other types.
+[[nodiscard]] std::size_t source_index(Dtype dtype);
+[[nodiscard]] std::size_t target_index(Dtype dtype);
+
+[[nodiscard]] const FormatLaunches& launches_of(const FormatDescriptor& format);
+[[nodiscard]] MaxMagnitudeLaunch max_magnitude_launch(Dtype source);
+[[nodiscard]] CastLaunch cast_launch(Dtype source, Dtype target);
+
+}  // namespace halftone::cuda

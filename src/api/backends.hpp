@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <halftone/backend.hpp>
+
+namespace halftone::api {
+
+/// Opens the backend that `device` names:
+///   cpu         the processor
+///   cuda        the first usable GPU; cuda:1 and cuda:0,1 name which
+///   auto        cuda where a GPU is usable, else cpu
+/// `device_memory`: bytes of each GPU that may be used, 0 for most of what is free.
+/// Throws usage for another text, device where the device named cannot be used.
+[[nodiscard]] std::unique_ptr<Backend> open_backend(const std::string& device, std::uint64_t device_memory = 0);
+
+/// Throws usage or device as open_backend() would, and starts no device.
+void check_device_name(const std::string& device);
+
+/// The ordinals of the GPUs that `device` names, at least one.  Throws usage, device.
+[[nodiscard]] std::vector<int> gpus_named(const std::string& device);
+
+/// A line about a device for people, and whether it can be used.
+struct DeviceNote {
+  bool usable = false;
+  std::string text;
+};
+
+/// What was found on this machine besides the processor; one line at least.
+[[nodiscard]] std::vector<DeviceNote> describe_gpus();
+
+}  // namespace halftone::api

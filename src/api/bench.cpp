@@ -1,0 +1,17 @@
+#include <halftone/bench.hpp>
+
+#include "api/backends.hpp"
+#if HALFTONE_HAS_CUDA
+#include "kernel_bench.hpp"
+#endif
+
+namespace halftone {
+
+void bench_kernels(const KernelBenchOptions& options, [[maybe_unused]] const std::function<void(const KernelTime&)>& report) {
+  [[maybe_unused]] const int gpu = api::gpus_named(options.device).front();
+#if HALFTONE_HAS_CUDA
+  cuda::bench_kernels(gpu, options, report);
+#endif
+}
+
+}  // namespace halftone
