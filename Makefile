@@ -7,7 +7,8 @@ PYTHON := $(abspath $(VENV))/bin/python
 
 .PHONY: demo test build configure bench gpu-gate fuzz format lint package clean deps-build deps-test deps-python
 
-demo: build deps-python
+demo: configure deps-python
+	cmake --build --preset $(PRESET) --target halftone_program
 	tests/interop/demo.sh $(BUILD)/halftone $(PYTHON) build/demo
 
 test: deps-test deps-python build

@@ -14,8 +14,8 @@ namespace halftone::cuda {
 
 template <class Format>
 Groups groups_of(std::uint64_t rows, std::uint64_t columns, std::uint32_t block_size) {
-  if constexpr (Format::kGrid == ScaleGrid::block) return {rows, columns, block_size, block_size};
-  return {rows, columns, 1, columns};
+  if constexpr (Format::kGrid == ScaleGrid::block) return Groups::of(rows, columns, block_size, block_size);
+  return Groups::of(rows, columns, 1, columns);
 }
 
 template <class Format, class Source>

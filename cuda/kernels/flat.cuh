@@ -14,9 +14,8 @@ constexpr unsigned kFlatThreads = 256;
 /// Chunks whose loads a thread has in flight at once.
 constexpr int kFlatChunks = 4;
 
-/// Calls op.each(in, out, i) for every i below `n`, in chunks of `Width` elements, and op.finish()
-/// once in every thread.  `In` and `Out` are the element types; Op::kWrites tells whether there is
-/// an output.
+/// Applies `op` to every chunk of `Width` elements, to the rest one by one, and calls op.finish()
+/// once in every thread.  Op::kWrites tells whether there is an output.
 template <int Width, class In, class Out, class Op>
 __global__ void __launch_bounds__(kFlatThreads) flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, Op op) {
   const std::uint64_t chunks = n / Width;
@@ -31,16 +30,14 @@ __global__ void __launch_bounds__(kFlatThreads) flat_kernel(const In* __restrict
   for (int k = 0; k < kFlatChunks; ++k) {
     const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
     if (chunk >= chunks) break;
-    Chunk<Out, Width> made;
-#pragma unroll
-    for (int i = 0; i < Width; ++i) made.items[i] = op(loaded[k].items[i]);
+    const Chunk<Out, Width> made = op(loaded[k]);
     if constexpr (Op::kWrites) store_chunk<Out, Width>(out + chunk * Width, made);
   }
   // The elements behind the last whole chunk go to the first threads.
   const std::uint64_t rest = chunks * Width + first;
   if (blockIdx.x == 0 && rest < n) {
-    const Out made = op(in[rest]);
-    if constexpr (Op::kWrites) out[rest] = made;
+    const Chunk<Out, 1> made = op(load_chunk<In, 1>(in + rest));
+    if constexpr (Op::kWrites) out[rest] = made.items[0];
   }
   op.finish();
 }

@@ -1,9 +1,8 @@
 #pragma once
 
-// What the flat kernels do with an element.
+// What the flat kernels do with a chunk of elements.
 
-#include <halftone/codec/hd.hpp>
-
+#include "kernels/magnitude.cuh"
 #include "kernels/reduce.cuh"
 
 namespace halftone::cuda {
@@ -11,16 +10,18 @@ namespace halftone::cuda {
 /// The bits of the largest magnitude, and nothing else.
 template <class Source>
 struct MaxMagnitude {
+  using Out = std::uint8_t;
   static constexpr bool kWrites = false;
   std::uint32_t* largest;  ///< raised
-  std::uint32_t found = 0;
+  LargestMagnitude<Source> found = {};
 
-  __device__ std::uint8_t operator()(typename Source::Raw raw) {
-    found = max(found, codec::bits(Source::decode(raw)) & codec::kMagnitudeMask);
-    return 0;
+  template <int Width>
+  __device__ Chunk<Out, Width> operator()(const Chunk<typename Source::Raw, Width>& chunk) {
+    found.add(chunk);
+    return {};
   }
   __device__ void finish() const {
-    const std::uint32_t of_warp = __reduce_max_sync(0xFFFF'FFFFU, found);
+    const std::uint32_t of_warp = __reduce_max_sync(0xFFFF'FFFFU, found.bits());
     if (threadIdx.x % 32 == 0) raise(largest, of_warp);
   }
 };
@@ -28,11 +29,16 @@ struct MaxMagnitude {
 /// The code with one scale for all.
 template <class Format, class Source>
 struct Encode {
+  using Out = std::uint8_t;
   static constexpr bool kWrites = true;
   float scale;  ///< operand of Format::encode
 
-  __device__ std::uint8_t operator()(typename Source::Raw raw) const {
-    return static_cast<std::uint8_t>(Format::encode(Source::decode(raw), scale));
+  template <int Width>
+  __device__ Chunk<Out, Width> operator()(const Chunk<typename Source::Raw, Width>& chunk) const {
+    Chunk<Out, Width> made;
+#pragma unroll
+    for (int i = 0; i < Width; ++i) made.items[i] = static_cast<Out>(Format::encode(Source::decode(chunk.items[i]), scale));
+    return made;
   }
   __device__ void finish() const {}
 };
@@ -40,12 +46,14 @@ struct Encode {
 /// The code without a scale, and the bits of the largest magnitude.
 template <class Format, class Source>
 struct EncodeAndMeasure {
+  using Out = std::uint8_t;
   static constexpr bool kWrites = true;
   MaxMagnitude<Source> measure;
 
-  __device__ std::uint8_t operator()(typename Source::Raw raw) {
-    measure(raw);
-    return static_cast<std::uint8_t>(Format::encode(Source::decode(raw), 1.0F));
+  template <int Width>
+  __device__ Chunk<Out, Width> operator()(const Chunk<typename Source::Raw, Width>& chunk) {
+    measure(chunk);
+    return Encode<Format, Source>{1.0F}(chunk);
   }
   __device__ void finish() const { measure.finish(); }
 };
@@ -53,8 +61,16 @@ struct EncodeAndMeasure {
 /// Another float type.
 template <class Source, class Target>
 struct Cast {
+  using Out = typename Target::Raw;
   static constexpr bool kWrites = true;
-  __device__ typename Target::Raw operator()(typename Source::Raw raw) const { return Target::encode(Source::decode(raw)); }
+
+  template <int Width>
+  __device__ Chunk<Out, Width> operator()(const Chunk<typename Source::Raw, Width>& chunk) const {
+    Chunk<Out, Width> made;
+#pragma unroll
+    for (int i = 0; i < Width; ++i) made.items[i] = Target::encode(Source::decode(chunk.items[i]));
+    return made;
+  }
   __device__ void finish() const {}
 };
 

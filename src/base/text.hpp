@@ -23,6 +23,9 @@ namespace halftone::base {
 /// True if `text` is well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF).
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
 
+/// `text` with control characters as "\\x1b": what a file says must not steer a terminal.
+[[nodiscard]] std::string printable(std::string_view text);
+
 /// `pattern` with `*` for any run of characters, matched against the whole of `text`.
 [[nodiscard]] bool glob_match(std::string_view pattern, std::string_view text) noexcept;
 

@@ -21,7 +21,9 @@ constexpr std::array kSignatures = {
               "this is a Git LFS pointer of a few lines, not the model; fetch it with 'git lfs pull'"},
     Signature{"PK\x03\x04", ErrorKind::zip_or_pickle, "this is a ZIP file (a PyTorch .pt or .ckpt checkpoint?), not safetensors"},
     Signature{"\x80\x02", ErrorKind::zip_or_pickle, "this is a Python pickle (an old .ckpt checkpoint?), not safetensors"},
+    Signature{"\x80\x03", ErrorKind::zip_or_pickle, "this is a Python pickle, not safetensors"},
     Signature{"\x80\x04\x95", ErrorKind::zip_or_pickle, "this is a Python pickle, not safetensors"},
+    Signature{"\x80\x05\x95", ErrorKind::zip_or_pickle, "this is a Python pickle, not safetensors"},
     Signature{"GGUF", ErrorKind::gguf_file, "this is a GGUF file, not safetensors"},
 };
 
@@ -43,6 +45,11 @@ void reject_other_kinds(std::string_view head) {
       fail(ErrorKind::html_page, "this is an HTML page, not a model; was a download page saved instead of the file?");
     }
   }
+}
+
+/// Printable ASCII only.
+bool is_text(std::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
 }
 
 std::uint64_t little_endian_64(std::string_view bytes) {
@@ -67,6 +74,9 @@ Header parse_file(std::span<const std::byte> head, std::uint64_t file_bytes) {
   }
   const std::uint64_t header_bytes = little_endian_64(text);
   if (header_bytes > kMaxHeaderBytes) {
+    if (is_text(text.substr(0, kLengthBytes))) {
+      fail(ErrorKind::header_too_large, "this is no safetensors file but a text, beginning with '{}'", text.substr(0, kLengthBytes));
+    }
     fail(ErrorKind::header_too_large, "the header length is {} bytes, at most {} allowed", header_bytes, kMaxHeaderBytes);
   }
   if (header_bytes > file_bytes - kLengthBytes || text.size() < kLengthBytes + header_bytes) {

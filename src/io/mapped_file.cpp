@@ -11,6 +11,7 @@
 
 #include "base/fail.hpp"
 #include "io/fault_guard.hpp"
+#include "io/page_range.hpp"
 
 namespace halftone::io {
 namespace {
@@ -19,23 +20,11 @@ std::int64_t modified_ns(const struct stat& status) {
   return static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
-struct PageRange {
-  std::uint64_t begin;
-  std::uint64_t end;
-};
-
-/// The pages that [offset, offset + length) touches, or those that it covers whole.
-PageRange pages(std::uint64_t offset, std::uint64_t length, bool whole_only) {
-  const auto page = static_cast<std::uint64_t>(::getpagesize());
-  const std::uint64_t begin = whole_only ? (offset + page - 1) / page * page : offset / page * page;
-  const std::uint64_t end = whole_only ? (offset + length) / page * page : (offset + length + page - 1) / page * page;
-  return {begin, end < begin ? begin : end};
-}
-
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
+  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0) fail(ErrorKind::io, "cannot open '{}': {}", path.string(), std::strerror(errno));
   struct stat status {};
   const bool known = ::fstat(fd_, &status) == 0;
@@ -74,13 +63,13 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::prefetch(std::span<const std::byte> part) const noexcept {
-  const PageRange range = pages(static_cast<std::uint64_t>(part.data() - data_), part.size(), false);
+  const PageRange range = pages_of(static_cast<std::uint64_t>(part.data() - data_), part.size(), false);
   // A failure (an old kernel, a lost page) shows itself at the access instead.
   ::madvise(data_ + range.begin, range.end - range.begin, MADV_POPULATE_READ);
 }
 
 void MappedFile::release(std::span<const std::byte> part) const noexcept {
-  const PageRange range = pages(static_cast<std::uint64_t>(part.data() - data_), part.size(), true);
+  const PageRange range = pages_of(static_cast<std::uint64_t>(part.data() - data_), part.size(), true);
   if (range.end > range.begin) ::madvise(data_ + range.begin, range.end - range.begin, MADV_DONTNEED);
 }
 

@@ -17,10 +17,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view kIndexSuffix = ".index.json";
 constexpr std::uint64_t kMaxSideBytes = 64 * 1024;
 
-bool ends_with(std::string_view text, std::string_view suffix) {
-  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
-
 /// Runs `work`, naming `path` in front of the sentence of any error.
 template <class Work>
 auto blaming(const fs::path& path, Work work) {
@@ -32,6 +28,7 @@ auto blaming(const fs::path& path, Work work) {
 }
 
 struct Opened {
+  std::optional<FileId> index_id;  ///< of the shard index, where there is one
   std::vector<MappedFile> files;
   std::vector<ModelIndex::Shard> shards;
 
@@ -51,6 +48,7 @@ Opened open_index(const fs::path& path) {
   std::set<std::string> names;
   for (const auto& [tensor, shard] : map) names.insert(shard);
   Opened opened;
+  opened.index_id = file.id();
   for (const std::string& name : names) {
     const fs::path shard = path.parent_path() / name;
     if (!fs::exists(shard)) fail(ErrorKind::shard_missing, "'{}' names the shard '{}', which does not exist", path.string(), name);
@@ -88,11 +86,16 @@ std::vector<fs::path> model_in_folder(const fs::path& folder) {
   std::vector<fs::path> models;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (ends_with(name, kIndexSuffix)) indices.push_back(entry.path());
-    if (ends_with(name, ".safetensors")) models.push_back(entry.path());
+    if (name.ends_with(kIndexSuffix)) indices.push_back(entry.path());
+    if (name.ends_with(".safetensors")) models.push_back(entry.path());
   }
   std::sort(models.begin(), models.end());
   if (indices.size() == 1) return indices;
+  const auto shard = models.size() == 1 ? parse_shard_name(models.front().filename().string()) : std::nullopt;
+  if (shard && shard->count > 1) {
+    fail(ErrorKind::shard_missing, "the folder '{}' holds one of {} shards of '{}'; name the file to convert it alone", folder.string(),
+         shard->count, shard->stem);
+  }
   if (indices.empty() && (models.size() == 1 || is_shard_set(models))) return models;
   const char* why = !indices.empty() ? "several shard indices"
                     : models.empty() ? "no safetensors file"
@@ -101,14 +104,14 @@ std::vector<fs::path> model_in_folder(const fs::path& folder) {
 }
 
 Opened open_path(const fs::path& path) {
-  if (ends_with(path.filename().string(), ".json")) return open_index(path);
+  if (path.filename().string().ends_with(".json")) return open_index(path);
   Opened opened;
   if (!fs::is_directory(path)) {
     opened.add(path);
     return opened;
   }
   const std::vector<fs::path> parts = model_in_folder(path);
-  if (ends_with(parts.front().filename().string(), ".json")) return open_index(parts.front());
+  if (parts.front().filename().string().ends_with(".json")) return open_index(parts.front());
   for (const fs::path& part : parts) opened.add(part);
   return opened;
 }
@@ -117,12 +120,14 @@ Opened open_path(const fs::path& path) {
 
 ModelFiles::ModelFiles(const fs::path& path) : path_(path) {
   Opened opened = open_path(path);
+  index_id_ = opened.index_id;
   files_ = std::move(opened.files);
   index_ = blaming(path, [&] { return ModelIndex(std::move(opened.shards)); });
 }
 
 std::vector<FileId> ModelFiles::ids() const {
   std::vector<FileId> ids;
+  if (index_id_) ids.push_back(*index_id_);
   for (const MappedFile& file : files_) ids.push_back(file.id());
   return ids;
 }
@@ -135,7 +140,7 @@ std::span<const std::byte> ModelFiles::bytes(const ModelTensor& tensor) const no
 SideTexts ModelFiles::side_texts() const {
   SideTexts texts;
   for (const ModelTensor& tensor : index_.tensors()) {
-    if (!ends_with(tensor.info.name, ".comfy_quant")) continue;
+    if (!tensor.info.name.ends_with(".comfy_quant")) continue;
     const auto data = bytes(tensor);
     if (data.size() > kMaxSideBytes) {
       fail(ErrorKind::bad_quantization, "'{}': the tensor '{}' has {} bytes, at most {} expected", path_.string(), tensor.info.name,

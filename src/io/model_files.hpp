@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ class ModelFiles {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] const ModelIndex& index() const noexcept { return index_; }
   [[nodiscard]] const std::vector<MappedFile>& files() const noexcept { return files_; }
+  /// Of every file that was read, the shard index included.
   [[nodiscard]] std::vector<FileId> ids() const;
 
   /// The bytes of `tensor` in its mapped file.
@@ -33,6 +35,7 @@ class ModelFiles {
 
  private:
   std::filesystem::path path_;
+  std::optional<FileId> index_id_;
   std::vector<MappedFile> files_;
   ModelIndex index_;
 };

@@ -13,12 +13,15 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 #include <halftone/safetensors.hpp>
 
 #include "base/fail.hpp"
 #include "base/text.hpp"
 #include "io/fault_guard.hpp"
+#include "io/page_range.hpp"
+#include "io/page_supply.hpp"
 
 namespace halftone::io {
 namespace {
@@ -69,6 +72,7 @@ OutputFile::OutputFile(Request request)
   try {
     reserve(request.mode);
   } catch (...) {
+    unmap();
     ::unlink(partial_.c_str());
     ::close(fd_);
     throw;
@@ -138,17 +142,37 @@ void OutputFile::reserve(WriteMode mode) {
   }
   if (::ftruncate(fd_, static_cast<off_t>(n_bytes_)) != 0) fail_write(errno, n_bytes_);
   const bool in_memory = is_memory_backed(fd_);
-  mapping_ = (mode == WriteMode::mapping || (mode == WriteMode::automatic && in_memory)) && can_populate(fd_);
+  if (mode == WriteMode::mapping || (mode == WriteMode::automatic && in_memory)) map();
   // On tmpfs, reserving touches every page once more than filling it does; there the populating
-  // of each chunk reports a full file system.
-  if (in_memory && mapping_) return;
+  // of each window reports a full file system.
+  if (in_memory && mapped_ != nullptr) return;
   while (n_bytes_ > 0 && ::fallocate(fd_, 0, 0, static_cast<off_t>(n_bytes_)) != 0) {
     if (errno == EOPNOTSUPP || errno == ENOSYS) return;
     if (errno != EINTR) fail_write(errno, n_bytes_);
   }
 }
 
+/// Maps the whole file once: mapping and unmapping window by window would make every thread wait
+/// for the page tables of all others.  Where it cannot be mapped, windows are buffers.
+void OutputFile::map() {
+  if (n_bytes_ == 0 || !can_populate(fd_)) return;
+  void* mapped = ::mmap(nullptr, n_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+  if (mapped == MAP_FAILED) return;
+  mapped_ = static_cast<std::byte*>(mapped);
+  guard_slot_ = guard_range(mapped_, n_bytes_);
+  // More than a quarter of the cores only waits for the locks of the file system.
+  pages_ = std::make_unique<PageSupply>(mapped_, n_bytes_, std::thread::hardware_concurrency() / 4);
+}
+
+void OutputFile::unmap() noexcept {
+  pages_.reset();
+  unguard_range(guard_slot_);
+  if (mapped_ != nullptr) ::munmap(mapped_, n_bytes_);
+  mapped_ = nullptr;
+}
+
 OutputFile::~OutputFile() {
+  unmap();
   if (!committed_) ::unlink(partial_.c_str());
   if (fd_ >= 0) ::close(fd_);
 }
@@ -206,38 +230,26 @@ void OutputFile::commit() {
 OutputFile::Window::Window(OutputFile& file, std::uint64_t offset, std::uint64_t n_bytes)
     : file_(file), offset_(offset), n_bytes_(n_bytes) {
   if (n_bytes == 0) return;
-  if (!file.mapping_) {
+  if (file.mapped_ == nullptr) {
     buffer_ = std::make_unique_for_overwrite<std::byte[]>(n_bytes);
     data_ = buffer_.get();
     return;
   }
-  const auto page = static_cast<std::uint64_t>(::getpagesize());
-  const std::uint64_t begin = offset / page * page;
-  mapped_bytes_ = offset + n_bytes - begin;
-  void* mapped = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd_, static_cast<off_t>(begin));
-  if (mapped == MAP_FAILED) file.fail_write(errno, n_bytes);
-  while (::madvise(mapped, mapped_bytes_, MADV_POPULATE_WRITE) != 0) {
-    if (errno == EINTR || errno == EAGAIN) continue;
-    const int error = errno;
-    ::munmap(mapped, mapped_bytes_);
-    file.fail_write(error, n_bytes);
-  }
-  mapped_ = mapped;
-  data_ = static_cast<std::byte*>(mapped) + (offset - begin);
-  guard_slot_ = guard_range(mapped_, mapped_bytes_);
+  data_ = file.mapped_ + offset;
+  if (const int error = file.pages_->ensure(offset, n_bytes); error != 0) file.fail_write(error, n_bytes);
 }
 
 void OutputFile::Window::flush() {
-  if (mapped_ != nullptr) {
-    if (guard_faulted(guard_slot_)) file_.fail_write(EFAULT, n_bytes_);
-  } else if (n_bytes_ > 0) {
-    file_.write_at(offset_, bytes());
-  }
+  if (n_bytes_ == 0) return;
+  if (buffer_) return file_.write_at(offset_, bytes());
+  if (guard_faulted(file_.guard_slot_)) file_.fail_write(EFAULT, n_bytes_);
 }
 
+/// The pages of a mapped window leave the page table; the file keeps them.
 OutputFile::Window::~Window() {
-  unguard_range(guard_slot_);
-  if (mapped_ != nullptr) ::munmap(mapped_, mapped_bytes_);
+  if (data_ == nullptr || buffer_) return;
+  const PageRange pages = pages_of(offset_, n_bytes_, true);
+  if (pages.end > pages.begin) ::madvise(file_.mapped_ + pages.begin, pages.end - pages.begin, MADV_DONTNEED);
 }
 
 }  // namespace halftone::io

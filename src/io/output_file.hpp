@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "io/mapped_file.hpp"
+#include "io/page_supply.hpp"
 
 namespace halftone::io {
 
 /// How bytes reach the output file.
 enum class WriteMode {
   automatic,  ///< mapping on memory-backed file systems, calls elsewhere
-  mapping,    ///< stores into a shared mapping, populated chunk by chunk
+  mapping,    ///< stores into a shared mapping of the whole file, with pages supplied ahead of the windows
   calls,      ///< pwrite from a buffer
 };
 
@@ -58,9 +59,6 @@ class OutputFile {
     std::uint64_t offset_;
     std::uint64_t n_bytes_;
     std::byte* data_ = nullptr;
-    void* mapped_ = nullptr;
-    std::uint64_t mapped_bytes_ = 0;
-    int guard_slot_ = -1;
     std::unique_ptr<std::byte[]> buffer_;
   };
 
@@ -78,6 +76,8 @@ class OutputFile {
   [[nodiscard]] bool open_partial(const Request& request);
   [[nodiscard]] bool holds_another_model() const;
   void reserve(WriteMode mode);
+  void map();
+  void unmap() noexcept;
   void sync() const;
   [[nodiscard]] bool publish() const;
   [[noreturn]] void fail_write(int error, std::uint64_t needed) const;
@@ -87,7 +87,9 @@ class OutputFile {
   std::string head_;
   std::uint64_t n_bytes_ = 0;
   int fd_ = -1;
-  bool mapping_ = false;
+  std::byte* mapped_ = nullptr;  ///< the whole file, where windows are pieces of a mapping
+  std::unique_ptr<PageSupply> pages_;  ///< of the mapping
+  int guard_slot_ = -1;
   bool replace_ = false;
   bool committed_ = false;
 };

@@ -97,7 +97,7 @@ def quantize(weight: np.ndarray, fmt: str, block_size: int | None = None) -> Qua
             raise ValueError(f"{block} does not divide {weight.shape}")
         grid, stored = (rows // block, columns // block), (rows // block, columns // block)
     elif fmt.endswith("-row"):
-        grid, stored = (rows, 1), (rows,) if fmt == "fp8-row" else (rows, 1)
+        grid, stored = (rows, 1), (rows,) if fmt.startswith("fp8") else (rows, 1)
     else:
         grid, stored = (1, 1), ()
     stored = () if int(np.prod(stored)) == 1 else stored  # one-element scales are stored 0-dimensional

@@ -53,6 +53,20 @@ class Names(ProgramTest):
         link.symlink_to(self.source)
         self.refuse_output(self.source, "--force", source=link)
 
+    def test_output_is_the_rules_file(self):
+        rules = self.folder / "rules.json"
+        rules.write_text('{"rules": []}')
+        self.refuse_output(rules, "--force", "--rules", rules)
+        self.assertEqual(rules.read_text(), '{"rules": []}')
+
+    def test_input_is_a_pipe(self):
+        pipe = self.folder / "pipe.safetensors"
+        os.mkfifo(pipe)
+        self.refuse("convert", pipe, "-o", self.output, *ARGUMENTS, code=IO_ERROR, says=["no regular file"])
+
+    def test_output_without_a_name(self):
+        self.refuse("convert", self.source, "-o", "", *ARGUMENTS, code=USAGE, says=["-o"])
+
     def test_the_partial_file_would_be_the_input(self):
         for make in (os.link, os.symlink):
             make(self.source, partial(self.output))

@@ -7,7 +7,7 @@ import numpy as np
 
 import models
 import safetensors_file as st
-from program import BAD_INPUT, SEED, ProgramTest, sha256
+from program import BAD_INPUT, SEED, USAGE, ProgramTest, sha256
 
 SHARDS = 3
 
@@ -57,6 +57,19 @@ class Shards(ProgramTest):
     def test_folder_without_an_index(self):
         self.index.unlink()
         self.assertEqual(sha256(self.convert(self.shards, "fp8", output=self.output)), self.expected_sum("fp8"))
+
+    def test_output_is_the_index(self):
+        before = self.index.read_text()
+        for source in (self.index, self.shards):
+            self.refuse("convert", source, "-o", self.index, "--format", "fp8", "--preset", "none", "--force", code=USAGE,
+                        says=["input itself"])
+        self.assertEqual(self.index.read_text(), before)
+
+    def test_folder_with_one_shard_of_several(self):
+        alone = self.folder / "alone"
+        alone.mkdir()
+        (alone / shard_name(0)).write_bytes((self.shards / shard_name(0)).read_bytes())
+        self.refuse_shards("shards", source=alone)
 
     def test_shards_that_are_links_into_a_cache(self):
         blobs = self.folder / "blobs"

@@ -72,6 +72,7 @@ TEST_P(FormatLaw, Wide_narrow_and_odd_shapes_give_the_bytes_of_the_baseline) {
   const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
   // Around what a warp, a block of threads and the registers of a block hold.
   for (const std::uint64_t columns : {1U, 15U, 16U, 17U, 255U, 256U, 2047U, 2048U, 2056U, 8200U, 16384U, 40'000U, 70'001U}) {
+    if (fit(3) * fit(columns) > 1 << 20) continue;  // blocks are high: the widest weights of theirs would be huge
     const Weight w = weight(fit(3), fit(columns), 10);
     EXPECT_EQ(quantize(backend(), spec(), w, w.rows), quantize(*baseline, spec(), w, w.rows)) << columns << " columns";
   }

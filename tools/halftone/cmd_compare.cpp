@@ -4,6 +4,7 @@
 
 #include <halftone/compare.hpp>
 
+#include "base/text.hpp"
 #include "command.hpp"
 #include "output.hpp"
 
@@ -44,21 +45,21 @@ ordered_json comparison_json(const Comparison& comparison) {
 std::string comparison_text(const Comparison& comparison) {
   std::string text = fmt::format("{}\n", comparison.other.string());
   const auto line = [](std::string_view name, std::string_view stored, const ErrorFigures& f) {
-    return fmt::format("{:>8.2f} {:>10.7f} {:>10.3e} {:>10.3e} {:>9.3e}  {:<9} {}\n", f.sqnr_db(), f.cosine(), f.max_abs, f.mse(),
+    return fmt::format("{:>8.2f} {:>10.7f} {:>10.3e} {:>10.3e} {:>9.3e}  {:<10} {}\n", f.sqnr_db(), f.cosine(), f.max_abs, f.mse(),
                        f.rel_l2(), stored, name);
   };
   if (!comparison.layers.empty()) {
     text +=
-        fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<9} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as", "tensor");
+        fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<10} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as", "tensor");
     for (const TensorComparison& layer : comparison.layers) {
-      text += layer.comparable ? line(layer.name, layer.stored, layer.figures)
-                               : fmt::format("{:>51}  {:<9} {}\n", "not comparable", layer.stored, layer.name);
+      text += layer.comparable ? line(base::printable(layer.name), layer.stored, layer.figures)
+                               : fmt::format("{:>51}  {:<10} {}\n", "not comparable", layer.stored, base::printable(layer.name));
     }
     text += line("all of these together", "total", comparison.total);
   }
   text += fmt::format("{} tensors are identical", comparison.identical);
-  for (const std::string& name : comparison.only_original) text += fmt::format("\nmissing: {}", name);
-  for (const std::string& name : comparison.only_other) text += fmt::format("\nadded: {}", name);
+  for (const std::string& name : comparison.only_original) text += fmt::format("\nmissing: {}", base::printable(name));
+  for (const std::string& name : comparison.only_other) text += fmt::format("\nadded: {}", base::printable(name));
   return text + "\n";
 }
 

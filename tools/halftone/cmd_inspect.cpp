@@ -45,7 +45,7 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
   std::string text;
   if (all) {
     for (const ModelTensor& tensor : model.tensors()) {
-      text += fmt::format("{:<8} {:<20} {}\n", name_of(tensor.info.dtype), to_string(tensor.info.shape), tensor.info.name);
+      text += fmt::format("{:<8} {:<20} {}\n", name_of(tensor.info.dtype), to_string(tensor.info.shape), base::printable(tensor.info.name));
     }
   }
   text += fmt::format("{}: {} tensors in {} file{}, {}\n", files.path().string(), model.tensors().size(), model.shards().size(),
@@ -59,10 +59,10 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
   for (const auto& [type, count] : by_type) text += fmt::format("{:>6}  {:<12} {}\n", count.tensors, type, base::human_bytes(count.bytes));
   std::map<std::string, std::uint64_t> by_format;
   for (const QuantizedLayer& layer : layers) ++by_format[format_of(layer)];
-  for (const auto& [format, count] : by_format) text += fmt::format("{:>6}  layers stored as {}\n", count, format);
+  for (const auto& [format, count] : by_format) text += fmt::format("{:>6}  layers stored as {}\n", count, base::printable(format));
   for (const auto& [key, value] : model.metadata()) {
-    text += fmt::format("metadata {}: {}\n", key,
-                        value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size()));
+    const std::string shown = value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size());
+    text += fmt::format("metadata {}: {}\n", base::printable(key), base::printable(shown));
   }
   return text;
 }

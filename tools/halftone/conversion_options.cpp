@@ -1,12 +1,13 @@
 #include "conversion_options.hpp"
 
-#include <fstream>
+#include <algorithm>
 #include <map>
 #include <sstream>
 
 #include "api/backends.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "io/mapped_file.hpp"
 
 namespace halftone::tool {
 namespace {
@@ -32,11 +33,8 @@ void only_supported(const char* option, const std::string& word, const std::stri
 }
 
 std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) fail(ErrorKind::io, "cannot read the rules file '{}'", path);
-  return text.str();
+  const io::MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
 std::vector<std::string> split(const std::string& list) {
@@ -63,7 +61,13 @@ std::string stem_of(const fs::path& input) {
 
 void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
-  command.add_option("-o,--output", output, fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
+  command.add_option_function<std::string>(
+             "-o,--output",
+             [this](const std::string& text) {
+               output = text;
+               output_given = true;
+             },
+             fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
       ->type_name("OUT");
   command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
   command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")->type_name("SIZE");
@@ -92,6 +96,7 @@ RunOptions RunArguments::run_options() const {
 
 fs::path RunArguments::output_path(const std::string& suffix) const {
   if (!output.empty()) return output;
+  if (output_given) fail(ErrorKind::usage, "-o takes a file name, not an empty text");
   const fs::path path = fs::is_directory(input) ? fs::canonical(input) : fs::path(input);
   const fs::path folder = path.parent_path();
   return folder / fmt::format("{}-{}.safetensors", stem_of(path), suffix);
@@ -106,7 +111,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--include", include, "quantize only layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
   command.add_option("--exclude", exclude, "keep layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
   command.add_option("--heur", heuristic, "keep layers too small or oblong to gain; --heur=divisible: only indivisible ones")
-      ->type_name("RULE");
+      ->type_name("[=RULE]");
   command.add_option("--rules", rules_files, "file of ordered rules, decided before everything else (repeatable)")
       ->type_name("FILE")
       ->allow_extra_args(false);
@@ -130,6 +135,7 @@ PlanOptions ConversionArguments::plan_options() const {
   only_supported("--rounding", rounding, "nearest", {"learned"});
   only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
   PlanOptions options;
+  const fs::path output = run.output_path(format);
   options.spec = {&format_named(format), block_size, full_precision_mm, input_scale};
   options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   options.heuristic = choose(heuristics, heuristic, "--heur");
@@ -138,9 +144,15 @@ PlanOptions ConversionArguments::plan_options() const {
   if (options.presets.empty()) fail(ErrorKind::usage, "--preset takes auto, none or names, not an empty text");
   options.include = include;
   options.exclude = exclude;
+  for (const auto* patterns : {&include, &exclude}) {
+    if (std::find(patterns->begin(), patterns->end(), "") == patterns->end()) continue;
+    fail(ErrorKind::usage, "{} takes a regular expression, not an empty text", patterns == &include ? "--include" : "--exclude");
+  }
   options.allow_unused = allow_unused;
   options.quant_metadata = quant_metadata;
   for (const std::string& path : rules_files) {
+    std::error_code ignored;
+    if (fs::equivalent(path, output, ignored)) fail(ErrorKind::same_file, "the output '{}' is the rules file itself; choose another name", output.string());
     std::vector<Rule> rules = parse_rules(read_text(path), fs::path(path).filename().string());
     options.rules.insert(options.rules.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
   }

@@ -15,6 +15,7 @@ namespace halftone::tool {
 struct RunArguments {
   std::string input;
   std::string output;
+  bool output_given = false;
   std::string device = "auto";
   unsigned threads = 0;
   std::string memory = "1GiB";

@@ -4,6 +4,8 @@
 
 #include <halftone/error.hpp>
 
+#include "base/text.hpp"
+
 namespace halftone::tool {
 
 void write_out(std::string_view text) {
@@ -13,7 +15,7 @@ void write_out(std::string_view text) {
 
 void write_error(std::string_view text) noexcept { std::fwrite(text.data(), 1, text.size(), stderr); }
 
-void write_message(std::string_view line) { write_error(fmt::format("{}\n", line)); }
+void write_message(std::string_view line) { write_error(fmt::format("{}\n", base::printable(line))); }
 
 void print_json(const nlohmann::ordered_json& json) {
   write_out(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");

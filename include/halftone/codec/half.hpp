@@ -1,5 +1,6 @@
 #pragma once
 
+#include <halftone/codec/device.hpp>
 #include <halftone/codec/hd.hpp>
 
 namespace halftone::codec {
@@ -24,6 +25,9 @@ struct F16 {
   [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint16_t code) {
     const std::uint32_t mag = code & 0x7FFFU;
     const std::uint32_t sign = static_cast<std::uint32_t>(code & 0x8000U) << 16;
+#if HALFTONE_DEVICE_CONVERSIONS
+    if (!__builtin_is_constant_evaluated()) return mag > 0x7C00U ? from_bits((mag << 13) | 0x7F80'0000U | sign) : device::from_f16(code);
+#endif
     const std::uint32_t rebias = mag >= 0x7C00U ? 2U * (112U << 23) : 112U << 23;
     const std::uint32_t normal = (mag << 13) + rebias;
     constexpr float step = 0x1p-24F;
@@ -37,6 +41,9 @@ struct F16 {
     const std::uint32_t mag = all & kMagnitudeMask;
     const auto sign = static_cast<std::uint16_t>((all >> 16) & 0x8000U);
     if (mag > kInfinityBits) return static_cast<std::uint16_t>(sign | 0x7E00U);
+#if HALFTONE_DEVICE_CONVERSIONS
+    if (!__builtin_is_constant_evaluated()) return device::to_f16(value);
+#endif
     if (mag >= 0x477F'F000U) return static_cast<std::uint16_t>(sign | 0x7C00U);  // 65520 and above
     const std::uint32_t normal = ((mag + 0xFFFU + ((mag >> 13) & 1U)) >> 13) - (112U << 10);
     constexpr std::uint32_t magic = 126U << 23;  // 0.5, whose unit in the last place is 2^-24

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <halftone/codec/device.hpp>
 #include <halftone/codec/hd.hpp>
 
 namespace halftone::codec {
@@ -27,6 +28,9 @@ struct Minifloat {
 
   /// The code of `value` clamped to ±max_value().  `value` must not be NaN.  Keeps the sign of zero.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode_saturating(float value) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    if (!__builtin_is_constant_evaluated()) return ManBits == 3 ? device::to_e4m3(value) : device::to_e5m2(value);
+#endif
     const std::uint32_t all = bits(value);
     const std::uint32_t mag = all & kMagnitudeMask;
     return code_of(mag < kMaxBits ? mag : kMaxBits, all);
@@ -49,6 +53,12 @@ struct Minifloat {
   [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) {
     const std::uint32_t mag = code & 0x7FU;
     const std::uint32_t sign = static_cast<std::uint32_t>(code & 0x80U) << 24;
+#if HALFTONE_DEVICE_CONVERSIONS
+    if (!__builtin_is_constant_evaluated()) {
+      const float value = ManBits == 3 ? device::from_e4m3(code) : device::from_e5m2(code);
+      return value == value ? value : from_bits(sign | 0x7FC0'0000U);
+    }
+#endif
     if (mag > MaxCode) {
       const bool infinite = mag == OverflowCode && OverflowCode != NanCode;
       return from_bits(sign | (infinite ? kInfinityBits : 0x7FC0'0000U));

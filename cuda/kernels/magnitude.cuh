@@ -1,0 +1,43 @@
+#pragma once
+
+#include <halftone/codec/hd.hpp>
+
+#include "kernels/access.cuh"
+
+namespace halftone::cuda {
+
+/// The largest magnitude of what was added.
+template <class Source>
+class LargestMagnitude {
+ public:
+  template <int Width>
+  __device__ void add(const Chunk<typename Source::Raw, Width>& chunk) {
+    if constexpr (kHalf && Width % 2 == 0) {
+      // Magnitudes of 16-bit floats order like their bits: two are compared at a time.
+#pragma unroll
+      for (int i = 0; i < Width; i += 2) {
+        const std::uint32_t pair = chunk.items[i] | static_cast<std::uint32_t>(chunk.items[i + 1]) << 16;
+        found_ = __vmaxu2(found_, pair & 0x7FFF'7FFFU);
+      }
+    } else if constexpr (kHalf) {
+#pragma unroll
+      for (int i = 0; i < Width; ++i) found_ = max(found_, chunk.items[i] & 0x7FFFU);
+    } else {
+#pragma unroll
+      for (int i = 0; i < Width; ++i) found_ = max(found_, codec::bits(Source::decode(chunk.items[i])) & codec::kMagnitudeMask);
+    }
+  }
+
+  /// Its bits in binary32.
+  [[nodiscard]] __device__ std::uint32_t bits() const {
+    if constexpr (!kHalf) return found_;
+    const std::uint32_t largest = max(found_ & 0xFFFFU, found_ >> 16);
+    return codec::bits(Source::decode(static_cast<typename Source::Raw>(largest)));
+  }
+
+ private:
+  static constexpr bool kHalf = sizeof(typename Source::Raw) == 2;
+  std::uint32_t found_ = 0;  ///< of 16-bit types two, one in each half
+};
+
+}  // namespace halftone::cuda

@@ -1,0 +1,69 @@
+#include "io/page_supply.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace halftone::io {
+namespace {
+
+constexpr std::uint64_t kChunkBytes = 4 << 20;
+
+}  // namespace
+
+PageSupply::PageSupply(std::byte* mapped, std::uint64_t n_bytes, unsigned threads)
+    : mapped_(mapped),
+      n_bytes_(n_bytes),
+      n_chunks_((n_bytes + kChunkBytes - 1) / kChunkBytes),
+      states_(std::make_unique<std::atomic<std::uint8_t>[]>(n_chunks_)) {
+  try {
+    for (unsigned i = 0; i < threads && i < n_chunks_; ++i) threads_.emplace_back([this] { run_ahead(); });
+  } catch (const std::system_error&) {
+    // Without them every window supplies its own pages.
+  }
+}
+
+PageSupply::~PageSupply() {
+  stop_ = true;
+  for (std::thread& thread : threads_) thread.join();
+}
+
+int PageSupply::ensure(std::uint64_t offset, std::uint64_t n_bytes) {
+  if (n_bytes == 0) return 0;
+  for (std::size_t chunk = offset / kChunkBytes; chunk <= (offset + n_bytes - 1) / kChunkBytes; ++chunk) {
+    while (states_[chunk] != ready) {
+      states_[chunk].wait(busy);
+      if (const int error = supply(chunk); error != 0) return error;
+    }
+  }
+  return 0;
+}
+
+/// Supplies `chunk` unless another thread has begun to.  Returns 0 or an errno; the chunk is then
+/// untouched again.
+int PageSupply::supply(std::size_t chunk) {
+  std::uint8_t expected = untouched;
+  if (!states_[chunk].compare_exchange_strong(expected, busy)) return 0;
+  const std::uint64_t begin = chunk * kChunkBytes;
+  const std::uint64_t length = std::min(kChunkBytes, n_bytes_ - begin);
+  int error = 0;
+  while (::madvise(mapped_ + begin, length, MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    error = errno;
+    break;
+  }
+  states_[chunk] = error == 0 ? ready : untouched;
+  states_[chunk].notify_all();
+  return error;
+}
+
+void PageSupply::run_ahead() {
+  for (std::size_t chunk = next_++; chunk < n_chunks_ && !stop_; chunk = next_++) {
+    // An error is left to the thread that needs the chunk: it knows what to say.
+    if (supply(chunk) != 0) return;
+  }
+}
+
+}  // namespace halftone::io
