@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -34,11 +35,61 @@ class Budget {
   std::atomic<std::uint64_t> left_;
 };
 
+/// Device buffers that wait for their next use.  Whoever gives one back has waited for the work on it.
+class BufferStore {
+ public:
+  /// A stored buffer of exactly `n_bytes`, or an empty one.
+  [[nodiscard]] DeviceBuffer take(std::uint64_t n_bytes) {
+    const std::lock_guard lock(mutex_);
+    for (DeviceBuffer& buffer : free_) {
+      if (buffer.size() != n_bytes) continue;
+      std::swap(buffer, free_.back());
+      DeviceBuffer found = std::move(free_.back());
+      free_.pop_back();
+      return found;
+    }
+    return {};
+  }
+  void give_back(DeviceBuffer buffer) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(buffer));
+  }
+  /// Frees what is stored and returns how much that was, in bytes.
+  std::uint64_t clear() {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t n_bytes = 0;
+    for (const DeviceBuffer& buffer : free_) n_bytes += buffer.size();
+    free_.clear();
+    return n_bytes;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<DeviceBuffer> free_;
+};
+
 /// One device: its lanes, and what may be kept there.
 struct Place {
   Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), budget(keep_bytes) {}
+
+  /// Memory for a band, or an empty buffer where the budget or the device has no more.
+  [[nodiscard]] DeviceBuffer make_buffer(std::uint64_t n_bytes, const Lane& lane) {
+    if (DeviceBuffer stored = store.take(n_bytes); stored.size() != 0) return stored;
+    if (!budget.take(n_bytes)) {
+      budget.give_back(store.clear());
+      if (!budget.take(n_bytes)) return {};
+    }
+    try {
+      return {n_bytes, lane.stream.get()};
+    } catch (const Error&) {
+      budget.give_back(n_bytes);
+      return {};
+    }
+  }
+
   LanePool pool;
   Budget budget;
+  BufferStore store;
 };
 
 /// A band in device memory.
@@ -47,7 +98,7 @@ class DeviceBand : public KeptBand {
   DeviceBand(Place& place, DeviceBuffer buffer) : place_(place), buffer_(std::move(buffer)) {}
   DeviceBand(const DeviceBand&) = delete;
   DeviceBand& operator=(const DeviceBand&) = delete;
-  ~DeviceBand() override { place_.budget.give_back(buffer_.size()); }
+  ~DeviceBand() override { place_.store.give_back(std::move(buffer_)); }
 
   [[nodiscard]] Place& place() const noexcept { return place_; }
   [[nodiscard]] const std::byte* data() const noexcept { return buffer_.data(); }
@@ -90,8 +141,9 @@ class CudaBackend : public Backend {
  public:
   CudaBackend(const BackendOptions& options, const Findings& findings) {
     for (const int device : options.devices) {
+      // Waiting threads sleep: others have work for their cores.
+      check(cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid), "start a device");
       check(cudaSetDevice(device), "choose a device");
-      keep_pool_memory(device);
       const std::uint64_t budget = budget_of(options.device_memory);
       const std::uint64_t lanes = std::clamp<std::uint64_t>(budget / 2 / kLaneBytes, 1, kMostLanes);
       places_.push_back(std::make_unique<Place>(device, lanes, budget > lanes * kLaneBytes ? budget - lanes * kLaneBytes : 0));
@@ -113,8 +165,7 @@ class CudaBackend : public Backend {
   }
 
   [[nodiscard]] std::uint32_t max_magnitude_and_keep(const MatrixView& band, std::unique_ptr<KeptBand>& kept) const override {
-    Place& place = next_place();
-    return measure(band, place.budget.take(band.bytes()) ? &place : nullptr, kept);
+    return measure(band, &next_place(), kept);
   }
 
   std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const override {
@@ -150,15 +201,8 @@ class CudaBackend : public Backend {
  private:
   /// What a lane holds on the device while it works on tiles of the usual size.
   static constexpr std::uint64_t kLaneBytes = 4 * kTileBytes;
-  static constexpr std::uint64_t kMostLanes = 64;
-
-  /// Memory that was given back stays in the pool: kept bands come and go at the pace of the file.
-  static void keep_pool_memory(int device) {
-    cudaMemPool_t pool = nullptr;
-    check(cudaDeviceGetDefaultMemPool(&pool, device), "find the device's memory pool");
-    std::uint64_t all = UINT64_MAX;
-    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all), "set up the device's memory pool");
-  }
+  /// More threads at once than these only wait for one another in the driver.
+  static constexpr std::uint64_t kMostLanes = 8;
 
   [[nodiscard]] static std::uint64_t budget_of(std::uint64_t wanted) {
     std::size_t free = 0;
@@ -184,11 +228,14 @@ class CudaBackend : public Backend {
     for (std::uint64_t row = 0; row < band.rows; row += step) work(row, std::min(step, band.rows - row));
   }
 
-  /// `keep`: where the band's bytes have been set aside, null to keep nothing.
+  /// `keep`: where to keep the band if there is room, null to keep nothing.
   [[nodiscard]] std::uint32_t measure(const MatrixView& band, Place* keep, std::unique_ptr<KeptBand>& kept) const {
     LanePool::Lease lane = (keep != nullptr ? *keep : next_place()).pool.acquire();
     std::unique_ptr<DeviceBand> made;
-    if (keep != nullptr) made = make_band(*keep, band.bytes(), *lane);
+    if (keep != nullptr && band.bytes() != 0) {
+      DeviceBuffer buffer = keep->make_buffer(band.bytes(), *lane);
+      if (buffer.size() != 0) made = std::make_unique<DeviceBand>(*keep, std::move(buffer));
+    }
     std::uint32_t largest = 0;
     for_tiles(band, 1, [&](std::uint64_t row, std::uint64_t rows) {
       const MatrixView tile = tile_of(band, row, rows);
@@ -204,28 +251,18 @@ class CudaBackend : public Backend {
     return largest;
   }
 
-  /// A band of `n_bytes`, which the budget has granted; null where the device has less than it said.
-  [[nodiscard]] static std::unique_ptr<DeviceBand> make_band(Place& place, std::uint64_t n_bytes, const Lane& lane) {
-    try {
-      return std::make_unique<DeviceBand>(place, DeviceBuffer(n_bytes, lane.stream.get()));
-    } catch (const Error&) {
-      place.budget.give_back(n_bytes);
-      return nullptr;
-    }
-  }
-
   [[nodiscard]] static std::uint32_t quantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const std::byte* on_device,
                                                    float tensor_amax, const QuantizedBand& out) {
     const formats::LayerLayout layout(spec, tile.columns);
     const std::uint64_t code_bytes = layout.code_bytes(tile.rows);
     const std::uint64_t scale_bytes = out.scales == nullptr ? 0 : layout.scale_count(tile.rows) * sizeof(float);
     Parts parts;
-    const std::size_t codes = parts.add(code_bytes);
-    const std::size_t scales = parts.add(scale_bytes);
     const std::size_t largest = parts.add(sizeof(std::uint32_t));
+    const std::size_t scales = parts.add(scale_bytes);
+    const std::size_t codes = parts.add(code_bytes);
     lane.reserve(on_device == nullptr ? tile.bytes() : 0, parts.bytes());
     std::byte* device = lane.device_out.data();
-    clear(lane, device + largest, sizeof(std::uint32_t));
+    clear(lane, device, codes);  // the largest magnitude, and the gaps between the parts
     if (on_device == nullptr) copy_in(lane, lane.device_in.data(), tile.data, tile.bytes());
     const QuantizeArgs args{.source = on_device != nullptr ? on_device : lane.device_in.data(),
                             .rows = tile.rows,
@@ -236,7 +273,7 @@ class CudaBackend : public Backend {
                             .scales = reinterpret_cast<float*>(device + scales),
                             .largest = reinterpret_cast<std::uint32_t*>(device + largest)};
     launches_of(*spec.format).quantize[source_index(tile.dtype)](args, lane.stream.get());
-    copy_out(lane, parts.bytes());
+    copy_out(lane, codes + code_bytes);
     std::memcpy(out.codes, lane.host_out.data() + codes, code_bytes);
     if (scale_bytes != 0) std::memcpy(out.scales, lane.host_out.data() + scales, scale_bytes);
     std::uint32_t found = 0;
@@ -296,7 +333,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
       fail(ErrorKind::device, "--device cuda:{}: there is no such device; the last one is cuda:{}", ordinal, findings.devices.size() - 1);
     }
     const Device& device = findings.devices[static_cast<std::size_t>(ordinal)];
-    if (!device.obstacle.empty()) fail(ErrorKind::device, "--device cuda:{}: '{}' cannot be used: {}", ordinal, device.name, device.obstacle);
+    if (!device.obstacle.empty())
+      fail(ErrorKind::device, "--device cuda:{}: '{}' cannot be used: {}", ordinal, device.name, device.obstacle);
   }
   return std::make_unique<CudaBackend>(options, findings);
 }

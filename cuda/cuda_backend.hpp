@@ -15,9 +15,9 @@ namespace halftone::cuda {
 struct Device {
   int ordinal = 0;
   std::string name;
-  std::string architecture;     ///< "9.0"
+  std::string architecture;  ///< "9.0"
   std::uint64_t total_bytes = 0;
-  std::string obstacle;         ///< why it cannot be used; empty where it can
+  std::string obstacle;  ///< why it cannot be used; empty where it can
 };
 
 /// What a look at the machine found.

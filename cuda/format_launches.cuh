@@ -27,8 +27,8 @@ void quantize(const QuantizeArgs& args, cudaStream_t stream) {
   } else if constexpr (Format::kGrid == ScaleGrid::tensor) {
     launch_flat(source, args.codes, n, Encode<Format, Source>{Format::scale_from_amax(args.tensor_amax).encode}, stream);
   } else {
-    launch_groups<Format, Source>(source, groups_of<Format>(args.rows, args.columns, args.block_size), args.codes, args.scales, args.largest,
-                                  stream);
+    launch_groups<Format, Source>(source, groups_of<Format>(args.rows, args.columns, args.block_size), args.codes, args.scales,
+                                  args.largest, stream);
   }
 }
 

@@ -90,7 +90,8 @@ class KernelBench {
   }
 
   static void require(bool equal, std::string_view kernel, std::string_view format, Dtype dtype) {
-    if (!equal) fail(ErrorKind::internal, "the kernel {} {} differs from the CPU for {}; nothing was timed", kernel, format, name_of(dtype));
+    if (!equal)
+      fail(ErrorKind::internal, "the kernel {} {} differs from the CPU for {}; nothing was timed", kernel, format, name_of(dtype));
   }
 
   void copy() {
@@ -98,9 +99,8 @@ class KernelBench {
     const DeviceBuffer from = make(n_bytes);
     const DeviceBuffer to = make(n_bytes);
     check(cudaMemsetAsync(from.data(), 0x3C, n_bytes, stream_.get()), "clear device memory");
-    const double seconds = time([&] {
-      check(cudaMemcpyAsync(to.data(), from.data(), n_bytes, cudaMemcpyDeviceToDevice, stream_.get()), "copy on the device");
-    });
+    const double seconds = time(
+        [&] { check(cudaMemcpyAsync(to.data(), from.data(), n_bytes, cudaMemcpyDeviceToDevice, stream_.get()), "copy on the device"); });
     report_({"copy", "", "BF16", "BF16", seconds, 2 * n_bytes});
   }
 

@@ -14,7 +14,8 @@ namespace {
 
 template <class Source>
 void max_magnitude(const void* source, std::uint64_t n, std::uint32_t* largest, cudaStream_t stream) {
-  launch_flat(static_cast<const typename Source::Raw*>(source), static_cast<std::uint8_t*>(nullptr), n, MaxMagnitude<Source>{largest}, stream);
+  launch_flat(static_cast<const typename Source::Raw*>(source), static_cast<std::uint8_t*>(nullptr), n, MaxMagnitude<Source>{largest},
+              stream);
 }
 
 template <class Source, class Target>

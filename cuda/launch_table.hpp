@@ -11,14 +11,14 @@ namespace halftone::cuda {
 
 /// A weight to quantize; all pointers are to device memory.
 struct QuantizeArgs {
-  const void* source = nullptr;     ///< rows × columns, row-major, aligned to its element
+  const void* source = nullptr;  ///< rows × columns, row-major, aligned to its element
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
-  std::uint32_t block_size = 0;     ///< of a block format
-  float tensor_amax = 0;            ///< of a format with one scale per tensor
+  std::uint32_t block_size = 0;  ///< of a block format
+  float tensor_amax = 0;         ///< of a format with one scale per tensor
   std::uint8_t* codes = nullptr;
-  float* scales = nullptr;          ///< of row and block formats
-  std::uint32_t* largest = nullptr; ///< raised to the bits of the largest magnitude, except by one scale per tensor
+  float* scales = nullptr;           ///< of row and block formats
+  std::uint32_t* largest = nullptr;  ///< raised to the bits of the largest magnitude, except by one scale per tensor
 };
 
 /// Codes to dequantize; all pointers are to device memory.

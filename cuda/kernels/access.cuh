@@ -16,7 +16,15 @@ struct alignas(sizeof(T) * N) Chunk {
 
 template <class T, int N>
 __device__ Chunk<T, N> load_chunk(const T* from) {
-  return *reinterpret_cast<const Chunk<T, N>*>(from);
+  if constexpr (sizeof(Chunk<T, N>) == kVectorBytes) {
+    // Weights are read once: they need not stay in the caches.
+    const uint4 words = __ldcs(reinterpret_cast<const uint4*>(from));
+    Chunk<T, N> chunk;
+    memcpy(&chunk, &words, sizeof chunk);
+    return chunk;
+  } else {
+    return *reinterpret_cast<const Chunk<T, N>*>(from);
+  }
 }
 
 template <class T, int N>

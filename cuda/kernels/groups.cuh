@@ -15,12 +15,12 @@ namespace halftone::cuda {
 /// How a weight is cut into groups.  The counts are kept beside the sizes: a division of 64-bit
 /// numbers in every thread would take longer than the rest of its work.
 struct Groups {
-  std::uint64_t rows = 0;     ///< of the weight
+  std::uint64_t rows = 0;  ///< of the weight
   std::uint64_t columns = 0;
-  std::uint32_t height = 1;   ///< of a group, in rows
-  std::uint64_t width = 0;    ///< of a group, in columns
-  std::uint32_t across = 0;   ///< groups side by side
-  std::uint32_t count = 0;    ///< groups in all
+  std::uint32_t height = 1;  ///< of a group, in rows
+  std::uint64_t width = 0;   ///< of a group, in columns
+  std::uint32_t across = 0;  ///< groups side by side
+  std::uint32_t count = 0;   ///< groups in all
 
   /// A weight of no more than 2^31 groups.
   static Groups of(std::uint64_t rows, std::uint64_t columns, std::uint32_t height, std::uint64_t width) {
@@ -40,15 +40,15 @@ constexpr int kMostChunks = 8;
 /// How the threads of a group walk over it: thread t begins at row t / across and chunk t % across
 /// and goes on by the steps.
 struct Walk {
-  unsigned threads = 0;      ///< for each group; 0 where the registers of a block do not hold a group
-  unsigned across = 1;       ///< of which so many lie side by side
+  unsigned threads = 0;  ///< for each group; 0 where the registers of a block do not hold a group
+  unsigned across = 1;   ///< of which so many lie side by side
   unsigned step_rows = 0;
   unsigned step_chunks = 0;
-  unsigned steps = 0;        ///< of each thread
+  unsigned steps = 0;  ///< of each thread
 };
 
 template <class Format, class Source, int Width, int Steps>
-__global__ void __launch_bounds__(Steps > 4 ? kMostGroupThreads : 2 * kGroupThreads)
+__global__ void __launch_bounds__(Steps > 4 ? kMostGroupThreads : 2 * kGroupThreads, Steps > 4 ? 1 : 3)
     groups_kernel(const typename Source::Raw* __restrict__ in, Groups groups, Walk walk, std::uint8_t* __restrict__ codes,
                   float* __restrict__ scales, std::uint32_t* __restrict__ largest) {
   using Raw = typename Source::Raw;
@@ -176,8 +176,7 @@ void launch_groups(const typename Source::Raw* in, const Groups& groups, std::ui
   constexpr int width = kVectorElements<typename Source::Raw>;
   if (!launch_groups_of_width<Format, Source, width>(in, groups, codes, scales, largest, stream) &&
       !launch_groups_of_width<Format, Source, 1>(in, groups, codes, scales, largest, stream)) {
-    large_groups_kernel<Format, Source>
-        <<<groups.count, kGroupThreads, 0, stream>>>(in, groups, codes, scales, largest);
+    large_groups_kernel<Format, Source><<<groups.count, kGroupThreads, 0, stream>>>(in, groups, codes, scales, largest);
   }
   check_launch("start a quantization kernel");
 }

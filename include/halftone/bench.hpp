@@ -23,7 +23,7 @@ struct KernelBenchOptions {
   std::string device = "auto";  ///< as RunOptions::device; one GPU is measured
   std::uint64_t rows = 8192;    ///< of the weight, which lies in device memory
   std::uint64_t columns = 8192;
-  int repeats = 30;             ///< launches of each kernel that are timed
+  int repeats = 30;  ///< launches of each kernel that are timed
 };
 
 /// Times every kernel and calls `report` for each, first for a copy within the device: the limit of

@@ -17,11 +17,22 @@ namespace {
 
 /// A job being worked on.
 struct Active {
+  const Job* job = nullptr;
   std::unique_ptr<Work> work;
   std::size_t stage = 0;
   std::size_t next_task = 0;
   std::size_t unfinished = 0;
 };
+
+/// Runs a task; an error of a device is said to be about the tensor.
+std::uint64_t run_task(Active& active, std::size_t stage, std::size_t task) {
+  try {
+    return active.work->run(stage, task);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::device || active.job->inputs.empty()) throw;
+    fail(ErrorKind::device, "the tensor '{}': {}", active.job->inputs[0].info.name, error.what());
+  }
+}
 
 /// Hands tasks to threads.  Started jobs come first, the latest first: the second reading of a
 /// tensor then finds what the caches still hold.
@@ -37,7 +48,7 @@ class Scheduler {
         const std::size_t stage = active->stage;
         if (active->next_task == active->work->tasks(stage)) ready_.erase(std::find(ready_.begin(), ready_.end(), active));
         lock.unlock();
-        control_.done_bytes += active->work->run(stage, task);
+        control_.done_bytes += run_task(*active, stage, task);
         lock.lock();
         if (--active->unfinished == 0) finish_stage(*active, lock);
       }
@@ -72,6 +83,7 @@ class Scheduler {
     ++running_;
     active_.push_back(std::make_unique<Active>());
     Active& active = *active_.back();
+    active.job = &job;
     lock.unlock();
     active.work = make_work(job, context_);
     lock.lock();

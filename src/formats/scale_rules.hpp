@@ -1,5 +1,6 @@
 #pragma once
 
+#include <halftone/codec/device.hpp>
 #include <halftone/codec/hd.hpp>
 
 namespace halftone::formats {
@@ -58,7 +59,14 @@ struct DivisionChain {
     const float stored = codec::larger(amax / Codec::max_value(), kSmallestScale);
     return {stored, stored};
   }
-  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) { return Codec::encode_saturating(weight / scale); }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    // Inexact only for quotients far below 1/2, which are code 0, and for those that saturate.
+    return Codec::encode_saturating(codec::device::divide(weight, scale));
+#else
+    return Codec::encode_saturating(weight / scale);
+#endif
+  }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
 };
 

@@ -87,7 +87,7 @@ class OutputFile {
   std::string head_;
   std::uint64_t n_bytes_ = 0;
   int fd_ = -1;
-  std::byte* mapped_ = nullptr;  ///< the whole file, where windows are pieces of a mapping
+  std::byte* mapped_ = nullptr;        ///< the whole file, where windows are pieces of a mapping
   std::unique_ptr<PageSupply> pages_;  ///< of the mapping
   int guard_slot_ = -1;
   bool replace_ = false;

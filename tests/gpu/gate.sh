@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The GPU gate: every GPU test, then the short ones again under each tool of compute-sanitizer.
+# The GPU gate: every GPU test and law, the short ones again under each tool of compute-sanitizer,
+# and the benchmark of the kernels, which compares every result with the CPU's first.
 # A missing GPU or tool, a skipped or disabled test, and a run of no test count as failures.
 # Needs a built tree, but neither CMake nor a compiler.
 #
@@ -12,13 +13,17 @@ fail() {
 }
 
 (($# == 1)) || fail "usage: tests/gpu/gate.sh BUILD_DIR"
-readonly tests=$1/cuda/halftone_gpu_tests
-[[ -x $tests ]] || fail "there is no $tests; configure with -DHALFTONE_CUDA=ON and build."
+readonly tests=$1/cuda/halftone_gpu_tests laws=$1/tests/laws/halftone_law_tests program=$1/halftone
+for file in "$tests" "$laws" "$program"; do
+  [[ -x $file ]] || fail "there is no $file; configure with -DHALFTONE_CUDA=ON and build."
+done
 
 unset "${!GTEST_@}" # nothing outside may choose, shard or colour the tests
 export HALFTONE_REQUIRE_GPU=1
 # Suites of this name go through 2^31 inputs or more: too many under a sanitizer.
 readonly short_tests='-*Exhaustive.*'
+# Every kernel, at every alignment.
+readonly short_laws='*FormatLaw.Every_length*cuda*:*FormatLaw.A_band_that_the_device_kept*cuda*'
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -55,7 +60,7 @@ run() {
   note "$name" "$result: $ran tests ran, $passed passed, $failed failed, $((skipped + disabled)) skipped, $((SECONDS - began)) s"
 }
 
-# sanitize TOOL: runs the short tests under a tool of compute-sanitizer, which must say that it found nothing.
+# sanitize TOOL PROGRAM FILTER: runs tests under a tool of compute-sanitizer, which must say that it found nothing.
 sanitize() {
   local sanitizer
   sanitizer=$(command -v compute-sanitizer || command -v /usr/local/cuda/bin/compute-sanitizer || true)
@@ -63,7 +68,7 @@ sanitize() {
     note "$1" "FAILED: there is no compute-sanitizer"
     return
   fi
-  run "$1" "$sanitizer" --tool "$1" --error-exitcode 99 "$tests" --gtest_brief=1 --gtest_filter="$short_tests"
+  run "$1" "$sanitizer" --tool "$1" --error-exitcode 99 "$2" --gtest_brief=1 --gtest_filter="$3"
   grep -qE '^=+ [A-Z]+ SUMMARY: 0 (errors|hazards)' "$log" || note "$1" "FAILED: no clean summary from compute-sanitizer"
 }
 
@@ -71,9 +76,17 @@ device=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,no
 echo "device: $device"
 
 run tests "$tests"
+run laws "$laws" --gtest_brief=1
 for tool in memcheck racecheck initcheck; do
-  sanitize "$tool"
+  sanitize "$tool" "$tests" "$short_tests"
+  sanitize "$tool" "$laws" "$short_laws"
 done
+echo "== bench"
+if "$program" bench | tee "$log" && [[ ${PIPESTATUS[0]} == 0 ]]; then
+  note bench "passed: $(wc -l <"$log") kernels equal to the CPU's, and timed"
+else
+  note bench "FAILED"
+fi
 
 echo "== summary of the GPU gate ($device)"
 printf '%s\n' "${summary[@]}"

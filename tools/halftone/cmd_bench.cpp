@@ -47,7 +47,9 @@ void add_bench(CLI::App& app, Session& session) {
   command->add_option("--device", options->device, "which GPU, as in cuda:1 (default: the first)")->type_name("DEVICE");
   command->add_option("--rows", options->rows, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
   command->add_option("--columns", options->columns, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--repeats", options->repeats, "timed launches of each kernel (default 30)")->type_name("N")->check(CLI::Range(1, 10000));
+  command->add_option("--repeats", options->repeats, "timed launches of each kernel (default 30)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10000));
   command->callback([options, &session] {
     BenchReport report(session.json);
     bench_kernels(*options, [&](const KernelTime& time) { report.add(time); });

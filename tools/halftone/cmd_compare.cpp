@@ -49,8 +49,8 @@ std::string comparison_text(const Comparison& comparison) {
                        f.rel_l2(), stored, name);
   };
   if (!comparison.layers.empty()) {
-    text +=
-        fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<10} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as", "tensor");
+    text += fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<10} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as",
+                        "tensor");
     for (const TensorComparison& layer : comparison.layers) {
       text += layer.comparable ? line(base::printable(layer.name), layer.stored, layer.figures)
                                : fmt::format("{:>51}  {:<10} {}\n", "not comparable", layer.stored, base::printable(layer.name));

@@ -10,8 +10,8 @@ void report_plan(const ConversionArguments& arguments, const Session& session, b
   const RunOptions run = arguments.run.run_options();
   const PlanOptions options = arguments.plan_options();
   const Plan plan = plan_conversion(arguments.run.input, options);
-  const PlanFacts facts{arguments.run.input, arguments.run.output_path(std::string(options.spec.format->name())),
-                        run.device, run.memory_bytes, run.device_memory_bytes};
+  const PlanFacts facts{arguments.run.input, arguments.run.output_path(std::string(options.spec.format->name())), run.device,
+                        run.memory_bytes, run.device_memory_bytes};
   if (session.json) {
     print_json(plan_json(plan, facts));
   } else {

@@ -61,16 +61,18 @@ std::string stem_of(const fs::path& input) {
 
 void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
-  command.add_option_function<std::string>(
-             "-o,--output",
-             [this](const std::string& text) {
-               output = text;
-               output_given = true;
-             },
-             fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
+  command
+      .add_option_function<std::string>(
+          "-o,--output",
+          [this](const std::string& text) {
+            output = text;
+            output_given = true;
+          },
+          fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
       ->type_name("OUT");
   command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
-  command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")->type_name("SIZE");
+  command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")
+      ->type_name("SIZE");
   command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
   command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
   command.add_flag("--force", force, "replace an existing output");
@@ -152,7 +154,8 @@ PlanOptions ConversionArguments::plan_options() const {
   options.quant_metadata = quant_metadata;
   for (const std::string& path : rules_files) {
     std::error_code ignored;
-    if (fs::equivalent(path, output, ignored)) fail(ErrorKind::same_file, "the output '{}' is the rules file itself; choose another name", output.string());
+    if (fs::equivalent(path, output, ignored))
+      fail(ErrorKind::same_file, "the output '{}' is the rules file itself; choose another name", output.string());
     std::vector<Rule> rules = parse_rules(read_text(path), fs::path(path).filename().string());
     options.rules.insert(options.rules.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
   }

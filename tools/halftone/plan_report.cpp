@@ -66,8 +66,8 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
   if (explain) {
     for (const Decision& decision : plan.decisions) {
       const std::string format = format_of(decision);
-      text += fmt::format("{:<9}{:<11}{}\n          {} ({})\n", name_of(decision.action), format, base::printable(decision.tensor), decision.reason,
-                          decision.rule);
+      text += fmt::format("{:<9}{:<11}{}\n          {} ({})\n", name_of(decision.action), format, base::printable(decision.tensor),
+                          decision.reason, decision.rule);
     }
     text += '\n';
   }

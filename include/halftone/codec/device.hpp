@@ -48,6 +48,25 @@ __device__ __forceinline__ std::uint16_t to_f16(float value) {
   return code;
 }
 
+/// `value` rounded to bfloat16; not for NaN.
+__device__ __forceinline__ std::uint16_t to_bf16(float value) {
+  std::uint16_t code;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(code) : "f"(value));
+  return code;
+}
+
+/// a / b rounded to nearest, by Markstein's theorem: one correction of a * (1 / b) with the
+/// correctly rounded reciprocal is exact as long as nothing leaves the range of normal numbers.
+/// For a `b` that is normal, and whose reciprocal is, that holds for quotients from 2^-60 to 2^20; a
+/// smaller or larger one may be off in its last place.
+__device__ __forceinline__ float divide(float a, float b) {
+  const float reciprocal = __frcp_rn(b);
+  const float quotient = __fmul_rn(a, reciprocal);
+  const float rest = __fmaf_rn(-quotient, b, a);
+  // A quotient that overflows has no rest.
+  return fabsf(quotient) < 0x1p20F ? __fmaf_rn(rest, reciprocal, quotient) : quotient;
+}
+
 }  // namespace halftone::codec::device
 
 #endif

@@ -14,6 +14,9 @@ struct Bf16 {
     const std::uint32_t all = bits(value);
     const std::uint32_t rounded = (all + 0x7FFFU + ((all >> 16) & 1U)) >> 16;
     const std::uint32_t nan = ((all >> 16) & 0x8000U) | 0x7FC0U;
+#if HALFTONE_DEVICE_CONVERSIONS
+    if (!__builtin_is_constant_evaluated()) return value == value ? device::to_bf16(value) : static_cast<std::uint16_t>(nan);
+#endif
     return static_cast<std::uint16_t>((all & kMagnitudeMask) > kInfinityBits ? nan : rounded);
   }
 };
