@@ -154,7 +154,10 @@ class CudaBackend : public Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
-  [[nodiscard]] Support supports(const QuantSpec&, Dtype source) const override {
+  [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
+    if (spec.rotation_group != 0 || launches_of(*spec.format).quantize.front() == nullptr) {
+      return {false, fmt::format("there are no CUDA kernels for {} yet", spec.format->name())};
+    }
     if (is_source_float(source)) return {};
     return {false, fmt::format("CUDA quantizes F64, F32, BF16 and F16, not {}", name_of(source))};
   }
@@ -171,21 +174,22 @@ class CudaBackend : public Backend {
   std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const override {
     const auto* kept = static_cast<const DeviceBand*>(band.kept);
     LanePool::Lease lane = (kept != nullptr ? kept->place() : next_place()).pool.acquire();
-    const formats::LayerLayout layout(spec, band.columns);
+    const formats::LayerLayout layout(spec, band.rows, band.columns);
     std::uint32_t largest = 0;
     for_tiles(band, layout.row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
       const std::byte* on_device = kept != nullptr ? kept->data() + row_bytes(band) * row : nullptr;
-      const QuantizedBand part{out.codes + layout.code_bytes(row), out.scales == nullptr ? nullptr : out.scales + layout.first_scale(row)};
+      const QuantizedBand part{out.codes + layout.code_bytes(row), out.scales == nullptr ? nullptr : out.scales + layout.scale_bytes(row)};
       largest = std::max(largest, quantize_tile(*lane, spec, tile_of(band, row, rows), on_device, tensor_amax, part));
     });
     return layout.measures_first() ? codec::bits(tensor_amax) : largest;
   }
 
-  void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const override {
+  void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const override {
     LanePool::Lease lane = next_place().pool.acquire();
-    const formats::LayerLayout layout(spec, band.columns);
+    const formats::LayerLayout layout(spec, band.rows, band.columns);
     for_tiles(band, layout.row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
-      const float* part = scales == nullptr ? nullptr : scales + layout.first_scale(row);
+      const std::byte* part =
+          layout.has_group_scales() ? scales + layout.scale_bytes(row) : reinterpret_cast<const std::byte*>(&tensor_scale);
       dequantize_tile(*lane, spec, tile_of(band, row, rows), part, out + row * band.columns);
     });
   }
@@ -253,9 +257,9 @@ class CudaBackend : public Backend {
 
   [[nodiscard]] static std::uint32_t quantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const std::byte* on_device,
                                                    float tensor_amax, const QuantizedBand& out) {
-    const formats::LayerLayout layout(spec, tile.columns);
+    const formats::LayerLayout layout(spec, tile.rows, tile.columns);
     const std::uint64_t code_bytes = layout.code_bytes(tile.rows);
-    const std::uint64_t scale_bytes = out.scales == nullptr ? 0 : layout.scale_count(tile.rows) * sizeof(float);
+    const std::uint64_t scale_bytes = layout.scale_bytes(tile.rows);
     Parts parts;
     const std::size_t largest = parts.add(sizeof(std::uint32_t));
     const std::size_t scales = parts.add(scale_bytes);
@@ -281,15 +285,15 @@ class CudaBackend : public Backend {
     return found;
   }
 
-  static void dequantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const float* scales, float* out) {
-    const formats::LayerLayout layout(spec, tile.columns);
-    const std::uint64_t scale_bytes = scales == nullptr ? 0 : layout.scale_count(tile.rows) * sizeof(float);
+  static void dequantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const std::byte* scales, float* out) {
+    const formats::LayerLayout layout(spec, tile.rows, tile.columns);
+    const std::uint64_t scale_bytes = layout.has_group_scales() ? layout.scale_bytes(tile.rows) : sizeof(float);
     Parts parts;
     const std::size_t code_part = parts.add(tile.bytes());
     const std::size_t scale_part = parts.add(scale_bytes);
     lane.reserve(parts.bytes(), tile.elements() * sizeof(float));
     std::memcpy(lane.host_in.data() + code_part, tile.data, tile.bytes());
-    if (scale_bytes != 0) std::memcpy(lane.host_in.data() + scale_part, scales, scale_bytes);
+    std::memcpy(lane.host_in.data() + scale_part, scales, scale_bytes);
     std::byte* device = lane.device_in.data();
     check(cudaMemcpyAsync(device, lane.host_in.data(), parts.bytes(), cudaMemcpyHostToDevice, lane.stream.get()), "copy to the device");
     const DequantizeArgs args{.codes = reinterpret_cast<const std::uint8_t*>(device + code_part),

@@ -3,6 +3,9 @@
 // How the kernels serve a format.  Instantiated once per format by the sources that CMake makes of
 // formats.def, so that formats compile side by side.
 
+#include <type_traits>
+
+#include "formats/format_traits.hpp"
 #include "kernels/dequantize.cuh"
 #include "kernels/flat.cuh"
 #include "kernels/groups.cuh"
@@ -38,10 +41,19 @@ void dequantize(const DequantizeArgs& args, cudaStream_t stream) {
                                     static_cast<typename Target::Raw*>(args.out), stream);
 }
 
+/// The kernels write one byte for each code and an F32 for each scale.
+template <class Format>
+constexpr bool kHasKernels = formats::kPackingOf<Format> == formats::Packing::bytes&& formats::kRunOf<Format> == 0 &&
+                             std::is_same_v<formats::StoredScale<Format>, float>;
+
 template <class Format>
 FormatLaunches launches() {
-  return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
-          {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
+  if constexpr (!kHasKernels<Format>) {
+    return {};
+  } else {
+    return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
+            {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
+  }
 }
 
 }  // namespace halftone::cuda

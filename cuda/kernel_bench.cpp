@@ -115,18 +115,20 @@ class KernelBench {
   }
 
   void quantize_and_back(const FormatDescriptor& format, Dtype source) {
-    const auto sizes = format.block_sizes();
+    const auto& sizes = format.facts().block_sizes;
+    if (!format.facts().rotation_groups.empty() || launches_of(format).quantize.front() == nullptr) return;
     const QuantSpec spec{.format = &format, .block_size = sizes.empty() ? 0 : sizes.front()};
-    const formats::LayerLayout layout(spec, options_.columns);
+    const formats::LayerLayout layout(spec, options_.rows, options_.columns);
     const std::uint64_t code_bytes = layout.code_bytes(options_.rows);
-    const bool grouped = layout.has_scales() && !layout.measures_first();
-    const std::uint64_t n_scales = layout.scale_count(options_.rows);
+    const bool grouped = layout.has_group_scales();
+    const std::uint64_t n_scales = grouped ? layout.scale_count(options_.rows) : 1;
 
     std::vector<std::byte> codes(code_bytes);
     std::vector<float> scales(n_scales, 1.0F);
     const float amax = codec::from_bits(amax_);
-    cpu_->quantize(spec, {host_source_.data(), source, options_.rows, options_.columns}, amax, {codes.data(), scales.data()});
-    if (layout.measures_first()) scales[0] = stored_scale(format, amax);
+    cpu_->quantize(spec, {host_source_.data(), source, options_.rows, options_.columns}, amax,
+                   {codes.data(), reinterpret_cast<std::byte*>(scales.data())});
+    if (layout.measures_first()) scales[0] = tensor_scale(format, amax);
 
     const DeviceBuffer device_codes = make(code_bytes);
     const DeviceBuffer device_scales = make(n_scales * sizeof(float));
@@ -148,8 +150,8 @@ class KernelBench {
     require(download<std::byte>(device_codes, code_bytes) == codes && download<float>(device_scales, n_scales) == scales, "quantize",
             format.name(), source);
     const std::uint64_t scale_bytes = grouped ? n_scales * sizeof(float) : 0;
-    report_({"quantize", std::string(format.name()), std::string(name_of(source)), std::string(name_of(format.code_dtype())), time(launch),
-             host_source_.size() + code_bytes + scale_bytes});
+    report_({"quantize", std::string(format.name()), std::string(name_of(source)), std::string(name_of(format.facts().code_dtype)),
+             time(launch), host_source_.size() + code_bytes + scale_bytes});
     if (source != Dtype::F32) dequantize(spec, source, codes, scales, device_codes, device_scales);
   }
 
@@ -159,7 +161,8 @@ class KernelBench {
     const std::uint64_t out_bytes = n_ * bits_of(target) / 8;
     std::vector<float> values(n_);
     std::vector<std::byte> expected(out_bytes);
-    cpu_->dequantize(spec, {codes.data(), spec.format->code_dtype(), options_.rows, options_.columns}, scales.data(), values.data());
+    cpu_->dequantize(spec, {codes.data(), spec.format->facts().code_dtype, options_.rows, options_.columns},
+                     reinterpret_cast<const std::byte*>(scales.data()), scales[0], values.data());
     cpu_->from_float(values.data(), n_, target, expected.data());
     const DeviceBuffer out = make(out_bytes);
     const DequantizeArgs args{.codes = device_codes.as<std::uint8_t>(),
@@ -171,8 +174,8 @@ class KernelBench {
     const auto launch = [&] { launches_of(*spec.format).dequantize[target_index(target)](args, stream_.get()); };
     launch();
     require(download<std::byte>(out, out_bytes) == expected, "dequantize", spec.format->name(), target);
-    report_({"dequantize", std::string(spec.format->name()), std::string(name_of(spec.format->code_dtype())), std::string(name_of(target)),
-             time(launch), codes.size() + out_bytes});
+    report_({"dequantize", std::string(spec.format->name()), std::string(name_of(spec.format->facts().code_dtype)),
+             std::string(name_of(target)), time(launch), codes.size() + out_bytes});
   }
 
   /// From the binary32 weights that were measured last.

@@ -31,12 +31,13 @@ struct DequantizeArgs {
   void* out = nullptr;
 };
 
-/// What runs for a format.  All launches return at once; work goes into the stream.
+/// What runs for a format; null where the kernels do not serve it.  All launches return at once; work
+/// goes into the stream.
 struct FormatLaunches {
   using Quantize = void (*)(const QuantizeArgs&, cudaStream_t);
   using Dequantize = void (*)(const DequantizeArgs&, cudaStream_t);
-  std::array<Quantize, 4> quantize;      ///< from F64, F32, BF16, F16
-  std::array<Dequantize, 3> dequantize;  ///< to F32, BF16, F16
+  std::array<Quantize, 4> quantize = {};      ///< from F64, F32, BF16, F16
+  std::array<Dequantize, 3> dequantize = {};  ///< to F32, BF16, F16
 };
 
 /// Raises *largest to the bits of the largest magnitude of `n` elements.

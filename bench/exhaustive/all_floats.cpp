@@ -13,7 +13,7 @@
 #include <vector>
 
 #include <halftone/codec/half.hpp>
-#include <halftone/codec/int8.hpp>
+#include <halftone/codec/integer.hpp>
 #include <halftone/codec/minifloat.hpp>
 
 #include "base/parallel.hpp"

@@ -14,6 +14,8 @@
 
 #include "base/checked.hpp"
 #include "cpu/cpu_backend.hpp"
+#include "formats/layer_layout.hpp"
+#include "plan/constraints.hpp"
 
 namespace {
 
@@ -70,25 +72,23 @@ double copy_seconds(const std::vector<std::byte>& source) {
 }
 
 struct Result {
+  explicit Result(const formats::LayerLayout& layout)
+      : codes(layout.code_bytes(layout.rows()), std::byte{1}), scales(layout.scale_bytes(layout.rows())) {}
+
   std::vector<std::byte> codes;
-  std::vector<float> scales;
+  std::vector<std::byte> scales;
 };
 
-Result make_result(const QuantSpec& spec) {
-  const auto shape = spec.format->scale_shape({kRows, kColumns}, spec);
-  return {std::vector<std::byte>(kRows * kColumns, std::byte{1}), std::vector<float>(shape ? element_count(*shape) : 0)};
-}
-
 void run(benchmark::State& state, const FormatDescriptor& format, const cpu::KernelTable& kernels, Dtype dtype) {
-  const auto sizes = format.block_sizes();
-  const QuantSpec spec{&format, sizes.empty() ? 0 : sizes.front(), false, false};
+  const QuantSpec spec = plan::complete_spec({.format = &format}, {});
+  const formats::LayerLayout layout(spec, kRows, kColumns);
   const std::vector<std::byte>& source = source_of(dtype);
-  const MatrixView view{source.data(), dtype, kRows, kColumns};
+  const MatrixView view{source.data(), dtype, layout.rows(), layout.columns()};
   const auto backend = cpu::make_backend(kernels);
   const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
   const float amax = codec::from_bits(baseline->max_magnitude(view));
-  Result expected = make_result(spec);
-  Result found = make_result(spec);
+  Result expected(layout);
+  Result found(layout);
   baseline->quantize(spec, view, amax, {expected.codes.data(), expected.scales.data()});
   backend->quantize(spec, view, amax, {found.codes.data(), found.scales.data()});
   if (expected.codes != found.codes || expected.scales != found.scales) return state.SkipWithError("wrong result");

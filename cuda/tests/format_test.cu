@@ -4,6 +4,7 @@
 #include <halftone/codec/half.hpp>
 
 #include "formats/all_formats.hpp"
+#include "formats/format_traits.hpp"
 #include "sweep.cuh"
 
 namespace halftone::test {
@@ -14,16 +15,31 @@ class FormatExhaustive : public GpuTest {};
 
 inline constexpr std::uint32_t kScales = 64;
 
-/// Both members of a scale in one result: encode in the low half, stored in the high half.
-[[nodiscard]] HALFTONE_HD std::uint64_t both_bits(const formats::Scale& scale) {
-  return codec::bits(scale.encode) | std::uint64_t{codec::bits(scale.stored)} << 32;
+/// A scale of the whole weight, for the formats of two levels: that of a largest weight of 3.
+inline constexpr float kTensorScale = 3.0F / 2688.0F;
+
+/// The scale of a group as encode() and decode() take it.
+struct Operands {
+  float encode;
+  float decode;
+};
+
+template <class F>
+[[nodiscard]] HALFTONE_HD Operands operands_of(float amax) {
+  const auto scale = formats::group_scale<F>(amax, kTensorScale);
+  return {scale.encode, formats::decode_operand<F>(scale.stored, kTensorScale)};
+}
+
+/// Both in one result: encode in the low half, decode in the high half.
+[[nodiscard]] HALFTONE_HD std::uint64_t both_bits(const Operands& scale) {
+  return codec::bits(scale.encode) | std::uint64_t{codec::bits(scale.decode)} << 32;
 }
 
 /// The scales of maxima spread evenly over the bit patterns from 0 to the largest finite value.
 template <class F>
-void fill_scales(formats::Scale (&scales)[kScales]) {
+void fill_scales(Operands (&scales)[kScales]) {
   for (std::uint32_t k = 0; k < kScales; ++k) {
-    scales[k] = F::scale_from_amax(codec::from_bits(static_cast<std::uint32_t>(std::uint64_t{0x7F7F'FFFFU} * k / (kScales - 1))));
+    scales[k] = operands_of<F>(codec::from_bits(static_cast<std::uint32_t>(std::uint64_t{0x7F7F'FFFFU} * k / (kScales - 1))));
   }
 }
 
@@ -32,7 +48,7 @@ template <class F>
 struct ScaleOfMaximum {
   using Result = std::uint64_t;
   [[nodiscard]] static HALFTONE_HD float amax(std::uint64_t pattern) { return codec::from_bits(static_cast<std::uint32_t>(pattern)); }
-  HALFTONE_HD Result operator()(std::uint64_t pattern) const { return both_bits(F::scale_from_amax(amax(pattern))); }
+  HALFTONE_HD Result operator()(std::uint64_t pattern) const { return both_bits(operands_of<F>(amax(pattern))); }
   [[nodiscard]] std::string describe(std::uint64_t pattern) const { return "amax " + show(amax(pattern)); }
 };
 
@@ -41,7 +57,7 @@ template <class F>
 struct EncodeBf16 {
   using Result = std::uint8_t;
   static constexpr std::uint64_t kCount = kScales * kEveryHalf;
-  formats::Scale scales[kScales];
+  Operands scales[kScales];
   EncodeBf16() { fill_scales<F>(scales); }
   [[nodiscard]] static HALFTONE_HD float weight(std::uint64_t index) {
     return zero_if_nan(codec::Bf16::decode(static_cast<std::uint16_t>(index)));
@@ -60,18 +76,18 @@ template <class F>
 struct DecodeCode {
   using Result = std::uint32_t;
   static constexpr std::uint64_t kCount = kScales * kEveryCode;
-  formats::Scale scales[kScales];
+  Operands scales[kScales];
   DecodeCode() {
     fill_scales<F>(scales);
-    scales[kScales - 3].stored = 0.0F;
-    scales[kScales - 2].stored = INFINITY;
-    scales[kScales - 1].stored = NAN;
+    scales[kScales - 3].decode = 0.0F;
+    scales[kScales - 2].decode = INFINITY;
+    scales[kScales - 1].decode = NAN;
   }
   HALFTONE_HD Result operator()(std::uint64_t index) const {
-    return codec::bits(F::decode(static_cast<std::uint8_t>(index), scales[index / kEveryCode].stored));
+    return codec::bits(F::decode(static_cast<std::uint8_t>(index), scales[index / kEveryCode].decode));
   }
   [[nodiscard]] std::string describe(std::uint64_t index) const {
-    return "code " + std::to_string(index % kEveryCode) + ", scale " + show(scales[index / kEveryCode].stored);
+    return "code " + std::to_string(index % kEveryCode) + ", scale " + show(scales[index / kEveryCode].decode);
   }
 };
 
@@ -94,9 +110,9 @@ struct RoundTrip {
   }
   HALFTONE_HD Result operator()(std::uint64_t index) const {
     const Sample s = sample(index);
-    const formats::Scale scale = F::scale_from_amax(s.amax);
+    const Operands scale = operands_of<F>(s.amax);
     const std::uint32_t code = F::encode(s.weight, scale.encode);
-    return code | std::uint64_t{codec::bits(F::decode(static_cast<std::uint8_t>(code), scale.stored))} << 32;
+    return code | std::uint64_t{codec::bits(F::decode(static_cast<std::uint8_t>(code), scale.decode))} << 32;
   }
   [[nodiscard]] std::string describe(std::uint64_t index) const {
     const Sample s = sample(index);

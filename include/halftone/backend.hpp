@@ -29,8 +29,8 @@ struct MatrixView {
 
 /// Where a band of codes goes, and the scales that belong to it.
 struct QuantizedBand {
-  std::byte* codes = nullptr;  ///< one byte per element
-  float* scales = nullptr;     ///< one per group of the band, row-major; null without scales
+  std::byte* codes = nullptr;   ///< padded columns × Storage::code_bits for each row
+  std::byte* scales = nullptr;  ///< Storage::scale_bytes for each group of the band, row-major; null without such scales
 };
 
 /// The primitives of one device.  A band is a run of whole rows, for block formats a multiple of
@@ -61,13 +61,15 @@ class Backend {
   }
 
   /// Quantizes `band` and returns its largest magnitude.  `tensor_amax` is the largest magnitude
-  /// of the whole weight, used by formats with one scale per tensor and ignored by the others;
-  /// those formats also write no scales here.  Non-finite weights give unspecified codes.
+  /// of the whole weight, used by formats that have a scale for it and ignored by the others.
+  /// Formats of ScaleGrid::tensor write no scales here.  Columns that Storage::padding adds get
+  /// codes and scales of 0.  Non-finite weights give unspecified codes.
   virtual std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const = 0;
 
-  /// Writes the values of `band` (codes) to `out`, `rows` × `columns` binary32.  `scales` are
-  /// those of the band's groups, or the tensor's only one.
-  virtual void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const = 0;
+  /// Writes the values of `band` (codes; `columns` without padding) to `out`, `rows` × `columns`
+  /// binary32.  `scales` are those of the band's groups, as in QuantizedBand; `tensor_scale` is that
+  /// of the whole weight, for formats that have one.
+  virtual void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const = 0;
 
   /// Converts `n` elements of F64, F32, BF16 or F16 to binary32, rounding to nearest even.
   virtual void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const = 0;

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <halftone/tensor.hpp>
@@ -16,6 +19,7 @@ enum class ScaleGrid : std::uint8_t {
   tensor,  ///< all elements
   row,     ///< each row
   block,   ///< each square of block_size × block_size elements
+  run,     ///< each run of Storage::run consecutive elements of a row
 };
 
 class FormatDescriptor;
@@ -23,9 +27,10 @@ class FormatDescriptor;
 /// Everything that selects the maths for one tensor.
 struct QuantSpec {
   const FormatDescriptor* format = nullptr;
-  std::uint32_t block_size = 0;    ///< elements on each side of a block; 0 where the format has none
-  bool full_precision_mm = false;  ///< ask the loader to dequantize and multiply in full precision
-  bool input_scale = false;        ///< write an activation scale of 1.0 where the format takes one
+  std::uint32_t block_size = 0;      ///< elements on each side of a block, or of a flat block; 0 where the format has none
+  bool full_precision_mm = false;    ///< ask the loader to dequantize and multiply in full precision
+  bool input_scale = false;          ///< write an activation scale of 1.0 where the format takes one
+  std::uint32_t rotation_group = 0;  ///< columns that are rotated together before quantization; 0 for no rotation
 };
 
 /// Yes, or the reason why not.
@@ -35,11 +40,16 @@ struct Support {
   explicit operator bool() const noexcept { return ok; }
 };
 
-/// What a tensor written for a layer holds.
-enum class Role : std::uint8_t { codes, scales, sidecar, input_scale };
+/// What a tensor of a quantized layer holds.
+enum class Role : std::uint8_t {
+  codes,
+  scales,         ///< one for each group
+  tensor_scale,   ///< one for the whole weight
+  largest_scale,  ///< the largest of the groups' scales, as F32
+  constant,       ///< what is known before any weight is read: the layer's JSON, an activation scale, a table
+};
 
-/// A tensor that a format writes for one layer; `bytes` holds its contents where they are known
-/// before any weight is read (sidecar, input_scale).
+/// A tensor that a format writes for one layer; `bytes` holds the contents of a constant one.
 struct LayerTensor {
   Role role{};
   std::string name;
@@ -53,51 +63,91 @@ struct StoredLayer {
   std::string_view comfy_format;       ///< `format` of the layer's JSON; empty without JSON
   std::uint32_t group_size = 0;        ///< `group_size` of the layer's JSON, 0 where absent
   bool rotated = false;                ///< `convrot` of the layer's JSON
+  std::uint32_t rotation_group = 256;  ///< `convrot_groupsize` of the layer's JSON, 256 where absent, as ComfyUI has it
+  std::optional<Shape> shape;          ///< of the weight before it was packed or padded, where the JSON tells
   const TensorInfo* weight = nullptr;  ///< never null
-  const TensorInfo* scales = nullptr;  ///< null where the file has none
+  std::map<std::string_view, const TensorInfo*> companions;  ///< by suffix after the layer's name: ".weight_scale"
+
+  /// The companion with this suffix, or null.
+  [[nodiscard]] const TensorInfo* companion(std::string_view suffix) const {
+    const auto found = companions.find(suffix);
+    return found == companions.end() ? nullptr : found->second;
+  }
 };
 
-/// The facts of a format other than its maths: names, shapes, JSON.  Stateless and immortal.
+/// How a stored layer is read.
+struct StoredSpec {
+  QuantSpec spec;
+  Shape shape;                               ///< of the dequantized weight
+  const TensorInfo* scales = nullptr;        ///< Role::scales, or null
+  const TensorInfo* tensor_scale = nullptr;  ///< Role::tensor_scale, or null
+};
+
+/// How a format lays out the codes and the scales of a weight.
+struct Storage {
+  ScaleGrid grid{};
+  std::uint32_t code_bits = 8;
+  std::uint32_t scale_bytes = 4;       ///< of the scale of a group
+  std::uint32_t run = 0;               ///< elements that share a scale, for ScaleGrid::run
+  std::uint32_t padding = 1;           ///< rows and columns are filled up with zeros to a multiple of this
+  bool swizzled = false;               ///< scales lie in tiles of 128 × 4 (formats/swizzle.hpp), not row by row
+  bool two_level = false;              ///< a scale of the whole weight over those of the groups
+  bool flat = false;                   ///< blocks run over the weight as one row, and the last is filled up with zeros
+  bool unit_scales_for_zeros = false;  ///< a weight of zeros has scales of 1 and codes of 0, whatever the formula gives
+};
+
+/// What is known of a format besides its maths and its tensors.
+struct FormatFacts {
+  std::string_view name;          ///< as `--format` takes it
+  std::string_view comfy_format;  ///< in `.comfy_quant`; empty for none
+  std::string_view summary;       ///< one line for people
+  std::string_view loaders;       ///< who loads it
+  Dtype code_dtype{};
+  Storage storage;
+  std::vector<std::uint32_t> block_sizes;      ///< that `--block-size` may take, the default first; empty for none
+  std::vector<std::uint32_t> rotation_groups;  ///< that `--rotation-group` may take, the default first; empty for none
+  std::uint32_t heuristic_block = 0;           ///< what `--heur` measures layers with where `--block-size` is not given
+  std::uint32_t matmul_alignment = 1;          ///< what the loader's fast product needs both dimensions to be multiples of
+  std::uint32_t column_multiple = 1;           ///< what the number of columns must be a multiple of
+  bool takes_input_scale = false;              ///< whether `--input-scale` means anything
+  bool needs_custom_node = false;              ///< stock ComfyUI does not load it, a custom node does
+  bool keeps_unfit = false;  ///< a layer that does not fit is kept rather than refused, unless `--indivisible` says otherwise
+  std::string_view plain;    ///< the format of such layers with `--indivisible plain`; empty for none
+  float largest_weight = std::numeric_limits<float>::infinity();  ///< that can be stored; infinite where a scale brings any into range
+};
+
+/// A format: its facts, and the names, shapes and JSON of its tensors.  Stateless and immortal.
 class FormatDescriptor {
  public:
+  explicit FormatDescriptor(FormatFacts facts) : facts_(std::move(facts)) {}
   virtual ~FormatDescriptor() = default;
+  FormatDescriptor(const FormatDescriptor&) = delete;
+  FormatDescriptor& operator=(const FormatDescriptor&) = delete;
 
-  [[nodiscard]] virtual std::string_view name() const noexcept = 0;          ///< as `--format` takes it
-  [[nodiscard]] virtual std::string_view comfy_format() const noexcept = 0;  ///< in `.comfy_quant`; empty for none
-  [[nodiscard]] virtual std::string_view summary() const noexcept = 0;       ///< one line for people
-  [[nodiscard]] virtual std::string_view loaders() const noexcept = 0;       ///< who loads it
-  [[nodiscard]] virtual Dtype code_dtype() const noexcept = 0;
-  [[nodiscard]] virtual ScaleGrid grid() const noexcept = 0;
-  /// Block sizes that `--block-size` may take; the first is the default; empty where there is none.
-  [[nodiscard]] virtual std::vector<std::uint32_t> block_sizes() const = 0;
-  /// Block size that `--heur` measures layers with where `--block-size` is not given.
-  [[nodiscard]] virtual std::uint32_t heuristic_block() const noexcept = 0;
-  /// Whether stock ComfyUI does not load it and a custom node does.
-  [[nodiscard]] virtual bool needs_custom_node() const noexcept = 0;
-  /// Largest magnitude of a weight that can be stored; infinity where a scale brings any into range.
-  [[nodiscard]] virtual float largest_weight() const noexcept = 0;
-  /// Both dimensions must be multiples of this for the loader's fast matrix product; 1 for no such need.
-  [[nodiscard]] virtual std::uint32_t matmul_alignment() const noexcept = 0;
+  [[nodiscard]] const FormatFacts& facts() const noexcept { return facts_; }
+  [[nodiscard]] std::string_view name() const noexcept { return facts_.name; }
+  [[nodiscard]] const Storage& storage() const noexcept { return facts_.storage; }
+  [[nodiscard]] ScaleGrid grid() const noexcept { return facts_.storage.grid; }
 
   /// Whether a rows × columns weight can be written with `spec`.
   [[nodiscard]] virtual Support accepts(const TensorInfo& weight, const QuantSpec& spec) const = 0;
-  /// Shape of the scales, () where there is one; empty optional where the format has none.
-  [[nodiscard]] virtual std::optional<Shape> scale_shape(const Shape& weight, const QuantSpec& spec) const = 0;
   /// The `.comfy_quant` text of a layer; empty for none.
-  [[nodiscard]] virtual std::string sidecar_json(const QuantSpec& spec) const = 0;
-  /// Whether `--input-scale` means anything here.
-  [[nodiscard]] virtual bool takes_input_scale() const noexcept = 0;
+  [[nodiscard]] virtual std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const = 0;
   /// Every tensor that stands for `weight` in the output, the codes first.
   [[nodiscard]] virtual std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const = 0;
-  /// The spec that a stored layer was written with, where it is of this format.
-  [[nodiscard]] virtual std::optional<QuantSpec> recognise(const StoredLayer& layer) const = 0;
+  /// How a stored layer was written, where it is of this format.
+  [[nodiscard]] virtual std::optional<StoredSpec> recognise(const StoredLayer& layer) const = 0;
 
   /// Position in all_formats().
   [[nodiscard]] std::size_t index() const noexcept;
+
+ private:
+  FormatFacts facts_;
 };
 
-/// The stored scale of a group whose largest magnitude is `amax`: what dequantization multiplies by.
-[[nodiscard]] float stored_scale(const FormatDescriptor& format, float amax);
+/// The stored scale of a whole weight whose largest magnitude is `amax`, for formats that have one:
+/// ScaleGrid::tensor and Storage::two_level.
+[[nodiscard]] float tensor_scale(const FormatDescriptor& format, float amax);
 
 /// Every format, in the order of formats.def.
 [[nodiscard]] const std::vector<const FormatDescriptor*>& all_formats();

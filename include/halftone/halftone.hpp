@@ -22,8 +22,10 @@
 
 #include <halftone/backend.hpp>
 #include <halftone/bench.hpp>
+#include <halftone/codec/codebook.hpp>
+#include <halftone/codec/e8m0.hpp>
 #include <halftone/codec/half.hpp>
-#include <halftone/codec/int8.hpp>
+#include <halftone/codec/integer.hpp>
 #include <halftone/codec/minifloat.hpp>
 #include <halftone/compare.hpp>
 #include <halftone/convert.hpp>

@@ -10,7 +10,8 @@
 
 namespace halftone {
 
-/// The texts of a model's small `.comfy_quant` tensors, by full tensor name.
+/// The texts of a model's small tensors that describe quantized layers (`.comfy_quant`, and
+/// `.quant_state.bitsandbytes__…` of NF4 and FP4), by full tensor name.
 using SideTexts = std::map<std::string, std::string, std::less<>>;
 
 /// A tensor and the file of the model that holds it.

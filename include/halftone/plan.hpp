@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,12 @@ enum class Heuristic : std::uint8_t {
   divisible,  ///< its rule of July 2026: indivisible only
 };
 
-/// What happens to a layer that the block size does not divide.
+/// What happens to a layer whose shape the format does not take: that the block size or the rotation
+/// group does not divide.
 enum class Indivisible : std::uint8_t {
   error,
   keep,   ///< the layer keeps its precision
-  plain,  ///< the layer takes the same codes with one scale per row
+  plain,  ///< the layer takes the plain form of the format: the same codes with one scale per row
 };
 
 /// The loader that must be able to run the output.
@@ -36,7 +38,7 @@ struct PlanOptions {
   std::vector<Rule> rules;
   bool allow_unused = false;
   Heuristic heuristic = Heuristic::none;
-  Indivisible indivisible = Indivisible::error;
+  std::optional<Indivisible> indivisible;  ///< nothing: what the format says (FormatFacts::keeps_unfit)
   Target target = Target::comfyui;
   bool quant_metadata = false;
 };
@@ -60,8 +62,9 @@ enum class JobKind : std::uint8_t { copy, constant, cast, quantize, dequantize }
 struct Job {
   JobKind kind{};
   QuantSpec spec;                      ///< quantize, dequantize
-  std::vector<ModelTensor> inputs;     ///< the weight first, then its scales where it is dequantized
+  std::vector<ModelTensor> inputs;     ///< the weight first
   std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
+  std::vector<Role> roles;             ///< what the outputs (quantize) or the inputs (dequantize) hold; codes first
   std::string bytes;                   ///< constant
 };
 

@@ -7,12 +7,31 @@
 #include <thread>
 
 #include "api/backends.hpp"
+#include "base/fail.hpp"
 #include "exec/executor.hpp"
 #include "io/model_files.hpp"
 #include "io/output_file.hpp"
 
 namespace halftone {
 namespace {
+
+/// Why `backend` cannot run `plan`; empty where it can.
+std::string obstacle_to(const Plan& plan, const Backend& backend) {
+  for (const Job& job : plan.jobs) {
+    if (job.kind != JobKind::quantize && job.kind != JobKind::dequantize) continue;
+    const Dtype source = job.kind == JobKind::quantize ? job.inputs[0].info.dtype : Dtype::F32;
+    if (const Support support = backend.supports(job.spec, source); !support) return support.reason;
+  }
+  return {};
+}
+
+/// The backend that `opened` is, or the processor where that was chosen automatically and cannot run the plan.
+std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const Plan& plan, const std::string& device) {
+  const std::string obstacle = obstacle_to(plan, *opened);
+  if (obstacle.empty()) return opened;
+  if (device == "auto") return api::open_backend("cpu");
+  fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
+}
 
 using Planner = std::function<Plan(const ModelIndex&, const SideTexts&)>;
 
@@ -23,7 +42,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   auto opening = std::async(std::launch::async, [&] { return api::open_backend(options.device, options.device_memory_bytes); });
   const io::ModelFiles files(input);
   RunReport report{.plan = planner(files.index(), files.side_texts()), .device = {}};
-  const auto backend = opening.get();
+  const auto backend = fitting_backend(opening.get(), report.plan, options.device);
   io::OutputFile file({.path = output,
                        .head = serialize(report.plan.output),
                        .n_bytes = report.plan.output_bytes(),

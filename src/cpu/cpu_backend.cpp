@@ -1,6 +1,7 @@
 #include "cpu/cpu_backend.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "formats/format_ops.hpp"
+#include "formats/layer_layout.hpp"
 
 namespace halftone::cpu {
 namespace {
@@ -43,35 +45,33 @@ class CpuBackend : public Backend {
   }
 
   std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const override {
+    if (spec.rotation_group != 0) return quantize_rotated(spec, band, tensor_amax, out);
     switch (spec.format->grid()) {
       case ScaleGrid::none: return quantize_unscaled(spec, band, out);
       case ScaleGrid::tensor: return quantize_tensor(spec, band, tensor_amax, out);
-      case ScaleGrid::row: return quantize_rows(spec, band, out);
-      case ScaleGrid::block: return quantize_blocks(spec, band, out);
+      case ScaleGrid::row:
+      case ScaleGrid::block:
+      case ScaleGrid::run: return quantize_groups(spec, band, tensor_amax, out);
     }
     return 0;
   }
 
-  void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const override {
+  void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const override {
+    const formats::LayerLayout layout(spec, band.rows, band.columns);
+    const std::uint64_t across = std::max<std::uint64_t>(layout.groups_across(), 1);
     const auto decode = kernels_.decode[spec.format->index()];
-    const std::uint64_t columns = band.columns;
-    switch (spec.format->grid()) {
-      case ScaleGrid::none: return decode(band.data, band.elements(), 1.0F, out);
-      case ScaleGrid::tensor: return decode(band.data, band.elements(), scales[0], out);
-      case ScaleGrid::row:
-        for (std::uint64_t r = 0; r < band.rows; ++r) decode(band.data + r * columns, columns, scales[r], out + r * columns);
-        return;
-      case ScaleGrid::block: {
-        const std::uint64_t side = spec.block_size;
-        const std::uint64_t groups = base::ceil_div(columns, side);
-        for (std::uint64_t r = 0; r < band.rows; ++r) {
-          for (std::uint64_t g = 0; g < groups; ++g) {
-            const std::uint64_t at = r * columns + g * side;
-            decode(band.data + at, std::min(side, columns - g * side), scales[r / side * groups + g], out + at);
-          }
-        }
-        return;
+    const auto operand = formats::scale_rules(*spec.format).operand;
+    const std::uint32_t scale_bytes = spec.format->storage().scale_bytes;
+    std::vector<float> operands(across, tensor_scale);
+    for (std::uint64_t row = 0; row < band.rows; ++row) {
+      for (std::uint64_t g = 0; g < across && layout.has_group_scales(); ++g) {
+        std::uint32_t stored = 0;
+        std::memcpy(&stored, scales + (layout.first_scale(row) + g) * scale_bytes, scale_bytes);
+        operands[g] = operand(stored, tensor_scale);
       }
+      float* values = out + row * band.columns;
+      decode(band.data + layout.code_bytes(row), band.columns, std::max<std::uint64_t>(layout.group_columns(), 1), operands.data(), values);
+      if (spec.rotation_group != 0) kernels_.rotate(values, band.columns, spec.rotation_group);
     }
   }
 
@@ -89,7 +89,15 @@ class CpuBackend : public Backend {
   }
 
  private:
-  /// Working memory of quantize_groups(), kept from one call to the next.
+  /// Rows that are quantized together: all rows of their groups.  `width`: columns of a group.
+  struct Strip {
+    MatrixView rows;
+    std::uint64_t width;
+    std::byte* codes;
+    std::uint64_t code_stride;  ///< bytes from one row of codes to the next
+    std::byte* scales;
+  };
+  /// Working memory of quantize_strip(), kept from one call to the next.
   struct Groups {
     std::vector<std::uint32_t> largest;
     std::vector<float> operands;
@@ -118,29 +126,69 @@ class CpuBackend : public Backend {
   }
 
   [[nodiscard]] std::uint32_t quantize_tensor(const QuantSpec& spec, const MatrixView& band, float amax, const QuantizedBand& out) const {
-    encode_band(spec, band, formats::scale_rule(*spec.format)(amax).encode, out.codes);
+    encode_band(spec, band, formats::scale_rules(*spec.format).group(amax, 1.0F).encode, out.codes);
     return codec::bits(amax);
   }
 
-  [[nodiscard]] std::uint32_t quantize_rows(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
+  [[nodiscard]] std::uint32_t quantize_groups(const QuantSpec& spec, const MatrixView& band, float tensor_amax,
+                                              const QuantizedBand& out) const {
+    if (band.elements() == 0) return 0;
+    const formats::LayerLayout layout(spec, band.rows, band.columns);
+    const float tensor = formats::scale_rules(*spec.format).tensor(tensor_amax);
+    const std::uint32_t scale_bytes = spec.format->storage().scale_bytes;
+    const std::uint64_t step = rows_at_once(layout);
     std::uint32_t largest = 0;
     Groups groups;
-    for (std::uint64_t row = 0; row < band.rows; ++row) {
-      const QuantizedBand part{out.codes + row * band.columns, out.scales + row};
-      largest = std::max(largest, quantize_groups(spec, rows_of(band, row, 1), band.columns, part, groups));
+    for (std::uint64_t row = 0; row < band.rows; row += step) {
+      MatrixView rows = rows_of(band, row, std::min(step, band.rows - row));
+      std::byte* codes = out.codes + layout.code_bytes(row);
+      clear_padding(layout, rows.rows, codes);
+      if (layout.group_rows() == 1 && rows.rows > 1) rows = {rows.data, rows.dtype, 1, rows.elements()};
+      largest = std::max(largest, quantize_strip(spec, tensor,
+                                                 {.rows = rows,
+                                                  .width = layout.group_columns(),
+                                                  .codes = codes,
+                                                  .code_stride = layout.code_bytes(1),
+                                                  .scales = out.scales + layout.first_scale(row) * scale_bytes},
+                                                 groups));
     }
     return largest;
   }
 
-  [[nodiscard]] std::uint32_t quantize_blocks(const QuantSpec& spec, const MatrixView& band, const QuantizedBand& out) const {
-    const std::uint64_t side = spec.block_size;
-    const std::uint64_t across = base::ceil_div(band.columns, side);
+  /// Rows of a strip: those of a row of blocks; or, where a row is one short group, as many rows as
+  /// make a strip long enough to be worth a call.
+  [[nodiscard]] static std::uint64_t rows_at_once(const formats::LayerLayout& layout) {
+    constexpr std::uint64_t worth_a_call = 8192;
+    if (layout.group_rows() > 1) return layout.group_rows();
+    if (layout.group_columns() != layout.columns()) return 1;
+    return std::max<std::uint64_t>(worth_a_call / layout.columns(), 1);
+  }
+
+  /// Codes of 0 for the columns that padding adds.
+  static void clear_padding(const formats::LayerLayout& layout, std::uint64_t rows, std::byte* codes) {
+    if (layout.padded_columns() != layout.columns()) std::memset(codes, 0, layout.code_bytes(rows));
+  }
+
+  /// Rotates in binary32 and quantizes the result, a few rows at a time.
+  [[nodiscard]] std::uint32_t quantize_rotated(const QuantSpec& spec, const MatrixView& band, float tensor_amax,
+                                               const QuantizedBand& out) const {
+    if (band.elements() == 0) return 0;
+    constexpr std::uint64_t chunk = 16384;
+    const formats::LayerLayout layout(spec, band.rows, band.columns);
+    const std::uint64_t step = std::max<std::uint64_t>(chunk / band.columns, 1);
+    QuantSpec plain = spec;
+    plain.rotation_group = 0;
+    std::vector<float> values(std::min(step, band.rows) * band.columns);
     std::uint32_t largest = 0;
-    Groups groups;
-    for (std::uint64_t row = 0; row < band.rows; row += side) {
-      const MatrixView blocks = rows_of(band, row, std::min(side, band.rows - row));
-      const QuantizedBand part{out.codes + row * band.columns, out.scales + row / side * across};
-      largest = std::max(largest, quantize_groups(spec, blocks, side, part, groups));
+    for (std::uint64_t row = 0; row < band.rows; row += step) {
+      const MatrixView rows = rows_of(band, row, std::min(step, band.rows - row));
+      largest = std::max(largest, max_magnitude(rows));
+      to_float(rows.dtype, rows.data, rows.elements(), values.data());
+      kernels_.rotate(values.data(), rows.elements(), spec.rotation_group);
+      const MatrixView rotated{reinterpret_cast<const std::byte*>(values.data()), Dtype::F32, rows.rows, rows.columns};
+      const QuantizedBand part{out.codes + layout.code_bytes(row),
+                               out.scales + layout.first_scale(row) * spec.format->storage().scale_bytes};
+      largest = std::max(largest, quantize_groups(plain, rotated, tensor_amax, part));
     }
     return largest;
   }
@@ -149,26 +197,25 @@ class CpuBackend : public Backend {
     return {band.data + first * band.columns * bits_of(band.dtype) / 8, band.dtype, rows, band.columns};
   }
 
-  /// Quantizes `band`, whose columns are cut into groups of `width`; each group over all its rows
-  /// shares a scale.
-  [[nodiscard]] std::uint32_t quantize_groups(const QuantSpec& spec, const MatrixView& band, std::uint64_t width, const QuantizedBand& out,
-                                              Groups& groups) const {
-    if (band.elements() == 0) return 0;
-    const std::uint64_t across = base::ceil_div(band.columns, width);
+  /// Returns the largest magnitude.
+  [[nodiscard]] std::uint32_t quantize_strip(const QuantSpec& spec, float tensor, const Strip& strip, Groups& groups) const {
+    const MatrixView& rows = strip.rows;
+    const std::uint64_t across = base::ceil_div(rows.columns, strip.width);
     auto& [largest, operands] = groups;
     largest.assign(across, 0);
     operands.resize(across);
-    const auto max_of_row = max_of(band.dtype);
-    for (std::uint64_t r = 0; r < band.rows; ++r) max_of_row(rows_of(band, r, 1).data, band.columns, width, largest.data());
-    const auto rule = formats::scale_rule(*spec.format);
+    const auto max_of_row = max_of(rows.dtype);
+    for (std::uint64_t r = 0; r < rows.rows; ++r) max_of_row(rows_of(rows, r, 1).data, rows.columns, strip.width, largest.data());
+    const auto scale_of = formats::scale_rules(*spec.format).group;
+    const std::uint32_t scale_bytes = spec.format->storage().scale_bytes;
     for (std::uint64_t g = 0; g < across; ++g) {
-      const formats::Scale scale = rule(codec::from_bits(largest[g]));
+      const formats::AnyScale scale = scale_of(codec::from_bits(largest[g]), tensor);
       operands[g] = scale.encode;
-      out.scales[g] = scale.stored;
+      std::memcpy(strip.scales + g * scale_bytes, &scale.stored, scale_bytes);
     }
-    const auto encode = encode_of(spec, band.dtype);
-    for (std::uint64_t r = 0; r < band.rows; ++r) {
-      encode(rows_of(band, r, 1).data, band.columns, width, operands.data(), out.codes + r * band.columns);
+    const auto encode = encode_of(spec, rows.dtype);
+    for (std::uint64_t r = 0; r < rows.rows; ++r) {
+      encode(rows_of(rows, r, 1).data, rows.columns, strip.width, operands.data(), strip.codes + r * strip.code_stride);
     }
     return *std::max_element(largest.begin(), largest.end());
   }

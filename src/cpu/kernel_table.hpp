@@ -23,11 +23,14 @@ struct KernelTable {
   const char* instruction_set;
   /// Raises largest[g] to the bits of the largest |x| of group g after conversion to binary32.
   void (*max_magnitude[kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, std::uint32_t* largest);
-  /// Codes of `n` elements; scales[g] is the scale operand of group g.
-  void (*encode[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, const float* scales,
+  /// Codes of `n` elements, packed as the format has it; operands[g] is what its encode() takes for
+  /// group g.  Groups of formats that share bytes between codes have an even number of elements.
+  void (*encode[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, const float* operands,
                                              std::byte* codes);
-  /// Values of `n` codes that share the stored scale `scale`.
-  void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, float scale, float* values);
+  /// Values of `n` codes; operands[g] is what the format's decode() takes for group g.
+  void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, std::size_t group, const float* operands, float* values);
+  /// Rotates groups of `group` (16, 64 or 256) of `n` values in place; formats/rotation.hpp.
+  void (*rotate)(float* values, std::size_t n, std::size_t group);
   void (*to_float[kSourceCount])(const std::byte* source, std::size_t n, float* values);
   void (*to_bf16)(const float* values, std::size_t n, std::byte* out);
   void (*to_f16)(const float* values, std::size_t n, std::byte* out);

@@ -13,6 +13,8 @@
 
 #include "cpu/kernel_table.hpp"
 #include "formats/all_formats.hpp"
+#include "formats/format_traits.hpp"
+#include "formats/rotation.hpp"
 
 namespace halftone::cpu {
 namespace {
@@ -67,13 +69,27 @@ HALFTONE_HD std::uint32_t max_of_run_16(const std::byte* source, std::size_t n) 
 }
 
 template <class Source>
+HALFTONE_HD void raise_to_max(const std::byte* run, std::size_t n, std::uint32_t& largest) {
+  const std::uint32_t found = sizeof(typename Source::Raw) == 2 ? max_of_run_16<Source>(run, n) : max_of_run<Source>(run, n);
+  largest = found > largest ? found : largest;
+}
+
+/// Groups of a size that is known to the compiler, which then needs no loop over a group.
+template <class Source, std::size_t Group>
+HALFTONE_HD std::size_t max_of_whole_groups(const std::byte* source, std::size_t n, std::uint32_t* largest) {
+  const std::size_t whole = n / Group;
+  for (std::size_t g = 0; g < whole; ++g) raise_to_max<Source>(source + g * Group * sizeof(typename Source::Raw), Group, largest[g]);
+  return whole;
+}
+
+template <class Source>
 void max_magnitude(const std::byte* source, std::size_t n, std::size_t group, std::uint32_t* largest) {
-  using Raw = typename Source::Raw;
-  for (std::size_t first = 0, g = 0; first < n; first += group, ++g) {
-    const std::byte* run = source + first * sizeof(Raw);
-    const std::size_t count = smaller(group, n - first);
-    const std::uint32_t found = sizeof(Raw) == 2 ? max_of_run_16<Source>(run, count) : max_of_run<Source>(run, count);
-    largest[g] = found > largest[g] ? found : largest[g];
+  std::size_t done = 0;
+  if (group == 16) done = max_of_whole_groups<Source, 16>(source, n, largest);
+  if (group == 32) done = max_of_whole_groups<Source, 32>(source, n, largest);
+  if (group == 64) done = max_of_whole_groups<Source, 64>(source, n, largest);
+  for (std::size_t first = done * group, g = done; first < n; first += group, ++g) {
+    raise_to_max<Source>(source + first * sizeof(typename Source::Raw), smaller(group, n - first), largest[g]);
   }
 }
 
@@ -97,35 +113,108 @@ HALFTONE_HD void pack_bytes(const std::uint32_t* __restrict words, std::size_t n
   for (; i < n; ++i) out[i] = static_cast<std::uint8_t>(words[i]);
 }
 
+/// Puts `n` codes of half a byte together; an odd last one gets a neighbour of 0.
+template <formats::Packing Order>
+HALFTONE_HD void pack_nibbles(const std::uint32_t* __restrict words, std::size_t n, std::uint8_t* __restrict out) {
+  constexpr bool high_first = Order == formats::Packing::high_nibble_first;
+  for (std::size_t i = 0; i < n / 2; ++i) {
+    const std::uint32_t first = words[2 * i];
+    const std::uint32_t second = words[2 * i + 1];
+    out[i] = static_cast<std::uint8_t>(high_first ? first << 4 | second : first | second << 4);
+  }
+  if (n % 2 != 0) out[n / 2] = static_cast<std::uint8_t>(high_first ? words[n - 1] << 4 : words[n - 1]);
+}
+
+template <formats::Packing Order>
+HALFTONE_HD void pack(const std::uint32_t* words, std::size_t n, std::uint8_t* out) {
+  if constexpr (Order == formats::Packing::bytes) {
+    pack_bytes(words, n, out);
+  } else {
+    pack_nibbles<Order>(words, n, out);
+  }
+}
+
+/// Bytes of `n` codes.
+template <class Format>
+HALFTONE_HD std::size_t code_bytes(std::size_t n) {
+  return formats::kPackingOf<Format> == formats::Packing::bytes ? n : n / 2;
+}
+
 /// How far ahead of the conversion memory is read, in bytes; measured best of 1 to 8 KiB.
 constexpr std::size_t kPrefetchBytes = 4096;
 
+HALFTONE_HD void prefetch(const std::byte* from, std::size_t n_bytes) {
+  for (std::size_t i = 0; i < n_bytes; i += 64) __builtin_prefetch(from + i + kPrefetchBytes);
+}
+
+/// Elements that have one scale.
 template <class Format, class Source>
-HALFTONE_HD void encode_run(const std::byte* __restrict source, std::size_t n, float scale, std::uint8_t* __restrict codes) {
+HALFTONE_HD void encode_run(const std::byte* __restrict source, std::size_t n, float operand, std::uint8_t* __restrict codes) {
   using Raw = typename Source::Raw;
   alignas(64) std::uint32_t words[kPackElements];
   for (std::size_t done = 0; done < n; done += kPackElements) {
     const std::size_t count = smaller(kPackElements, n - done);
     const std::byte* __restrict from = source + done * sizeof(Raw);
-    for (std::size_t i = 0; i < count * sizeof(Raw); i += 64) __builtin_prefetch(from + i + kPrefetchBytes);
-    for (std::size_t i = 0; i < count; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), scale);
-    pack_bytes(words, count, codes + done);
+    prefetch(from, count * sizeof(Raw));
+    for (std::size_t i = 0; i < count; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), operand);
+    pack<formats::kPackingOf<Format>>(words, count, codes + code_bytes<Format>(done));
+  }
+}
+
+/// Elements in runs of Format::kRun, each with a scale of its own; the last may be shorter.
+template <class Format, class Source>
+HALFTONE_HD void encode_runs(const std::byte* __restrict source, std::size_t n, const float* operands, std::uint8_t* __restrict codes) {
+  using Raw = typename Source::Raw;
+  constexpr std::size_t run = Format::kRun;
+  alignas(64) std::uint32_t words[kPackElements];
+  for (std::size_t done = 0; done < n; done += kPackElements) {
+    const std::size_t count = smaller(kPackElements, n - done);
+    const std::byte* __restrict from = source + done * sizeof(Raw);
+    const float* of = operands + done / run;
+    prefetch(from, count * sizeof(Raw));
+    for (std::size_t g = 0; g < count / run; ++g) {
+      for (std::size_t i = g * run; i < (g + 1) * run; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), of[g]);
+    }
+    for (std::size_t i = count / run * run; i < count; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), of[i / run]);
+    pack<formats::kPackingOf<Format>>(words, count, codes + code_bytes<Format>(done));
   }
 }
 
 template <class Format, class Source>
-void encode(const std::byte* source, std::size_t n, std::size_t group, const float* scales, std::byte* codes) {
+void encode(const std::byte* source, std::size_t n, std::size_t group, const float* operands, std::byte* codes) {
   auto* out = reinterpret_cast<std::uint8_t*>(codes);
-  for (std::size_t first = 0, g = 0; first < n; first += group, ++g) {
-    encode_run<Format, Source>(source + first * sizeof(typename Source::Raw), smaller(group, n - first), scales[g], out + first);
+  if constexpr (formats::kRunOf<Format> != 0) {
+    encode_runs<Format, Source>(source, n, operands, out);
+  } else {
+    for (std::size_t first = 0, g = 0; first < n; first += group, ++g) {
+      encode_run<Format, Source>(source + first * sizeof(typename Source::Raw), smaller(group, n - first), operands[g],
+                                 out + code_bytes<Format>(first));
+    }
   }
 }
 
 template <class Format>
-void decode(const std::byte* __restrict codes, std::size_t n, float scale, float* __restrict values) {
-  const auto* __restrict in = reinterpret_cast<const std::uint8_t*>(codes);
-  for (std::size_t i = 0; i < n; ++i) values[i] = Format::decode(in[i], scale);
+HALFTONE_HD void decode_run(const std::uint8_t* __restrict codes, std::size_t n, float operand, float* __restrict values) {
+  if constexpr (formats::kPackingOf<Format> == formats::Packing::bytes) {
+    for (std::size_t i = 0; i < n; ++i) values[i] = Format::decode(codes[i], operand);
+  } else {
+    constexpr int first_shift = formats::kPackingOf<Format> == formats::Packing::high_nibble_first ? 4 : 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const int shift = i % 2 == 0 ? first_shift : 4 - first_shift;
+      values[i] = Format::decode(static_cast<std::uint8_t>((codes[i / 2] >> shift) & 15), operand);
+    }
+  }
 }
+
+template <class Format>
+void decode(const std::byte* codes, std::size_t n, std::size_t group, const float* operands, float* values) {
+  const auto* in = reinterpret_cast<const std::uint8_t*>(codes);
+  for (std::size_t first = 0, g = 0; first < n; first += group, ++g) {
+    decode_run<Format>(in + code_bytes<Format>(first), smaller(group, n - first), operands[g], values + first);
+  }
+}
+
+void rotate(float* values, std::size_t n, std::size_t group) { formats::rotate_groups(values, n, static_cast<std::uint32_t>(group)); }
 
 template <class Source>
 void to_float(const std::byte* __restrict source, std::size_t n, float* __restrict values) {
@@ -157,6 +246,7 @@ const KernelTable HALFTONE_KERNELS = {
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
     },
+    rotate,
     {to_float<F64Source>, to_float<F32Source>, to_float<Bf16Source>, to_float<F16Source>},
     to_half<codec::Bf16>,
     to_half<codec::F16>,

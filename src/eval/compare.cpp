@@ -37,7 +37,7 @@ struct Pair {
 };
 
 ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other, const Pair& pair) {
-  const Extent extent = extent_of(pair.original->info);
+  const Extent extent = extent_of(original.shape_of(*pair.original));
   const std::uint64_t multiple = std::lcm(original.row_multiple(*pair.original), other.row_multiple(*pair.other));
   const std::uint64_t step = base::round_up(std::max(kChunk / std::max<std::uint64_t>(extent.columns, 1), std::uint64_t{1}), multiple);
   ErrorFigures sum;
@@ -91,8 +91,8 @@ Comparison compare_models(const FloatModel& original, const FloatModel& other, u
     const Pair& pair = pairs[i];
     if (same_bytes(original, other, pair)) return;
     found[i] = {pair.original->info.name, other.stored_as(*pair.other), true, {}};
-    const bool same_shape = pair.original->info.shape == pair.other->info.shape;
-    if (!same_shape) found[i].stored = fmt::format("{} {}", found[i].stored, to_string(pair.other->info.shape));
+    const bool same_shape = original.shape_of(*pair.original) == other.shape_of(*pair.other);
+    if (!same_shape) found[i].stored = fmt::format("{} {}", found[i].stored, to_string(other.shape_of(*pair.other)));
     const bool readable = same_shape && original.is_readable(*pair.original) && other.is_readable(*pair.other);
     found[i].comparable = readable;
     if (readable) found[i].figures = compare_tensor(original, other, pair);

@@ -1,17 +1,15 @@
 #include "eval/float_reader.hpp"
 
-#include <algorithm>
 #include <cstring>
-#include <vector>
+#include <span>
 
 #include "base/fail.hpp"
-#include "formats/layer_layout.hpp"
 
 namespace halftone::eval {
 
-Extent extent_of(const TensorInfo& tensor) {
-  if (tensor.shape.size() == 2) return {tensor.shape[0], tensor.shape[1]};
-  return {element_count(tensor.shape), 1};
+Extent extent_of(const Shape& shape) {
+  if (shape.size() == 2) return {shape[0], shape[1]};
+  return {element_count(shape), 1};
 }
 
 FloatModel::FloatModel(const std::filesystem::path& path, const Backend& backend) : files_(path), backend_(backend) {
@@ -33,32 +31,38 @@ bool FloatModel::is_readable(const ModelTensor& tensor) const {
 std::string FloatModel::stored_as(const ModelTensor& tensor) const {
   const auto* found = layer(tensor.info.name);
   if (found == nullptr) return std::string(name_of(tensor.info.dtype));
-  return found->spec ? std::string(found->spec->format->name()) : found->format_text;
+  return found->format_name();
+}
+
+Shape FloatModel::shape_of(const ModelTensor& tensor) const {
+  const auto* found = layer(tensor.info.name);
+  return found != nullptr && found->readable ? found->readable->shape : tensor.info.shape;
 }
 
 std::uint64_t FloatModel::row_multiple(const ModelTensor& tensor) const {
   const auto* found = layer(tensor.info.name);
-  if (found == nullptr || !found->spec) return 1;
-  return formats::LayerLayout(*found->spec, extent_of(tensor.info).columns).row_multiple();
+  return found == nullptr || !found->readable ? 1 : matrix_of(*found).row_multiple();
+}
+
+formats::StoredMatrix FloatModel::matrix_of(const formats::QuantizedLayer& layer) const {
+  const auto bytes = [&](const ModelTensor* tensor) { return tensor == nullptr ? std::span<const std::byte>() : files_.bytes(*tensor); };
+  float tensor_scale = 1.0F;
+  if (const auto found = bytes(layer.readable->tensor_scale); !found.empty()) std::memcpy(&tensor_scale, found.data(), sizeof tensor_scale);
+  return {layer.readable->spec, layer.readable->shape, bytes(layer.weight), bytes(layer.readable->scales), tensor_scale};
 }
 
 void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const {
-  const std::uint64_t columns = extent_of(tensor.info).columns;
-  const std::uint64_t row_bytes = columns * bits_of(tensor.info.dtype) / 8;
-  const std::byte* data = files_.bytes(tensor).data() + first * row_bytes;
   const auto* found = layer(tensor.info.name);
-  if (found == nullptr) return backend_.to_float(tensor.info.dtype, data, count * columns, out);
-  if (!found->spec) {
+  if (found == nullptr) {
+    const std::uint64_t columns = extent_of(tensor.info.shape).columns;
+    const std::byte* data = files_.bytes(tensor).data() + first * columns * bits_of(tensor.info.dtype) / 8;
+    return backend_.to_float(tensor.info.dtype, data, count * columns, out);
+  }
+  if (!found->readable) {
     fail(ErrorKind::unsupported, "'{}': the layer '{}' is stored as {}, which cannot be read yet", files_.path().string(), found->base,
          found->format_text);
   }
-  const formats::LayerLayout layout(*found->spec, columns);
-  std::vector<float> scales(layout.scale_count(count), 1.0F);
-  if (found->scales != nullptr) {
-    std::memcpy(scales.data(), files_.bytes(*found->scales).data() + layout.first_scale(first) * sizeof(float),
-                scales.size() * sizeof(float));
-  }
-  backend_.dequantize(*found->spec, {data, tensor.info.dtype, count, columns}, scales.data(), out);
+  matrix_of(*found).read(backend_, first, count, out);
 }
 
 }  // namespace halftone::eval

@@ -10,6 +10,7 @@
 #include <halftone/backend.hpp>
 
 #include "formats/stored_layers.hpp"
+#include "formats/stored_matrix.hpp"
 #include "io/model_files.hpp"
 
 namespace halftone::eval {
@@ -29,6 +30,9 @@ class FloatModel {
   /// "fp8", or the element type.
   [[nodiscard]] std::string stored_as(const ModelTensor& tensor) const;
 
+  /// The shape of the values: of a layer before it was packed or padded.
+  [[nodiscard]] Shape shape_of(const ModelTensor& tensor) const;
+
   /// read() begins at multiples of this many rows: the block size of a block format, else 1.
   [[nodiscard]] std::uint64_t row_multiple(const ModelTensor& tensor) const;
   /// Reads rows [first, first + count); `first` must be a multiple of row_multiple().  A tensor
@@ -36,6 +40,8 @@ class FloatModel {
   void read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const;
 
  private:
+  [[nodiscard]] formats::StoredMatrix matrix_of(const formats::QuantizedLayer& layer) const;
+
   io::ModelFiles files_;
   const Backend& backend_;
   std::map<std::string, formats::QuantizedLayer, std::less<>> layers_;
@@ -47,6 +53,6 @@ struct Extent {
   std::uint64_t rows;
   std::uint64_t columns;
 };
-[[nodiscard]] Extent extent_of(const TensorInfo& tensor);
+[[nodiscard]] Extent extent_of(const Shape& shape);
 
 }  // namespace halftone::eval

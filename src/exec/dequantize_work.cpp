@@ -1,15 +1,34 @@
-#include <algorithm>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "exec/bands.hpp"
 #include "exec/input_band.hpp"
 #include "exec/store_floats.hpp"
 #include "exec/work.hpp"
-#include "formats/layer_layout.hpp"
+#include "formats/stored_matrix.hpp"
 
 namespace halftone::exec {
 namespace {
+
+/// The input of `job` that has this role, or null.
+const ModelTensor* input_of(const Job& job, Role role) {
+  for (std::size_t i = 0; i < job.inputs.size(); ++i) {
+    if (job.roles[i] == role) return &job.inputs[i];
+  }
+  return nullptr;
+}
+
+formats::StoredMatrix stored_matrix(const Job& job, const Context& context, const Shape& shape) {
+  const auto bytes = [&](const ModelTensor* tensor) {
+    return tensor == nullptr ? std::span<const std::byte>() : context.files.bytes(*tensor);
+  };
+  float tensor_scale = 1.0F;
+  if (const auto found = bytes(input_of(job, Role::tensor_scale)); !found.empty()) {
+    std::memcpy(&tensor_scale, found.data(), sizeof tensor_scale);
+  }
+  return {job.spec, shape, bytes(&job.inputs[0]), bytes(input_of(job, Role::scales)), tensor_scale};
+}
 
 /// Turns the codes and scales of a layer back into floats.
 class DequantizeWork : public Work {
@@ -18,34 +37,28 @@ class DequantizeWork : public Work {
       : job_(job),
         context_(context),
         target_(context.plan.output.tensors[job.outputs[0]]),
-        columns_(target_.shape[1]),
-        layout_(job.spec, columns_),
-        bands_(target_.shape[0], columns_ * bits_of(target_.dtype) / 8, layout_.row_multiple(), context.band_bytes),
-        scales_{1.0F} {
-    if (job.inputs.size() > 1) {
-      const auto bytes = context.files.bytes(job.inputs[1]);
-      scales_.resize(bytes.size() / sizeof(float));
-      std::memcpy(scales_.data(), bytes.data(), bytes.size());
-    }
-  }
+        stored_(stored_matrix(job, context, target_.shape)),
+        bands_(stored_.rows(), stored_.columns() * bits_of(target_.dtype) / 8, stored_.row_multiple(), context.band_bytes) {}
 
   [[nodiscard]] std::size_t stages() const override { return 1; }
-  [[nodiscard]] std::size_t tasks(std::size_t) const override { return columns_ == 0 ? 0 : bands_.count(); }
+  [[nodiscard]] std::size_t tasks(std::size_t) const override { return stored_.columns() == 0 ? 0 : bands_.count(); }
 
   std::uint64_t run(std::size_t, std::size_t task) override {
+    const std::uint64_t columns = stored_.columns();
     const std::uint64_t out_bytes = bits_of(target_.dtype) / 8;
     const std::uint64_t first = bands_.first(task);
     const std::uint64_t rows = bands_.size(task);
-    const InputBand in(context_.files, job_.inputs[0], layout_.code_bytes(first), layout_.code_bytes(rows));
-    io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first * columns_ * out_bytes),
-                               rows * columns_ * out_bytes);
-    const Bands chunks(rows, columns_, layout_.row_multiple(), kFloatChunk);
-    std::vector<float> values(chunks.size(0) * columns_);
+    const auto codes = stored_.codes_of(first, rows);
+    const auto begin = static_cast<std::uint64_t>(codes.data() - context_.files.bytes(job_.inputs[0]).data());
+    const InputBand in(context_.files, job_.inputs[0], begin, codes.size());
+    io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first * columns * out_bytes), rows * columns * out_bytes);
+    const Bands chunks(rows, columns, stored_.row_multiple(), kFloatChunk);
+    std::vector<float> values(chunks.size(0) * columns);
     for (std::uint64_t chunk = 0; chunk < chunks.count(); ++chunk) {
       const std::uint64_t row = chunks.first(chunk);
-      const MatrixView view{in.data() + layout_.code_bytes(row), job_.inputs[0].info.dtype, chunks.size(chunk), columns_};
-      context_.backend.dequantize(job_.spec, view, scales_.data() + layout_.first_scale(first + row), values.data());
-      store_floats(context_, target_, (first + row) * columns_, values, view.elements(), out.bytes().data() + row * columns_ * out_bytes);
+      const std::uint64_t count = chunks.size(chunk);
+      stored_.read(context_.backend, first + row, count, values.data());
+      store_floats(context_, target_, (first + row) * columns, values, count * columns, out.bytes().data() + row * columns * out_bytes);
     }
     in.check();
     out.flush();
@@ -56,10 +69,8 @@ class DequantizeWork : public Work {
   const Job& job_;
   const Context& context_;
   const TensorInfo& target_;
-  std::uint64_t columns_;
-  formats::LayerLayout layout_;
+  formats::StoredMatrix stored_;
   Bands bands_;
-  std::vector<float> scales_;
 };
 
 }  // namespace

@@ -125,14 +125,30 @@ class Scheduler {
 /// share of the budget is a safe size for a window.
 constexpr std::uint64_t kWindowsPerThread = 4;
 
-/// Bytes of the largest band that cannot be cut: one row, or one row of blocks, as floats.
+/// Bytes of the buffers for the smallest band of `job`: what cannot be cut.
+std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
+  const Shape& written = plan.output.tensors[job.outputs[0]].shape;
+  switch (job.kind) {
+    case JobKind::copy:
+    case JobKind::constant:
+    case JobKind::cast: return 1;
+    case JobKind::quantize: {
+      const Shape& weight = job.inputs[0].info.shape;
+      const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
+      const std::uint64_t rotated = job.spec.rotation_group == 0 ? 0 : layout.columns() * sizeof(float);
+      return layout.code_bytes(layout.row_multiple()) + 2 * layout.scale_bytes(layout.row_multiple()) + rotated;
+    }
+    case JobKind::dequantize: {
+      const formats::LayerLayout layout(job.spec, written[0], written[1]);
+      return layout.group_rows() * written[1] * sizeof(float);
+    }
+  }
+  return 1;
+}
+
 std::uint64_t largest_unit_bytes(const Plan& plan) {
   std::uint64_t largest = 1;
-  for (const Job& job : plan.jobs) {
-    if (job.kind != JobKind::quantize && job.kind != JobKind::dequantize) continue;
-    const std::uint64_t columns = plan.output.tensors[job.outputs[0]].shape.back();
-    largest = std::max(largest, formats::LayerLayout(job.spec, columns).row_multiple() * columns * sizeof(float));
-  }
+  for (const Job& job : plan.jobs) largest = std::max(largest, unit_bytes(job, plan));
   return largest;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include <halftone/codec/hd.hpp>
@@ -9,21 +10,42 @@
 #include "exec/bands.hpp"
 #include "exec/float_check.hpp"
 #include "exec/input_band.hpp"
+#include "exec/scale_writer.hpp"
 #include "exec/work.hpp"
+#include "formats/format_ops.hpp"
 #include "formats/layer_layout.hpp"
 
 namespace halftone::exec {
 namespace {
 
-/// Quantizes one weight.  Formats with one scale per tensor read it twice: first for the largest
-/// magnitude, then for the codes; the others find their scales on the way.
+/// The output of `job` that has this role, or nothing.
+std::optional<std::uint32_t> output_of(const Job& job, Role role) {
+  for (std::size_t i = 0; i < job.outputs.size(); ++i) {
+    if (job.roles[i] == role) return job.outputs[i];
+  }
+  return std::nullopt;
+}
+
+/// Raises `largest` to `value`.
+void raise(std::atomic<std::uint32_t>& largest, std::uint32_t value) {
+  std::uint32_t seen = largest.load(std::memory_order_relaxed);
+  while (value > seen && !largest.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  }
+}
+
+/// Quantizes one weight.  Formats with a scale for the whole weight read it twice: first for the
+/// largest magnitude, then for the codes; the others find their scales on the way.
 class QuantizeWork : public Work {
  public:
   QuantizeWork(const Job& job, const Context& context)
-      : job_(job), context_(context), weight_(job.inputs[0].info), layout_(job.spec, weight_.shape[1]) {
-    bands_ = Bands(weight_.shape[0], row_bytes(), layout_.row_multiple(), context.band_bytes);
+      : job_(job),
+        context_(context),
+        weight_(job.inputs[0].info),
+        layout_(job.spec, weight_.shape[0], weight_.shape[1]),
+        scales_(context, layout_, output_of(job, Role::scales)),
+        largest_scale_(output_of(job, Role::largest_scale)),
+        bands_(layout_.rows(), row_bytes(), layout_.row_multiple(), context.band_bytes) {
     if (layout_.measures_first()) kept_.resize(bands_.count());
-    if (job.outputs.size() > 1) scales_.resize(element_count(context.plan.output.tensors[job.outputs[1]].shape));
   }
 
   [[nodiscard]] std::size_t stages() const override { return layout_.measures_first() ? 2 : 1; }
@@ -31,84 +53,126 @@ class QuantizeWork : public Work {
 
   std::uint64_t run(std::size_t stage, std::size_t task) override {
     const bool measure = stage + 1 < stages();
-    MatrixView band{nullptr, weight_.dtype, bands_.size(task), weight_.shape[1]};
+    MatrixView band{nullptr, weight_.dtype, bands_.size(task), layout_.columns()};
     if (!measure && layout_.measures_first() && kept_[task]) {
       band.kept = kept_[task].get();
-      quantize(band, task);
+      const std::uint64_t written = quantize(band, task);
       kept_[task].reset();
-      return layout_.code_bytes(band.rows);
+      return written;
     }
-    const InputBand in(context_.files, job_.inputs[0], bands_.first(task) * row_bytes(), bands_.size(task) * row_bytes(), measure);
+    const std::uint64_t begin = bands_.first(task) * row_bytes();
+    const InputBand in(context_.files, job_.inputs[0], begin, std::min(band.rows * row_bytes(), weight_.bytes() - begin), measure);
     band.data = in.data();
+    std::uint64_t written = 0;
     if (measure) {
-      note_magnitude(context_.backend.max_magnitude_and_keep(band, kept_[task]));
+      raise(magnitude_, context_.backend.max_magnitude_and_keep(band, kept_[task]));
     } else {
-      quantize(band, task);
+      written = quantize(band, task);
     }
     in.check();
-    return measure ? 0 : layout_.code_bytes(band.rows);
+    return written;
   }
 
   std::uint64_t finish(std::size_t stage) override {
     if (stage == 0) check_values();
     if (stage + 1 < stages()) return 0;
-    if (layout_.measures_first()) scales_[0] = stored_scale(*job_.spec.format, amax());
-    if (magnitude_ == 0) write_zeros();
-    write_scales();
-    return scales_.size() * sizeof(float);
+    if (magnitude_ == 0 && job_.spec.format->storage().unit_scales_for_zeros) write_zeros();
+    std::uint64_t written = write_float(Role::tensor_scale, magnitude_ == 0 ? 1.0F : tensor_scale(*job_.spec.format, amax()));
+    if (largest_scale_) {
+      const float largest = formats::scale_rules(*job_.spec.format).operand(largest_stored_, 1.0F);
+      written += write_float(Role::largest_scale, largest > 0.0F ? largest : 1.0F);
+    }
+    return written;
   }
 
  private:
-  [[nodiscard]] std::uint64_t row_bytes() const { return weight_.shape[1] * bits_of(weight_.dtype) / 8; }
-  [[nodiscard]] std::uint64_t codes_offset(std::uint64_t row) const { return context_.offset(job_.outputs[0], layout_.code_bytes(row)); }
+  [[nodiscard]] std::uint64_t row_bytes() const { return layout_.columns() * bits_of(weight_.dtype) / 8; }
   [[nodiscard]] float amax() const { return codec::from_bits(magnitude_); }
+  [[nodiscard]] const TensorInfo& codes() const { return context_.plan.output.tensors[job_.outputs[0]]; }
 
-  void note_magnitude(std::uint32_t magnitude) {
-    std::uint32_t seen = magnitude_.load(std::memory_order_relaxed);
-    while (magnitude > seen && !magnitude_.compare_exchange_weak(seen, magnitude, std::memory_order_relaxed)) {
-    }
+  /// The codes of a band in the output, padding behind the last row included.
+  [[nodiscard]] io::OutputFile::Window codes_of(std::size_t task) const {
+    const std::uint64_t begin = layout_.code_bytes(bands_.first(task));
+    const std::uint64_t end = task + 1 == bands_.count() ? codes().bytes() : begin + layout_.code_bytes(bands_.size(task));
+    return {context_.output, context_.offset(job_.outputs[0], begin), end - begin};
   }
 
-  void quantize(const MatrixView& band, std::size_t task) {
+  /// Returns the bytes written.
+  std::uint64_t quantize(const MatrixView& band, std::size_t task) {
     const std::uint64_t first_row = bands_.first(task);
-    io::OutputFile::Window out(context_.output, codes_offset(first_row), layout_.code_bytes(band.rows));
-    float* scales = layout_.has_scales() ? scales_.data() + layout_.first_scale(first_row) : nullptr;
-    note_magnitude(context_.backend.quantize(job_.spec, band, amax(), {out.bytes().data(), scales}));
+    io::OutputFile::Window out = codes_of(task);
+    std::vector<std::byte> scales = scales_.room(band.rows);
+    // The last row of a flat weight may end early.
+    const std::uint64_t elements = std::min(band.elements(), layout_.elements() - first_row * layout_.columns());
+    const std::uint64_t whole = elements / std::max<std::uint64_t>(band.columns, 1);
+    MatrixView rows = band;
+    rows.rows = std::min(whole, band.rows);
+    raise(magnitude_, context_.backend.quantize(job_.spec, rows, amax(), {out.bytes().data(), scales.data()}));
+    const auto rest = out.bytes().subspan(layout_.code_bytes(rows.rows));
+    if (rows.rows < band.rows) {
+      quantize_partial_row(band.data + rows.rows * row_bytes(), elements - rows.elements(), rest,
+                           scales.data() + layout_.scale_bytes(rows.rows));
+    } else if (!rest.empty()) {
+      std::memset(rest.data(), 0, rest.size());
+    }
     out.flush();
+    if (largest_scale_) note_scales(scales);
+    return out.bytes().size() + scales_.write(first_row, band.rows, scales);
+  }
+
+  /// The last row of a flat weight: `n` elements at `data`, filled up with zeros.
+  void quantize_partial_row(const std::byte* data, std::uint64_t n, std::span<std::byte> codes, std::byte* scales) {
+    std::vector<std::byte> row(row_bytes());
+    std::memcpy(row.data(), data, n * bits_of(weight_.dtype) / 8);
+    std::vector<std::byte> padded(layout_.code_bytes(1));
+    raise(magnitude_,
+          context_.backend.quantize(job_.spec, {row.data(), weight_.dtype, 1, layout_.columns()}, amax(), {padded.data(), scales}));
+    std::memcpy(codes.data(), padded.data(), codes.size());
+  }
+
+  /// One-byte scales order like their values.
+  void note_scales(const std::vector<std::byte>& scales) {
+    const auto largest = std::max_element(scales.begin(), scales.end());
+    if (largest != scales.end()) raise(largest_stored_, std::to_integer<std::uint32_t>(*largest));
   }
 
   /// The largest magnitude tells at once whether there is anything to look for.
   void check_values() const {
-    const float limit = job_.spec.format->largest_weight();
+    const float limit = job_.spec.format->facts().largest_weight;
     if (magnitude_ < codec::kInfinityBits && !(amax() > limit)) return;
     reject_first_beyond(context_.backend, weight_, context_.files.bytes(job_.inputs[0]), limit, limit, true);
     context_.files.check();
-    fail(ErrorKind::internal, "the tensor '{}' has no value beyond its largest magnitude", weight_.name);
+    fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", weight_.name);
   }
 
-  /// The reference stores an all-zero weight with codes 0, also for -0, and scales of 1.  A
-  /// format without scales has no such rule and keeps the sign.
+  /// The reference stores an all-zero weight with codes 0, also for -0, and scales of 1.
   void write_zeros() {
-    if (!layout_.has_scales()) return;
-    std::fill(scales_.begin(), scales_.end(), 1.0F);
     for (std::uint64_t task = 0; task < bands_.count(); ++task) {
-      io::OutputFile::Window out(context_.output, codes_offset(bands_.first(task)), layout_.code_bytes(bands_.size(task)));
+      io::OutputFile::Window out = codes_of(task);
       std::memset(out.bytes().data(), 0, out.bytes().size());
       out.flush();
+      const std::vector<float> ones(layout_.scale_count(bands_.size(task)), 1.0F);
+      scales_.write(bands_.first(task), bands_.size(task), std::as_bytes(std::span(ones)));
     }
   }
 
-  void write_scales() {
-    if (!scales_.empty()) context_.output.write_at(context_.offset(job_.outputs[1]), std::as_bytes(std::span(scales_)));
+  /// Writes the output of this role, if there is one; returns the bytes written.
+  std::uint64_t write_float(Role role, float value) const {
+    const auto output = output_of(job_, role);
+    if (!output) return 0;
+    context_.output.write_at(context_.offset(*output), std::as_bytes(std::span(&value, 1)));
+    return sizeof value;
   }
 
   const Job& job_;
   const Context& context_;
   const TensorInfo& weight_;
   formats::LayerLayout layout_;
+  ScaleWriter scales_;
+  std::optional<std::uint32_t> largest_scale_;
   Bands bands_;
   std::atomic<std::uint32_t> magnitude_{0};
-  std::vector<float> scales_;
+  std::atomic<std::uint32_t> largest_stored_{0};
   std::vector<std::unique_ptr<KeptBand>> kept_;  ///< one for each band where measuring comes first
 };
 

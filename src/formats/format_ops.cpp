@@ -1,28 +1,53 @@
 #include "formats/format_ops.hpp"
 
+#include <array>
+#include <type_traits>
+
 #include "formats/all_formats.hpp"
+#include "formats/format_traits.hpp"
 
 namespace halftone {
 namespace formats {
 namespace {
 
 template <class Format>
-Scale apply_rule(float amax) {
-  return Format::scale_from_amax(amax);
+AnyScale group(float amax, float tensor) {
+  const auto scale = group_scale<Format>(amax, tensor);
+  if constexpr (std::is_same_v<StoredScale<Format>, float>) {
+    return {scale.encode, codec::bits(scale.stored)};
+  } else {
+    return {scale.encode, scale.stored};
+  }
+}
+
+template <class Format>
+float tensor(float amax) {
+  if constexpr (TwoLevel<Format>) return Format::tensor_scale(amax);
+  if constexpr (Format::kGrid == ScaleGrid::tensor) return Format::scale_from_amax(amax).stored;
+  return 1.0F;
+}
+
+template <class Format>
+float operand(std::uint32_t stored, float tensor) {
+  if constexpr (std::is_same_v<StoredScale<Format>, float>) {
+    return decode_operand<Format>(codec::from_bits(stored), tensor);
+  } else {
+    return decode_operand<Format>(static_cast<std::uint8_t>(stored), tensor);
+  }
 }
 
 constexpr std::array kRules = {
-#define HALFTONE_FORMAT(folder) static_cast<ScaleRule>(apply_rule<folder::Format>),
+#define HALFTONE_FORMAT(folder) ScaleRules{group<folder::Format>, tensor<folder::Format>, operand<folder::Format>},
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
 };
 
 }  // namespace
 
-ScaleRule scale_rule(const FormatDescriptor& format) noexcept { return kRules[format.index()]; }
+const ScaleRules& scale_rules(const FormatDescriptor& format) noexcept { return kRules[format.index()]; }
 
 }  // namespace formats
 
-float stored_scale(const FormatDescriptor& format, float amax) { return formats::scale_rule(format)(amax).stored; }
+float tensor_scale(const FormatDescriptor& format, float amax) { return formats::scale_rules(format).tensor(amax); }
 
 }  // namespace halftone

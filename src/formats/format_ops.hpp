@@ -1,17 +1,28 @@
 #pragma once
 
-#include <array>
+#include <cstdint>
 
 #include <halftone/format.hpp>
 
-#include "formats/scale_rules.hpp"
-
 namespace halftone::formats {
 
-/// The scale rule of a format as a function, for code that is not compiled per format.
-using ScaleRule = Scale (*)(float amax);
+/// The scale of a group: the operand of encode(), and the bits that are stored, in the low bytes.
+struct AnyScale {
+  float encode;
+  std::uint32_t stored;
+};
 
-/// The scale rule of `format`.
-[[nodiscard]] ScaleRule scale_rule(const FormatDescriptor& format) noexcept;
+/// The scale rules of a format as functions, for code that is not compiled per format.
+struct ScaleRules {
+  /// The scale of a group, as formats::group_scale().
+  AnyScale (*group)(float amax, float tensor);
+  /// The stored scale of the whole weight; 1 where the format has none.
+  float (*tensor)(float amax);
+  /// What decode() takes for stored bits, as formats::decode_operand().
+  float (*operand)(std::uint32_t stored, float tensor);
+};
+
+/// The scale rules of `format`.
+[[nodiscard]] const ScaleRules& scale_rules(const FormatDescriptor& format) noexcept;
 
 }  // namespace halftone::formats

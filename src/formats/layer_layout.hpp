@@ -9,36 +9,69 @@
 namespace halftone::formats {
 
 /// How the codes and scales of a weight line up with its rows: all that a loop over bands of rows
-/// needs to know of a format.
+/// needs to know of a format.  A flat format sees the weight as rows of one block each.
 class LayerLayout {
  public:
-  LayerLayout(const QuantSpec& spec, std::uint64_t columns)
-      : grid_(spec.format->grid()),
-        side_(grid_ == ScaleGrid::block ? spec.block_size : 1),
-        row_bytes_(columns * bits_of(spec.format->code_dtype()) / 8),
-        scales_per_group_row_(grid_ == ScaleGrid::block ? base::ceil_div(columns, side_)
-                              : grid_ == ScaleGrid::row ? 1
-                                                        : 0) {}
+  LayerLayout(const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns)
+      : storage_(spec.format->storage()),
+        block_(spec.block_size),
+        elements_(rows * columns),
+        rows_(storage_.flat ? base::ceil_div(elements_, block_) : rows),
+        columns_(storage_.flat ? block_ : columns) {}
 
-  /// Bands begin at multiples of this many rows.
-  [[nodiscard]] std::uint64_t row_multiple() const noexcept { return side_; }
-  /// Bytes of the codes of `rows` rows.
-  [[nodiscard]] std::uint64_t code_bytes(std::uint64_t rows) const noexcept { return rows * row_bytes_; }
-  /// Position, among the layer's scales, of the first one of the band that begins at `row`.
-  [[nodiscard]] std::uint64_t first_scale(std::uint64_t row) const noexcept { return row / side_ * scales_per_group_row_; }
-  /// Number of scales of a band of `rows` rows; 1 where one serves the whole weight.
-  [[nodiscard]] std::uint64_t scale_count(std::uint64_t rows) const noexcept {
-    return scales_per_group_row_ == 0 ? 1 : base::ceil_div(rows, side_) * scales_per_group_row_;
+  [[nodiscard]] std::uint64_t rows() const noexcept { return rows_; }
+  [[nodiscard]] std::uint64_t columns() const noexcept { return columns_; }
+  /// Elements of the weight; fewer than rows() × columns() where the last row of a flat one is partial.
+  [[nodiscard]] std::uint64_t elements() const noexcept { return elements_; }
+  [[nodiscard]] std::uint64_t padded_rows() const noexcept { return base::round_up(rows_, storage_.padding); }
+  [[nodiscard]] std::uint64_t padded_columns() const noexcept { return base::round_up(columns_, storage_.padding); }
+
+  /// Bands begin at multiples of this many rows: whole rows of blocks, whole tiles of scales.
+  [[nodiscard]] std::uint64_t row_multiple() const noexcept {
+    if (storage_.grid == ScaleGrid::block) return block_;
+    return storage_.swizzled ? kTileRows : 1;
   }
-  /// Whether one scale serves all, so that the weight must be measured before it is quantized.
-  [[nodiscard]] bool measures_first() const noexcept { return grid_ == ScaleGrid::tensor; }
-  [[nodiscard]] bool has_scales() const noexcept { return grid_ != ScaleGrid::none; }
+  /// Bytes of the codes of `rows` rows.
+  [[nodiscard]] std::uint64_t code_bytes(std::uint64_t rows) const noexcept { return rows * (padded_columns() * storage_.code_bits / 8); }
+
+  /// Columns of a group of elements that share a scale.
+  [[nodiscard]] std::uint64_t group_columns() const noexcept {
+    switch (storage_.grid) {
+      case ScaleGrid::none:
+      case ScaleGrid::tensor:
+      case ScaleGrid::row: return columns_;
+      case ScaleGrid::block: return block_;
+      case ScaleGrid::run: return storage_.run;
+    }
+    return columns_;
+  }
+  [[nodiscard]] std::uint64_t group_rows() const noexcept { return storage_.grid == ScaleGrid::block ? block_ : 1; }
+  /// Groups side by side; 0 where groups have no scales of their own.
+  [[nodiscard]] std::uint64_t groups_across() const noexcept {
+    return has_group_scales() ? base::ceil_div(padded_columns(), group_columns()) : 0;
+  }
+  /// Position, among the layer's scales, of the first one of the band that begins at `row`.
+  [[nodiscard]] std::uint64_t first_scale(std::uint64_t row) const noexcept { return row / group_rows() * groups_across(); }
+  /// Number of scales of a band of `rows` rows.
+  [[nodiscard]] std::uint64_t scale_count(std::uint64_t rows) const noexcept {
+    return base::ceil_div(rows, group_rows()) * groups_across();
+  }
+  [[nodiscard]] std::uint64_t scale_bytes(std::uint64_t rows) const noexcept { return scale_count(rows) * storage_.scale_bytes; }
+
+  [[nodiscard]] bool has_group_scales() const noexcept { return storage_.grid != ScaleGrid::none && storage_.grid != ScaleGrid::tensor; }
+  /// Whether a scale serves all, so that the weight must be measured before it is quantized.
+  [[nodiscard]] bool measures_first() const noexcept { return storage_.grid == ScaleGrid::tensor || storage_.two_level; }
+  [[nodiscard]] bool swizzled() const noexcept { return storage_.swizzled; }
+
+  /// Rows of a tile of swizzled scales.
+  static constexpr std::uint64_t kTileRows = 128;
 
  private:
-  ScaleGrid grid_;
-  std::uint64_t side_;
-  std::uint64_t row_bytes_;
-  std::uint64_t scales_per_group_row_;
+  const Storage& storage_;
+  std::uint64_t block_;
+  std::uint64_t elements_;
+  std::uint64_t rows_;
+  std::uint64_t columns_;
 };
 
 }  // namespace halftone::formats

@@ -6,10 +6,13 @@
 namespace halftone::formats {
 
 /// A scale as it is used and as it is stored.
-struct Scale {
-  float encode;  ///< the operand that encode() takes
-  float stored;  ///< the multiplier that dequantizes, as the file holds it
+template <class Stored>
+struct BasicScale {
+  float encode;   ///< the operand that encode() takes
+  Stored stored;  ///< as the file holds it; a float is the multiplier that dequantizes
 };
+using Scale = BasicScale<float>;
+using ByteScale = BasicScale<std::uint8_t>;
 
 // Each chain below is a sequence of separately rounded binary32 operations and reproduces
 // convert_to_quant (July 2026) on PyTorch's CPU path bit for bit.  No step may be fused,

@@ -1,5 +1,6 @@
 #include "formats/stored_layers.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <nlohmann/json.hpp>
@@ -7,101 +8,132 @@
 #include "base/fail.hpp"
 #include "base/strict_json.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/stored_facts.hpp"
 
 namespace halftone::formats {
 namespace {
 
-using nlohmann::json;
+using nlohmann::ordered_json;
 
 /// Suffixes, after the layer's base name, of tensors that belong to a quantized weight.
-constexpr std::array<std::string_view, 5> kCompanions = {kScaleSuffix, kInputScaleSuffix, kSidecarSuffix, kLegacyScaleSuffix,
-                                                         kLegacyInputScaleSuffix};
+constexpr std::array kCompanions = {kScaleSuffix,   kTensorScaleSuffix, kLargestScaleSuffix,    kInputScaleSuffix,
+                                    kSidecarSuffix, kLegacyScaleSuffix, kLegacyInputScaleSuffix};
+/// The same after the weight's full name.
+constexpr std::array kWeightCompanions = {kAbsmaxSuffix, kQuantMapSuffix, kNestedAbsmaxSuffix, kNestedQuantMapSuffix};
 
-/// What a layer without JSON is called that carries a scale of the older layout.
-constexpr std::string_view kLegacyFormat = "scaled_fp8";
+using FactsByLayer = std::map<std::string, StoredFacts>;
 
-/// `layer`, if it is an object with a format.
-json checked_layer(const std::string& base, json layer) {
-  if (!layer.is_object() || !layer.contains("format") || !layer["format"].is_string()) {
-    fail(ErrorKind::bad_quantization, "the quantization JSON of the layer '{}' is no object with a 'format'", base);
-  }
-  return layer;
-}
-
-/// Layer JSON by base name, from the tensors and then from the header, which wins.
-std::map<std::string, json> layer_texts(const ModelIndex& model, const SideTexts& texts) {
-  std::map<std::string, json> layers;
+/// What the small tensors of the model say of its layers.
+FactsByLayer facts_of_tensors(const SideTexts& texts) {
+  FactsByLayer layers;
   for (const auto& [name, text] : texts) {
-    const std::string base = base_name(name, kSidecarSuffix);
+    const std::size_t state = name.find(kQuantStateSuffix);
+    const bool codebook = state != std::string::npos;
+    const std::string base = codebook ? base_name(name.substr(0, state)) : base_name(name, kSidecarSuffix);
     const std::string origin = fmt::format("the quantization JSON of the layer '{}'", base);
-    layers[base] = checked_layer(base, base::parse_json<json>(text, ErrorKind::bad_quantization, origin));
+    const auto json = base::parse_json<ordered_json>(text, ErrorKind::bad_quantization, origin);
+    layers[base] = codebook ? facts_of_state(base, json) : facts_of_json(base, json);
   }
-  const auto entry = model.metadata().find(kMetadataKey);
-  if (entry == model.metadata().end()) return layers;
-  const std::string origin = fmt::format("the metadata entry '{}'", kMetadataKey);
-  const json header = base::parse_json<json>(entry->second, ErrorKind::bad_quantization, origin);
-  if (!header.is_object() || !header.contains("layers") || !header["layers"].is_object()) return layers;
-  for (const auto& [base, layer] : header["layers"].items()) layers[base] = checked_layer(base, layer);
   return layers;
 }
 
-/// `group_size`, or 0 where it is absent or no size that a format could have.
-std::uint32_t group_size(const json& layer) {
-  const auto value = layer.find("group_size");
-  if (value == layer.end() || !value->is_number_unsigned() || value->get<std::uint64_t>() > UINT32_MAX) return 0;
-  return value->get<std::uint32_t>();
+/// The same, and what the header says, which wins.
+FactsByLayer facts_of(const ModelIndex& model, const SideTexts& texts) {
+  FactsByLayer layers = facts_of_tensors(texts);
+  const auto entry = model.metadata().find(kMetadataKey);
+  if (entry == model.metadata().end()) return layers;
+  const std::string origin = fmt::format("the metadata entry '{}'", kMetadataKey);
+  const auto header = base::parse_json<ordered_json>(entry->second, ErrorKind::bad_quantization, origin);
+  if (!header.is_object() || !header.contains("layers") || !header["layers"].is_object()) return layers;
+  for (const auto& [base, layer] : header["layers"].items()) layers[base] = facts_of_json(base, layer);
+  return layers;
 }
 
-/// `convrot`, false where it is absent.  Throws bad_quantization where it is no boolean.
-bool is_rotated(const std::string& base, const json& layer) {
-  const auto value = layer.find("convrot");
-  if (value == layer.end()) return false;
-  if (!value->is_boolean()) fail(ErrorKind::bad_quantization, "the 'convrot' of the layer '{}' is neither true nor false", base);
-  return value->get<bool>();
-}
+/// The tensors of one layer.
+class LayerTensors {
+ public:
+  LayerTensors(const ModelIndex& model, const std::string& base, const ModelTensor& weight) {
+    for (const std::string_view suffix : kCompanions) add(model, suffix, joined(base, suffix));
+    for (const std::string_view suffix : kWeightCompanions) add(model, suffix, joined(weight.info.name, suffix));
+  }
 
-void attach_spec(QuantizedLayer& layer, std::string_view comfy_format, const json& facts) {
-  const StoredLayer stored{.comfy_format = comfy_format,
-                           .group_size = facts.is_object() ? group_size(facts) : 0,
-                           .rotated = facts.is_object() && is_rotated(layer.base, facts),
-                           .weight = &layer.weight->info,
-                           .scales = layer.scales != nullptr ? &layer.scales->info : nullptr};
+  [[nodiscard]] StoredLayer describe(const StoredFacts& facts, const ModelTensor& weight) const {
+    StoredLayer layer{.comfy_format = facts.format,
+                      .group_size = facts.group_size,
+                      .rotated = facts.rotated,
+                      .rotation_group = facts.rotation_group,
+                      .shape = facts.shape,
+                      .weight = &weight.info,
+                      .companions = {}};
+    for (const auto& [suffix, tensor] : tensors_) layer.companions.emplace(suffix, &tensor->info);
+    return layer;
+  }
+
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [suffix, tensor] : tensors_) names.push_back(tensor->info.name);
+    return names;
+  }
+
+  /// The tensor behind a description of describe(); null for null.
+  [[nodiscard]] const ModelTensor* tensor_of(const TensorInfo* info) const {
+    for (const auto& [suffix, tensor] : tensors_) {
+      if (&tensor->info == info) return tensor;
+    }
+    return nullptr;
+  }
+
+ private:
+  void add(const ModelIndex& model, std::string_view suffix, const std::string& name) {
+    if (const ModelTensor* tensor = model.find(name)) tensors_.emplace(suffix, tensor);
+  }
+
+  std::map<std::string_view, const ModelTensor*> tensors_;
+};
+
+std::optional<ReadableLayer> read_as(const StoredLayer& stored, const LayerTensors& tensors) {
   for (const FormatDescriptor* format : all_formats()) {
-    if ((layer.spec = format->recognise(stored))) return;
+    const auto found = format->recognise(stored);
+    if (!found) continue;
+    return ReadableLayer{found->spec, found->shape, tensors.tensor_of(found->scales), tensors.tensor_of(found->tensor_scale)};
   }
-}
-
-QuantizedLayer describe(const ModelIndex& model, std::string base, const ModelTensor& weight) {
-  QuantizedLayer layer{.base = std::move(base), .format_text = {}, .weight = &weight, .scales = nullptr, .spec = {}, .companions = {}};
-  layer.scales = model.find(layer.base + std::string(kScaleSuffix));
-  for (const std::string_view suffix : kCompanions) {
-    const std::string name = layer.base + std::string(suffix);
-    if (model.find(name) != nullptr) layer.companions.push_back(name);
-  }
-  return layer;
+  return std::nullopt;
 }
 
 }  // namespace
 
+std::vector<std::string> QuantizedLayer::scale_names() const {
+  constexpr std::array suffixes = {kScaleSuffix, kTensorScaleSuffix, kLargestScaleSuffix, kLegacyScaleSuffix, kAbsmaxSuffix};
+  std::vector<std::string> names;
+  for (const std::string& name : companions) {
+    if (std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view suffix) { return has_suffix(name, suffix); })) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
 std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts) {
-  const auto declared = layer_texts(model, texts);
+  const FactsByLayer declared = facts_of(model, texts);
   std::vector<QuantizedLayer> layers;
   for (const ModelTensor& tensor : model.tensors()) {
     if (!has_suffix(tensor.info.name, kWeightSuffix)) continue;
-    std::string base = base_name(tensor.info.name);
-    const auto facts = declared.find(base);
+    QuantizedLayer layer{.base = base_name(tensor.info.name), .format_text = {}, .weight = &tensor, .readable = {}, .companions = {}};
+    const auto found = declared.find(layer.base);
     const bool plain_cast = tensor.info.dtype == Dtype::F8_E4M3 || tensor.info.dtype == Dtype::F8_E5M2;
-    if (facts == declared.end() && !plain_cast) continue;
-    QuantizedLayer layer = describe(model, std::move(base), tensor);
-    const bool legacy = model.find(layer.base + std::string(kLegacyScaleSuffix)) != nullptr;
-    if (facts != declared.end()) {
-      layer.format_text = facts->second["format"].get<std::string>();
-      attach_spec(layer, layer.format_text, facts->second);
-    } else if (legacy) {
+    if (found == declared.end() && !plain_cast) continue;
+    const LayerTensors tensors(model, layer.base, tensor);
+    const StoredFacts facts = found != declared.end() ? found->second : StoredFacts{};
+    StoredLayer stored = tensors.describe(facts, tensor);
+    layer.format_text = facts.format.empty() ? std::string(name_of(tensor.info.dtype)) : facts.format;
+    if (found == declared.end() && stored.companion(kLegacyScaleSuffix) != nullptr) {
       layer.format_text = kLegacyFormat;
-    } else {
-      layer.format_text = name_of(tensor.info.dtype);
-      attach_spec(layer, {}, {});
+      describe_legacy(stored);
+    }
+    layer.readable = read_as(stored, tensors);
+    layer.companions = tensors.names();
+    for (const auto& [name, text] : texts) {
+      if (name.starts_with(joined(tensor.info.name, kQuantStateSuffix))) layer.companions.push_back(name);
     }
     layers.push_back(std::move(layer));
   }

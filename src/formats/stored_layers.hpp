@@ -9,14 +9,26 @@
 
 namespace halftone::formats {
 
+/// How Halftone reads a layer, and from which tensors.
+struct ReadableLayer {
+  QuantSpec spec;
+  Shape shape;  ///< of the dequantized weight
+  const ModelTensor* scales = nullptr;
+  const ModelTensor* tensor_scale = nullptr;
+};
+
 /// A layer of a model that is stored quantized.
 struct QuantizedLayer {
-  std::string base;                     ///< layer name without ".weight"
-  std::string format_text;              ///< `format` of its JSON, or the element type of a plain cast
-  const ModelTensor* weight = nullptr;  ///< never null
-  const ModelTensor* scales = nullptr;  ///< null without scales
-  std::optional<QuantSpec> spec;        ///< how it was written; empty where Halftone cannot read it
-  std::vector<std::string> companions;  ///< names of every tensor that belongs to it besides the weight
+  std::string base;                       ///< layer name without ".weight"
+  std::string format_text;                ///< `format` of its JSON, or the element type of a plain cast
+  const ModelTensor* weight = nullptr;    ///< never null
+  std::optional<ReadableLayer> readable;  ///< empty where Halftone cannot read it
+  std::vector<std::string> companions;    ///< names of every tensor that belongs to it besides the weight
+
+  /// The name of Halftone's format, or, where that is not known, what the file calls it.
+  [[nodiscard]] std::string format_name() const { return readable ? std::string(readable->spec.format->name()) : format_text; }
+  /// Those of the companions that hold scales.
+  [[nodiscard]] std::vector<std::string> scale_names() const;
 };
 
 /// The quantized layers of a model, by base name.  A layer's JSON in the header's

@@ -116,6 +116,11 @@ Opened open_path(const fs::path& path) {
   return opened;
 }
 
+/// Whether a tensor of this name holds the JSON of a quantized layer.
+bool is_side_text(std::string_view name) {
+  return name.ends_with(".comfy_quant") || name.find(".quant_state.bitsandbytes__") != std::string_view::npos;
+}
+
 }  // namespace
 
 ModelFiles::ModelFiles(const fs::path& path) : path_(path) {
@@ -140,7 +145,7 @@ std::span<const std::byte> ModelFiles::bytes(const ModelTensor& tensor) const no
 SideTexts ModelFiles::side_texts() const {
   SideTexts texts;
   for (const ModelTensor& tensor : index_.tensors()) {
-    if (!tensor.info.name.ends_with(".comfy_quant")) continue;
+    if (!is_side_text(tensor.info.name)) continue;
     const auto data = bytes(tensor);
     if (data.size() > kMaxSideBytes) {
       fail(ErrorKind::bad_quantization, "'{}': the tensor '{}' has {} bytes, at most {} expected", path_.string(), tensor.info.name,

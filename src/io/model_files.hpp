@@ -28,7 +28,7 @@ class ModelFiles {
 
   /// The bytes of `tensor` in its mapped file.
   [[nodiscard]] std::span<const std::byte> bytes(const ModelTensor& tensor) const noexcept;
-  /// The `.comfy_quant` tensors, each of at most 64 KiB.  Throws bad_quantization for a larger one.
+  /// The `.comfy_quant` and `.quant_state.bitsandbytes__…` tensors, each of at most 64 KiB.  Throws bad_quantization for a larger one.
   [[nodiscard]] SideTexts side_texts() const;
   /// Throws input_changed where a file changed or failed since it was opened.
   void check() const;

@@ -1,6 +1,7 @@
 #include "plan/constraints.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/ranges.h>
 
@@ -16,44 +17,59 @@ void keep(Decision& decision, std::string rule, std::string reason) {
   decision.reason = std::move(reason);
 }
 
-/// The format with the same codes and one scale per row.
-const FormatDescriptor& plain_form(const FormatDescriptor& format) {
-  for (const FormatDescriptor* other : all_formats()) {
-    if (other->code_dtype() == format.code_dtype() && other->grid() == ScaleGrid::row) return *other;
+/// `value`, or the first of `allowed` where it is 0, in a message called `what`.
+std::uint32_t completed(std::uint32_t value, const std::vector<std::uint32_t>& allowed, const FormatDescriptor& format,
+                        const std::string& origin, const char* what) {
+  if (allowed.empty()) {
+    if (value == 0) return 0;
+    fail(ErrorKind::usage, "{}: a {} has no effect on {}", origin, what, format.name());
   }
-  fail(ErrorKind::internal, "the format {} has no form with row scales", format.name());
+  if (value == 0) return allowed.front();
+  if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
+  fail(ErrorKind::usage, "{}: {} takes a {} of {}, not {}", origin, format.name(), what, fmt::join(allowed, " or "), value);
 }
 
-void handle_indivisible(Decision& decision, const TensorInfo& tensor, const std::string& why, const PlanOptions& options) {
-  switch (options.indivisible) {
-    case Indivisible::keep: return keep(decision, "--indivisible keep", why);
-    case Indivisible::plain: {
-      const FormatDescriptor& plain = plain_form(*decision.spec.format);
-      decision.spec.format = &plain;
-      decision.spec.block_size = 0;
-      decision.spec.input_scale = decision.spec.input_scale && plain.takes_input_scale();
-      decision.reason = why + "; written as " + std::string(plain.name());
-      return;
-    }
+void write_plain(Decision& decision, const TensorInfo& tensor, const std::string& why) {
+  const std::string_view name = decision.spec.format->facts().plain;
+  if (name.empty()) {
+    fail(ErrorKind::indivisible,
+         "the layer '{}' {} cannot be written as {}: {}; there is no plain form of it, but --indivisible keep leaves it as it is",
+         tensor.name, to_string(tensor.shape), decision.spec.format->name(), why);
+  }
+  const FormatDescriptor& plain = format_named(name);
+  decision.spec.format = &plain;
+  decision.spec.block_size = 0;
+  decision.spec.rotation_group = 0;
+  decision.spec.input_scale = decision.spec.input_scale && plain.facts().takes_input_scale;
+  decision.reason = fmt::format("{}; written as {}", why, name);
+}
+
+/// What is to be done about a layer that does not fit, and the name of the rule that says so.
+std::pair<Indivisible, std::string> unfit_rule(const QuantSpec& spec, const PlanOptions& options) {
+  if (options.indivisible) return {*options.indivisible, "--indivisible keep"};
+  return {spec.format->facts().keeps_unfit ? Indivisible::keep : Indivisible::error, "shape"};
+}
+
+void handle_unfit(Decision& decision, const TensorInfo& tensor, const std::string& why, const PlanOptions& options) {
+  const auto [what, rule] = unfit_rule(decision.spec, options);
+  switch (what) {
+    case Indivisible::keep: return keep(decision, rule, why);
+    case Indivisible::plain: return write_plain(decision, tensor, why);
     case Indivisible::error:
       fail(ErrorKind::indivisible,
-           "the layer '{}' {} cannot be written as {}: {}; --indivisible keep leaves it as it is, --indivisible plain writes it "
-           "with row scales, and a rule can choose another format",
-           tensor.name, to_string(tensor.shape), decision.spec.format->name(), why);
+           "the layer '{}' {} cannot be written as {}: {}; --indivisible keep leaves it as it is{}, and a rule can choose another format",
+           tensor.name, to_string(tensor.shape), decision.spec.format->name(), why,
+           decision.spec.format->facts().plain.empty() ? "" : ", --indivisible plain writes it with row scales");
   }
 }
 
 }  // namespace
 
-std::uint32_t checked_block_size(const QuantSpec& spec, const std::string& origin) {
-  const auto sizes = spec.format->block_sizes();
-  if (sizes.empty()) {
-    if (spec.block_size == 0) return 0;
-    fail(ErrorKind::usage, "{}: a block size has no effect on {}", origin, spec.format->name());
-  }
-  if (spec.block_size == 0) return sizes.front();
-  if (std::find(sizes.begin(), sizes.end(), spec.block_size) != sizes.end()) return spec.block_size;
-  fail(ErrorKind::usage, "{}: {} takes a block size of {}, not {}", origin, spec.format->name(), fmt::join(sizes, " or "), spec.block_size);
+QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin) {
+  const FormatFacts& facts = spec.format->facts();
+  spec.block_size = completed(spec.block_size, facts.block_sizes, *spec.format, origin.block_size, "block size");
+  spec.rotation_group = completed(spec.rotation_group, facts.rotation_groups, *spec.format, origin.rotation_group, "rotation group");
+  return spec;
 }
 
 // The thresholds are those of convert_to_quant, December 2025; the divisibility test is all that
@@ -84,11 +100,11 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   if (!is_source_float(tensor.dtype)) {
     return keep(decision, "element type", fmt::format("its type {} holds no weights to quantize", name_of(tensor.dtype)));
   }
-  const std::uint32_t block = options.spec.block_size != 0 ? options.spec.block_size : options.spec.format->heuristic_block();
+  const std::uint32_t block = options.spec.block_size != 0 ? options.spec.block_size : options.spec.format->facts().heuristic_block;
   if (std::string reason = heuristic_reason(options.heuristic, tensor.shape, block); !reason.empty()) {
     return keep(decision, "--heur", std::move(reason));
   }
-  const std::uint32_t alignment = decision.spec.format->matmul_alignment();
+  const std::uint32_t alignment = decision.spec.format->facts().matmul_alignment;
   const bool adjust = options.target == Target::comfyui && options.presets != std::vector<std::string>{"none"};
   if (adjust && !decision.spec.full_precision_mm && (tensor.shape[0] % alignment != 0 || tensor.shape[1] % alignment != 0)) {
     return keep(decision, "--target comfyui",
@@ -96,7 +112,7 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
                             decision.spec.format->name()));
   }
   if (const Support support = decision.spec.format->accepts(tensor, decision.spec); !support) {
-    handle_indivisible(decision, tensor, support.reason, options);
+    handle_unfit(decision, tensor, support.reason, options);
   }
 }
 

@@ -8,9 +8,15 @@
 
 namespace halftone::plan {
 
-/// The block size of `spec`, or its format's default where it is 0; 0 for formats without blocks.
-/// Throws usage, naming `origin`, where the format does not take that size.
-[[nodiscard]] std::uint32_t checked_block_size(const QuantSpec& spec, const std::string& origin);
+/// Where the options of a spec come from, for messages: "--block-size", "rules.json rule 3".
+struct SpecOrigin {
+  std::string block_size;
+  std::string rotation_group;
+};
+
+/// `spec` with its format's defaults for a block size and a rotation group of 0; those stay 0 for
+/// formats without them.  Throws usage, naming the origin, where the format does not take a value.
+[[nodiscard]] QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin);
 
 /// Whether convert_to_quant's `heuristic` would leave a rows × columns layer alone; the reason, or "".
 [[nodiscard]] std::string heuristic_reason(Heuristic heuristic, const Shape& shape, std::uint32_t block);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -5,6 +6,7 @@
 
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/stored_facts.hpp"
 #include "formats/stored_layers.hpp"
 #include "plan/plan_builder.hpp"
 
@@ -14,12 +16,25 @@ namespace {
 using formats::QuantizedLayer;
 
 Job dequantize_job(const QuantizedLayer& layer) {
-  if (!layer.spec) {
-    fail(ErrorKind::unsupported, "the layer '{}' is stored as {}, which cannot be dequantized yet", layer.base, layer.format_text);
-  }
-  Job job{.kind = JobKind::dequantize, .spec = *layer.spec, .inputs = {*layer.weight}, .outputs = {}, .bytes = {}};
-  if (layer.scales != nullptr) job.inputs.push_back(*layer.scales);
+  Job job{.kind = JobKind::dequantize,
+          .spec = layer.readable->spec,
+          .inputs = {*layer.weight},
+          .outputs = {},
+          .roles = {Role::codes},
+          .bytes = {}};
+  const auto add = [&](const ModelTensor* tensor, Role role) {
+    if (tensor == nullptr) return;
+    job.inputs.push_back(*tensor);
+    job.roles.push_back(role);
+  };
+  add(layer.readable->scales, Role::scales);
+  add(layer.readable->tensor_scale, Role::tensor_scale);
   return job;
+}
+
+void require_readable(const QuantizedLayer& layer) {
+  if (layer.readable) return;
+  fail(ErrorKind::unsupported, "the layer '{}' is stored as {}, which cannot be dequantized yet", layer.base, layer.format_text);
 }
 
 Decision decision_for(const ModelTensor& tensor, Action action, std::string reason) {
@@ -39,22 +54,27 @@ Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtyp
     by_weight.emplace(layer.weight->info.name, &layer);
     companions.insert(layer.companions.begin(), layer.companions.end());
   }
+  const bool legacy =
+      std::any_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.format_text == formats::kLegacyFormat; });
   plan::PlanBuilder builder(model);
   builder.plan().preset = "none";
   builder.plan().preset_reason = "every quantized layer is dequantized";
   std::vector<Decision> decisions;
   for (const ModelTensor& tensor : model.tensors()) {
     const auto layer = by_weight.find(tensor.info.name);
-    if (companions.count(tensor.info.name) != 0) {
-      decisions.push_back(decision_for(tensor, Action::drop, "belongs to a quantized layer"));
+    const bool marker = legacy && formats::is_legacy_marker(tensor.info.name);
+    if (marker || companions.count(tensor.info.name) != 0) {
+      decisions.push_back(decision_for(tensor, Action::drop, marker ? "marks the older layout" : "belongs to a quantized layer"));
       decisions.back().out_bytes = 0;
     } else if (layer == by_weight.end()) {
       decisions.push_back(decision_for(tensor, Action::keep, "is not quantized"));
       builder.add_copy(tensor);
     } else {
       decisions.push_back(decision_for(tensor, Action::cast, "is stored as " + layer->second->format_text));
+      require_readable(*layer->second);
       TensorInfo out = tensor.info;
       out.dtype = dtype;
+      out.shape = layer->second->readable->shape;
       decisions.back().dtype = dtype;
       decisions.back().out_bytes = byte_count(dtype, out.shape);
       builder.add_job(dequantize_job(*layer->second), {std::move(out)});

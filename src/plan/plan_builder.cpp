@@ -24,32 +24,36 @@ void PlanBuilder::add(Decision& decision) {
       out.dtype = decision.dtype;
       decision.out_bytes = byte_count(out.dtype, out.shape);
       const JobKind kind = out.dtype == tensor.info.dtype ? JobKind::copy : JobKind::cast;
-      add_job({.kind = kind, .spec = {}, .inputs = {tensor}, .outputs = {}, .bytes = {}}, {std::move(out)});
+      add_job({.kind = kind, .spec = {}, .inputs = {tensor}, .outputs = {}, .roles = {}, .bytes = {}}, {std::move(out)});
       return;
     }
   }
 }
 
 void PlanBuilder::add_copy(const ModelTensor& tensor) {
-  add_job({.kind = JobKind::copy, .spec = {}, .inputs = {tensor}, .outputs = {}, .bytes = {}}, {tensor.info});
+  add_job({.kind = JobKind::copy, .spec = {}, .inputs = {tensor}, .outputs = {}, .roles = {}, .bytes = {}}, {tensor.info});
 }
 
 void PlanBuilder::add_quantized(Decision& decision, const ModelTensor& tensor) {
   std::vector<TensorInfo> computed;
+  std::vector<Role> roles;
   decision.out_bytes = 0;
   for (LayerTensor& out : decision.spec.format->outputs(tensor.info, decision.spec)) {
     TensorInfo info{.name = std::move(out.name), .dtype = out.dtype, .shape = std::move(out.shape)};
     decision.out_bytes += byte_count(info.dtype, info.shape);
-    if (out.role == Role::codes || out.role == Role::scales) {
+    if (out.role != Role::constant) {
       computed.push_back(std::move(info));
+      roles.push_back(out.role);
     } else {
       if (out.bytes.size() != byte_count(info.dtype, info.shape)) {
         fail(ErrorKind::internal, "the format {} gives '{}' {} bytes", decision.spec.format->name(), info.name, out.bytes.size());
       }
-      add_job({.kind = JobKind::constant, .spec = {}, .inputs = {}, .outputs = {}, .bytes = std::move(out.bytes)}, {std::move(info)});
+      add_job({.kind = JobKind::constant, .spec = {}, .inputs = {}, .outputs = {}, .roles = {}, .bytes = std::move(out.bytes)},
+              {std::move(info)});
     }
   }
-  add_job({.kind = JobKind::quantize, .spec = decision.spec, .inputs = {tensor}, .outputs = {}, .bytes = {}}, std::move(computed));
+  add_job({.kind = JobKind::quantize, .spec = decision.spec, .inputs = {tensor}, .outputs = {}, .roles = std::move(roles), .bytes = {}},
+          std::move(computed));
 }
 
 void PlanBuilder::add_job(Job job, std::vector<TensorInfo> outputs) {

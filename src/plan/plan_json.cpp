@@ -8,7 +8,7 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Raised when the meaning of a plan's text changes.
-constexpr int kPlanRevision = 1;
+constexpr int kPlanRevision = 2;
 
 std::string_view name_of(JobKind kind) {
   switch (kind) {
@@ -35,6 +35,7 @@ std::string hex(std::string_view bytes) {
 ordered_json spec_json(const QuantSpec& spec) {
   ordered_json json = {{"format", spec.format->name()}};
   if (spec.block_size != 0) json["block_size"] = spec.block_size;
+  if (spec.rotation_group != 0) json["rotation_group"] = spec.rotation_group;
   return json;
 }
 

@@ -44,11 +44,12 @@ Match match_from_json(const json& match, const std::string& where) {
   }
 }
 
-std::uint32_t block_size_from_json(const json& rule, const std::string& where) {
-  const auto value = rule.find("block_size");
+/// The value of `key`; 0 where it is absent.
+std::uint32_t size_from_json(const json& rule, const char* key, const std::string& where) {
+  const auto value = rule.find(key);
   if (value == rule.end()) return 0;
   if (!value->is_number_unsigned() || value->get<std::uint64_t>() == 0 || value->get<std::uint64_t>() > 65536) {
-    fail(ErrorKind::bad_rules, "{}: 'block_size' must be a whole number from 1 to 65536", where);
+    fail(ErrorKind::bad_rules, "{}: '{}' must be a whole number from 1 to 65536", where, key);
   }
   return value->get<std::uint32_t>();
 }
@@ -62,6 +63,7 @@ void check_relevance(const json& rule, Action action, const std::string& where) 
   };
   reject("format", Action::quantize);
   reject("block_size", Action::quantize);
+  reject("rotation_group", Action::quantize);
   reject("dtype", Action::cast);
 }
 
@@ -69,7 +71,7 @@ Rule rule_from_json(const json& rule, const std::string& where) {
   static const std::map<std::string, Action> actions = {
       {"keep", Action::keep}, {"drop", Action::drop}, {"cast", Action::cast}, {"quantize", Action::quantize}};
   static const std::map<std::string, Dtype> dtypes = {{"f32", Dtype::F32}, {"bf16", Dtype::BF16}, {"f16", Dtype::F16}};
-  check_keys(rule, {"match", "action", "format", "block_size", "dtype", "why"}, where);
+  check_keys(rule, {"match", "action", "format", "block_size", "rotation_group", "dtype", "why"}, where);
   if (!rule.contains("match")) fail(ErrorKind::bad_rules, "{}: 'match' is missing", where);
   const std::string action_word = text_of(rule, "action", where);
   if (action_word.empty()) fail(ErrorKind::bad_rules, "{}: 'action' is missing", where);
@@ -77,7 +79,8 @@ Rule rule_from_json(const json& rule, const std::string& where) {
   result.action = lookup(actions, action_word, "action", where);
   check_relevance(rule, result.action, where);
   result.why = text_of(rule, "why", where);
-  result.block_size = block_size_from_json(rule, where);
+  result.block_size = size_from_json(rule, "block_size", where);
+  result.rotation_group = size_from_json(rule, "rotation_group", where);
   if (const std::string format = text_of(rule, "format", where); !format.empty()) {
     try {
       result.format = &format_named(format);

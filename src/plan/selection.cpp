@@ -89,11 +89,13 @@ void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) 
   if (rule.format != nullptr && rule.format != options.spec.format) {
     decision.spec.format = rule.format;
     decision.spec.block_size = 0;
-    decision.spec.input_scale = options.spec.input_scale && rule.format->takes_input_scale();
-    decision.spec.full_precision_mm = options.spec.full_precision_mm && !rule.format->comfy_format().empty();
+    decision.spec.rotation_group = 0;
+    decision.spec.input_scale = options.spec.input_scale && rule.format->facts().takes_input_scale;
+    decision.spec.full_precision_mm = options.spec.full_precision_mm && !rule.format->facts().comfy_format.empty();
   }
   if (rule.block_size != 0) decision.spec.block_size = rule.block_size;
-  decision.spec.block_size = checked_block_size(decision.spec, rule.origin);
+  if (rule.rotation_group != 0) decision.spec.rotation_group = rule.rotation_group;
+  decision.spec = complete_spec(decision.spec, {rule.origin, rule.origin});
 }
 
 /// True once a rule decided.

@@ -37,8 +37,7 @@ class ConversionLaw : public ::testing::TestWithParam<ConversionCase> {
  protected:
   [[nodiscard]] PlanOptions options() const {
     PlanOptions options;
-    options.spec = spec_of(*GetParam().format);
-    options.spec.block_size = 0;
+    options.spec.format = GetParam().format;
     options.presets = {"none"};
     options.indivisible = Indivisible::keep;
     return options;
@@ -61,15 +60,16 @@ class ConversionLaw : public ::testing::TestWithParam<ConversionCase> {
 
   /// Layers of many shapes, a zero layer with both signs, and tensors that pass through.
   void write_input() {
-    std::vector<float> zeros(128 * 128, 0.0F);
+    std::vector<float> zeros(128 * 256, 0.0F);
     zeros[3] = -0.0F;
     write_model(folder_ / "in.safetensors", {sample("a.weight", 256, 384),
                                              sample("wide.weight", 1, 640),
+                                             sample("even.weight", 48, 512),
                                              sample("tall.weight", 640, 1),
                                              sample("ragged.weight", 33, 71),
                                              sample("empty.weight", 0, 64),
                                              sample("narrow.weight", 64, 0),
-                                             tensor("zero.weight", 128, 128, zeros),
+                                             tensor("zero.weight", 128, 256, zeros),
                                              {TensorInfo{"a.bias", Dtype::U8, {3}, 0, 0}, "abc"},
                                              {TensorInfo{"scalar", Dtype::I64, {}, 0, 0}, "12345678"}});
   }
@@ -110,7 +110,7 @@ TEST_P(ConversionLaw, Every_layer_is_recognised_in_the_output) {
   for (const Decision& decision : report.plan.decisions) quantized += decision.action == Action::quantize ? 1 : 0;
   EXPECT_EQ(layers.size(), quantized);
   EXPECT_GT(quantized, 0U);
-  for (const auto& layer : layers) EXPECT_TRUE(layer.spec) << layer.base << " is stored as " << layer.format_text;
+  for (const auto& layer : layers) EXPECT_TRUE(layer.readable) << layer.base << " is stored as " << layer.format_text;
 }
 
 TEST_P(ConversionLaw, Dequantizing_gives_the_original_shapes_and_near_values) {
@@ -129,31 +129,43 @@ TEST_P(ConversionLaw, Dequantizing_gives_the_original_shapes_and_near_values) {
   const Comparison comparison = compare_models(folder_ / "in.safetensors", folder_ / "back.safetensors", 1);
   for (const TensorComparison& tensor : comparison.layers) {
     if (tensor.figures.signal == 0) continue;
-    // E5M2 keeps two bits behind the leading one: 22 dB at the least.
-    EXPECT_GT(tensor.figures.sqnr_db(), 22.0) << tensor.name;
+    // E5M2 keeps two bits behind the leading one: 22 dB at the least.  Four bits, with an outlier in every
+    // hundred weights, keep 10.
+    EXPECT_GT(tensor.figures.sqnr_db(), GetParam().format->storage().code_bits == 8 ? 22.0 : 10.0) << tensor.name;
   }
 }
 
 TEST_P(ConversionLaw, A_zero_layer_has_zero_codes_and_scales_of_one) {
   write_input();
   run("out.safetensors", {.threads = 2});
+  if (GetParam().format->grid() != ScaleGrid::none && !GetParam().format->storage().unit_scales_for_zeros) return;
   const std::string codes = tensor_bytes(folder_ / "out.safetensors", "zero.weight");
   const std::string scales = tensor_bytes(folder_ / "out.safetensors", "zero.weight_scale");
   if (GetParam().format->grid() == ScaleGrid::none) {
     EXPECT_EQ(static_cast<unsigned char>(codes[3]), 0x80U) << "a format without scales keeps the sign of zero";
     return;
   }
-  EXPECT_EQ(codes, std::string(128 * 128, '\0'));
+  EXPECT_EQ(codes, std::string(codes.size(), '\0'));
   ASSERT_FALSE(scales.empty());
   for (std::size_t i = 0; i < scales.size(); i += 4) ASSERT_EQ(scales.substr(i, 4), std::string("\x00\x00\x80\x3F", 4));
 }
 
+TEST_P(ConversionLaw, A_zero_layer_dequantizes_to_zeros) {
+  write_input();
+  run("out.safetensors", {.threads = 2});
+  RunControl control;
+  dequantize(folder_ / "out.safetensors", folder_ / "back.safetensors", Dtype::F32, {.threads = 2}, control);
+  for (const TensorComparison& tensor : compare_models(folder_ / "in.safetensors", folder_ / "back.safetensors", 1).layers) {
+    EXPECT_TRUE(tensor.name != "zero.weight" || tensor.figures.energy == 0.0);
+  }
+}
+
 TEST_P(ConversionLaw, NaN_and_infinity_are_refused_with_tensor_and_position) {
   for (const float bad : {static_cast<float>(NAN), static_cast<float>(INFINITY), static_cast<float>(-INFINITY)}) {
-    std::vector<float> values = sample_values(128 * 128, 9);
-    values[5 * 128 + 17] = bad;
-    values[90 * 128 + 1] = bad;
-    write_model(folder_ / "in.safetensors", {tensor("blocks.0.fc.weight", 128, 128, values)});
+    std::vector<float> values = sample_values(128 * 256, 9);
+    values[5 * 256 + 17] = bad;
+    values[90 * 256 + 1] = bad;
+    write_model(folder_ / "in.safetensors", {tensor("blocks.0.fc.weight", 128, 256, values)});
     try {
       run("out.safetensors", {.threads = 2});
       FAIL() << "converted " << bad;

@@ -13,6 +13,7 @@
 #include "api/backends.hpp"
 #include "base/checked.hpp"
 #include "cpu/cpu_backend.hpp"
+#include "support/format_spec.hpp"
 
 namespace halftone::test {
 
@@ -47,6 +48,7 @@ inline std::vector<LawCase> all_cases() {
   std::vector<LawCase> cases;
   for (const FormatDescriptor* format : all_formats()) {
     for (const NamedBackend& backend : all_backends()) {
+      if (!backend.backend->supports(default_spec(*format), Dtype::BF16)) continue;
       for (const Dtype source : {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16}) cases.push_back({format, backend, source});
     }
   }
@@ -62,11 +64,6 @@ inline std::string identifier(std::string text) {
 
 inline std::ostream& operator<<(std::ostream& out, const LawCase& law) {
   return out << identifier(std::string(law.format->name())) << "_" << law.backend.name << "_" << name_of(law.source);
-}
-
-inline QuantSpec spec_of(const FormatDescriptor& format) {
-  const auto sizes = format.block_sizes();
-  return {&format, sizes.empty() ? 0 : sizes.front(), false, false};
 }
 
 /// A weight in the source type, and the binary32 values that it stands for.
@@ -116,42 +113,31 @@ inline std::vector<float> sample_values(std::uint64_t n, std::uint32_t seed) {
 /// What quantizing a whole weight gives.
 struct Quantized {
   std::vector<std::byte> codes;
-  std::vector<float> scales;
+  std::vector<std::byte> scales;
   float amax = 0;
-  friend bool operator==(const Quantized& a, const Quantized& b) {
-    return a.codes == b.codes && a.amax == b.amax &&
-           std::equal(a.scales.begin(), a.scales.end(), b.scales.begin(), b.scales.end(),
-                      [](float x, float y) { return codec::bits(x) == codec::bits(y); });
-  }
+  float tensor_scale = 1.0F;
+  friend bool operator==(const Quantized&, const Quantized&) = default;
 };
 
 /// Quantizes `weight` in bands of `band_rows` rows, as the executor does.
 inline Quantized quantize(const Backend& backend, const QuantSpec& spec, const Weight& weight, std::uint64_t band_rows) {
-  Quantized out;
-  out.codes.resize(weight.rows * weight.columns);
-  const auto shape = spec.format->scale_shape({weight.rows, weight.columns}, spec);
-  if (shape) out.scales.resize(element_count(*shape));
-  const bool per_tensor = spec.format->grid() == ScaleGrid::tensor;
-  out.amax = codec::from_bits(backend.max_magnitude(weight.view()));
-  if (per_tensor) out.scales[0] = stored_scale(*spec.format, out.amax);
+  BandBuffers buffers(spec, weight.rows, weight.columns);
+  const float amax = codec::from_bits(backend.max_magnitude(weight.view()));
   const std::uint64_t row_bytes = weight.columns * bits_of(weight.dtype) / 8;
   for (std::uint64_t row = 0; row < weight.rows; row += band_rows) {
     const std::uint64_t rows = std::min(band_rows, weight.rows - row);
     const MatrixView band{weight.bytes.data() + row * row_bytes, weight.dtype, rows, weight.columns};
-    std::size_t scale = row;
-    if (spec.format->grid() == ScaleGrid::block) scale = row / spec.block_size * base::ceil_div(weight.columns, spec.block_size);
-    float* scales = per_tensor || !shape ? nullptr : out.scales.data() + scale;
-    backend.quantize(spec, band, out.amax, {out.codes.data() + row * weight.columns, scales});
+    backend.quantize(spec, band, amax,
+                     {buffers.codes.data() + buffers.layout.code_bytes(row), buffers.scales.data() + buffers.layout.scale_bytes(row)});
   }
-  return out;
+  return {std::move(buffers.codes), std::move(buffers.scales), amax, tensor_scale(*spec.format, amax)};
 }
 
 /// The values that the codes and scales stand for.
 inline std::vector<float> dequantize(const Backend& backend, const QuantSpec& spec, const Weight& weight, const Quantized& quantized) {
   std::vector<float> values(weight.rows * weight.columns);
-  const float one = 1.0F;
-  const float* scales = quantized.scales.empty() ? &one : quantized.scales.data();
-  backend.dequantize(spec, {quantized.codes.data(), spec.format->code_dtype(), weight.rows, weight.columns}, scales, values.data());
+  backend.dequantize(spec, {quantized.codes.data(), spec.format->facts().code_dtype, weight.rows, weight.columns}, quantized.scales.data(),
+                     quantized.tensor_scale, values.data());
   return values;
 }
 

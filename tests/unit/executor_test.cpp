@@ -27,8 +27,8 @@ class WatchedBackend : public Backend {
     before_();
     return cpu_->quantize(spec, band, amax, out);
   }
-  void dequantize(const QuantSpec& spec, const MatrixView& band, const float* scales, float* out) const override {
-    cpu_->dequantize(spec, band, scales, out);
+  void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const override {
+    cpu_->dequantize(spec, band, scales, tensor_scale, out);
   }
   void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override { cpu_->to_float(source, data, n, out); }
   void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {

@@ -14,11 +14,10 @@ namespace halftone::cpu {
 namespace {
 
 using codec::bits;
-using test::ScalarResult;
 
 constexpr Dtype kSources[] = {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16};
 constexpr Dtype kHalves[] = {Dtype::BF16, Dtype::F16};
-constexpr char kGuard = '\x5A';
+constexpr std::byte kGuard{0x5A};
 
 template <class T>
 void append(std::string& bytes, T value) {
@@ -69,28 +68,30 @@ class Unaligned {
   std::string storage_;
 };
 
-QuantSpec spec_of(const FormatDescriptor& format) {
-  const auto sizes = format.block_sizes();
-  return {&format, sizes.empty() ? 0 : sizes.front(), false, false};
-}
-
 /// Where codes or scales first differ, in words, or "".
 std::string difference(const Backend& backend, const QuantSpec& spec, const MatrixView& band, float amax) {
-  const ScalarResult want = test::scalar_quantize(spec, band, amax);
-  std::string codes(want.codes.size() + 1, kGuard);
-  std::vector<float> scales(want.scales.size() + 1, 1234.5F);
-  backend.quantize(spec, band, amax, {reinterpret_cast<std::byte*>(codes.data()), want.scales.empty() ? nullptr : scales.data()});
+  const test::BandBuffers want = test::scalar_quantize(spec, band, amax);
+  test::BandBuffers found(spec, band.rows, band.columns, kGuard);
+  found.codes.push_back(kGuard);
+  found.scales.push_back(kGuard);
+  backend.quantize(spec, band, amax, {found.codes.data(), found.scales.data()});
   for (std::size_t i = 0; i < want.scales.size(); ++i) {
-    if (bits(scales[i]) == bits(want.scales[i])) continue;
-    return fmt::format("scale {}: 0x{:08X}, 0x{:08X} expected", i, bits(scales[i]), bits(want.scales[i]));
+    if (found.scales[i] == want.scales[i]) continue;
+    return fmt::format("byte {} of the scales: 0x{:02X}, 0x{:02X} expected", i, std::to_integer<int>(found.scales[i]),
+                       std::to_integer<int>(want.scales[i]));
   }
   for (std::size_t i = 0; i < want.codes.size(); ++i) {
-    if (codes[i] == want.codes[i]) continue;
-    const float value = test::scalar_load(band.dtype, band.data, i);
-    return fmt::format("row {}, column {}, value {:a} (0x{:08X}): code 0x{:02X}, 0x{:02X} expected", i / band.columns, i % band.columns,
-                       value, bits(value), static_cast<unsigned char>(codes[i]), static_cast<unsigned char>(want.codes[i]));
+    if (found.codes[i] == want.codes[i]) continue;
+    return fmt::format("byte {} of the codes, row {}: 0x{:02X}, 0x{:02X} expected", i, i / want.layout.code_bytes(1),
+                       std::to_integer<int>(found.codes[i]), std::to_integer<int>(want.codes[i]));
   }
-  return codes.back() == kGuard && scales.back() == 1234.5F ? "" : "wrote beyond the end";
+  return found.codes.back() == kGuard && found.scales.back() == kGuard ? "" : "wrote beyond the end";
+}
+
+/// A band of `n` elements: one row, but for formats of flat blocks, which have rows of a block.
+MatrixView band_of(const QuantSpec& spec, const std::byte* data, Dtype dtype, std::uint64_t n) {
+  const std::uint64_t columns = spec.format->storage().flat ? spec.block_size : n / test::fit_columns(spec, 1) * test::fit_columns(spec, 1);
+  return {data, dtype, columns == 0 ? 0 : n / columns, columns};
 }
 
 class Kernels : public testing::TestWithParam<const KernelTable*> {
@@ -102,7 +103,7 @@ class Kernels : public testing::TestWithParam<const KernelTable*> {
 class FormatKernels : public testing::TestWithParam<std::tuple<const KernelTable*, const FormatDescriptor*>> {
  protected:
   const std::unique_ptr<Backend> backend_ = make_backend(*std::get<0>(GetParam()));
-  const QuantSpec spec_ = spec_of(*std::get<1>(GetParam()));
+  const QuantSpec spec_ = test::default_spec(*std::get<1>(GetParam()));
 };
 
 std::string format_case_name(const testing::TestParamInfo<FormatKernels::ParamType>& tested) {
@@ -123,7 +124,7 @@ TEST_P(FormatKernels, Every_half_pattern_gives_the_scalar_code_at_several_scales
     for (const Dtype dtype : kHalves) {
       const std::string bytes = patterns_within(dtype, limit);
       const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
-      const MatrixView row{data, dtype, 1, bytes.size() / 2};
+      const MatrixView row = band_of(spec_, data, dtype, bytes.size() / 2);
       const float amax = codec::from_bits(test::scalar_max(row));
       EXPECT_EQ(difference(*backend_, spec_, row, amax), "") << name_of(dtype) << " up to " << limit;
     }
@@ -133,7 +134,8 @@ TEST_P(FormatKernels, Every_half_pattern_gives_the_scalar_code_at_several_scales
 TEST_P(FormatKernels, Wide_samples_give_the_scalar_codes) {
   // 130 columns leave a group of 2 behind blocks of 64 and 128.
   constexpr std::uint64_t rows = 300;
-  constexpr std::uint64_t columns = 130;
+  const std::uint64_t columns =
+      test::fit_columns(spec_, spec_.format->grid() == ScaleGrid::block ? 128 : 130) + (spec_.format->grid() == ScaleGrid::block ? 2 : 0);
   for (const Dtype dtype : kSources) {
     const std::string bytes = random_values(dtype, rows * columns);
     const MatrixView band{reinterpret_cast<const std::byte*>(bytes.data()), dtype, rows, columns};
@@ -147,23 +149,27 @@ TEST_P(FormatKernels, Every_short_length_at_an_odd_address_gives_the_scalar_code
     // 0 to 100 cover every vector tail; the rest stand around the 512 elements of a packing buffer.
     for (std::uint64_t n = 0; n <= 1030; n += n < 100 || (n > 509 && n < 515) || n > 1020 ? 1 : n < 500 ? 409 : 505) {
       const Unaligned source(std::string_view(all).substr(0, n * bits_of(dtype) / 8));
-      EXPECT_EQ(difference(*backend_, spec_, {source.data(), dtype, 1, n}, 3.25F), "") << name_of(dtype) << ", " << n << " elements";
+      EXPECT_EQ(difference(*backend_, spec_, band_of(spec_, source.data(), dtype, n), 3.25F), "")
+          << name_of(dtype) << ", " << n << " elements";
     }
   }
 }
 
-TEST_P(FormatKernels, Every_code_decodes_to_the_scalar_value) {
-  std::string codes;
-  for (int code = 0; code < 256; ++code) codes += static_cast<char>(code);
-  const Unaligned source(codes);
-  for (const float scale : {1.0F, 0.0037F, 0x1p-120F, 1e38F}) {
-    const std::vector<float> scales(base::ceil_div(256, std::max(spec_.block_size, 1U)), scale);
-    std::vector<float> values(256);
-    backend_->dequantize(spec_, {source.data(), spec_.format->code_dtype(), 1, 256}, scales.data(), values.data());
-    for (std::size_t i = 0; i < 256; ++i) {
-      const float want = test::scalar_format(*spec_.format).decode(static_cast<std::uint8_t>(codes[i]), scale);
-      EXPECT_EQ(bits(values[i]), bits(want)) << "code " << i << " by " << scale;
-    }
+TEST_P(FormatKernels, Every_byte_of_codes_decodes_to_the_scalar_values) {
+  const std::uint64_t columns = test::fit_columns(spec_, 512);
+  const std::uint64_t rows = base::ceil_div(1024, columns);
+  test::BandBuffers stored(spec_, rows, columns);
+  for (std::size_t i = 0; i < stored.codes.size(); ++i) stored.codes[i] = static_cast<std::byte>(i);
+  for (std::size_t i = 0; i < stored.scales.size(); ++i) stored.scales[i] = static_cast<std::byte>(0x2A + i % 0x20);
+  QuantSpec flat = spec_;
+  flat.rotation_group = 0;  // the scalar values are those of the codes
+  for (const float tensor_scale : {1.0F, 0.0037F, 0x1p-120F, 1e38F}) {
+    std::vector<float> values(rows * columns);
+    const Unaligned source({reinterpret_cast<const char*>(stored.codes.data()), stored.codes.size()});
+    backend_->dequantize(flat, {source.data(), spec_.format->facts().code_dtype, rows, columns}, stored.scales.data(), tensor_scale,
+                         values.data());
+    const auto want = test::scalar_decode(flat, rows, columns, stored.codes, stored.scales, tensor_scale);
+    for (std::size_t i = 0; i < want.size(); ++i) ASSERT_EQ(bits(values[i]), bits(want[i])) << "element " << i << " by " << tensor_scale;
   }
 }
 
@@ -217,7 +223,7 @@ TEST_P(Kernels, Conversion_from_float_equals_the_codec) {
   for (std::uint64_t pattern = 0; pattern <= UINT32_MAX; pattern += 65'537)
     values.push_back(codec::from_bits(static_cast<std::uint32_t>(pattern)));
   for (const Dtype dtype : kHalves) {
-    std::string out(2 * values.size() + 1, kGuard);
+    std::string out(2 * values.size() + 1, static_cast<char>(kGuard));
     auto* data = reinterpret_cast<std::byte*>(out.data()) + 1;
     backend_->from_float(values.data(), values.size(), dtype, data);
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -226,7 +232,7 @@ TEST_P(Kernels, Conversion_from_float_equals_the_codec) {
       std::memcpy(&got, data + 2 * i, 2);
       ASSERT_EQ(got, want) << name_of(dtype) << " of " << values[i];
     }
-    EXPECT_EQ(out.front(), kGuard);
+    EXPECT_EQ(out.front(), static_cast<char>(kGuard));
   }
 }
 

@@ -28,17 +28,19 @@ TEST(Registry, Index_is_the_position_in_the_list) {
 
 TEST(Registry, Every_format_can_be_presented) {
   for (const FormatDescriptor* format : all_formats()) {
-    EXPECT_FALSE(format->summary().empty()) << format->name();
-    EXPECT_FALSE(format->loaders().empty()) << format->name();
-    EXPECT_GT(format->heuristic_block(), 0U) << format->name();
-    EXPECT_GT(format->matmul_alignment(), 0U) << format->name();
-    EXPECT_EQ(format->block_sizes().empty(), format->grid() != ScaleGrid::block) << format->name();
+    const FormatFacts& facts = format->facts();
+    EXPECT_FALSE(facts.summary.empty()) << facts.name;
+    EXPECT_FALSE(facts.loaders.empty()) << facts.name;
+    EXPECT_GT(facts.heuristic_block, 0U) << facts.name;
+    EXPECT_GT(facts.matmul_alignment, 0U) << facts.name;
+    EXPECT_EQ(facts.block_sizes.empty(), facts.storage.grid != ScaleGrid::block && !facts.storage.flat) << facts.name;
+    EXPECT_TRUE(facts.plain.empty() || find_format(facts.plain) != nullptr) << facts.name;
   }
 }
 
 TEST(Registry, Block_sizes_and_their_defaults_are_the_documented_ones) {
-  EXPECT_THAT(format_named("fp8-block").block_sizes(), testing::ElementsAre(64, 128));
-  EXPECT_EQ(format_named("int8-block").block_sizes().front(), 128U);
+  EXPECT_THAT(format_named("fp8-block").facts().block_sizes, testing::ElementsAre(64, 128));
+  EXPECT_EQ(format_named("int8-block").facts().block_sizes.front(), 128U);
 }
 
 TEST(Registry, Unknown_name_suggests_the_nearest) {

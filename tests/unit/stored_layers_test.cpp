@@ -30,9 +30,9 @@ TEST(FindQuantizedLayers, Layer_with_a_comfy_quant_tensor_is_found) {
   EXPECT_EQ(layers[0].base, "a");
   EXPECT_EQ(layers[0].format_text, "int8_tensorwise");
   EXPECT_EQ(layers[0].weight->info.name, "a.weight");
-  EXPECT_EQ(layers[0].scales->info.name, "a.weight_scale");
-  ASSERT_TRUE(layers[0].spec);
-  EXPECT_EQ(layers[0].spec->format->name(), "int8");
+  ASSERT_TRUE(layers[0].readable);
+  EXPECT_EQ(layers[0].readable->tensor_scale->info.name, "a.weight_scale");
+  EXPECT_EQ(layers[0].readable->spec.format->name(), "int8");
 }
 
 TEST(FindQuantizedLayers, Model_without_any_has_none) {
@@ -45,9 +45,9 @@ TEST(FindQuantizedLayers, Plain_fp8_weight_is_a_cast) {
   const auto layers = find_quantized_layers(model, {});
   ASSERT_EQ(layers.size(), 2U);
   EXPECT_EQ(layers[0].format_text, "F8_E4M3");
-  ASSERT_TRUE(layers[0].spec);
-  EXPECT_EQ(layers[0].spec->format->name(), "fp8-cast");
-  EXPECT_FALSE(layers[1].spec) << "no format casts to E5M2";
+  ASSERT_TRUE(layers[0].readable);
+  EXPECT_EQ(layers[0].readable->spec.format->name(), "fp8-cast");
+  EXPECT_FALSE(layers[1].readable) << "no format casts to E5M2";
 }
 
 TEST(FindQuantizedLayers, Scale_of_the_older_layout_makes_no_plain_cast) {
@@ -56,7 +56,9 @@ TEST(FindQuantizedLayers, Scale_of_the_older_layout_makes_no_plain_cast) {
   const auto layers = find_quantized_layers(model, {});
   ASSERT_EQ(layers.size(), 1U);
   EXPECT_EQ(layers[0].format_text, "scaled_fp8");
-  EXPECT_FALSE(layers[0].spec) << "its scale would be ignored";
+  ASSERT_TRUE(layers[0].readable);
+  EXPECT_EQ(layers[0].readable->spec.format->name(), "fp8") << "a plain cast would ignore its scale";
+  EXPECT_EQ(layers[0].readable->tensor_scale->info.name, "a.scale_weight");
   EXPECT_THAT(layers[0].companions, testing::UnorderedElementsAre("a.scale_weight", "a.scale_input"));
 }
 
@@ -65,32 +67,33 @@ TEST(FindQuantizedLayers, Companions_are_every_tensor_of_the_layer) {
   tensors.push_back({"a.input_scale", Dtype::F32, {}});
   tensors.push_back({"a.bias", Dtype::BF16, {4}});
   const ModelIndex model = model_of(tensors);
-  EXPECT_THAT(find_quantized_layers(model, kInt8Text)[0].companions, ElementsAre("a.weight_scale", "a.input_scale", "a.comfy_quant"));
+  EXPECT_THAT(find_quantized_layers(model, kInt8Text)[0].companions,
+              testing::UnorderedElementsAre("a.weight_scale", "a.input_scale", "a.comfy_quant"));
 }
 
 TEST(FindQuantizedLayers, Header_entry_overrides_the_tensor) {
   const ModelIndex model = model_of(kInt8Layer, header_entry(R"({"format": "int8_blockwise", "group_size": 64})"));
   const auto layers = find_quantized_layers(model, kInt8Text);
   EXPECT_EQ(layers[0].format_text, "int8_blockwise");
-  EXPECT_FALSE(layers[0].spec);
+  EXPECT_FALSE(layers[0].readable);
 }
 
 TEST(FindQuantizedLayers, Header_entry_alone_is_enough) {
   const ModelIndex model =
       model_of({{"a.weight", Dtype::F8_E4M3, {4, 4}}, {"a.weight_scale", Dtype::F32, {}}}, header_entry(R"({"format": "float8_e4m3fn"})"));
-  EXPECT_EQ(find_quantized_layers(model, {})[0].spec->format->name(), "fp8");
+  EXPECT_EQ(find_quantized_layers(model, {})[0].readable->spec.format->name(), "fp8");
 }
 
-TEST(FindQuantizedLayers, Unknown_format_has_no_spec) {
+TEST(FindQuantizedLayers, Unknown_format_cannot_be_read) {
   const ModelIndex model = model_of(kInt8Layer);
   const auto layers = find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "nvfp9"})"}});
   EXPECT_EQ(layers[0].format_text, "nvfp9");
-  EXPECT_FALSE(layers[0].spec);
+  EXPECT_FALSE(layers[0].readable);
 }
 
-TEST(FindQuantizedLayers, Rotated_layer_has_no_spec) {
+TEST(FindQuantizedLayers, Rotated_layer_with_another_scale_cannot_be_read) {
   const ModelIndex model = model_of(kInt8Layer);
-  EXPECT_FALSE(find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "int8_tensorwise", "convrot": true})"}})[0].spec);
+  EXPECT_FALSE(find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "int8_tensorwise", "convrot": true})"}})[0].readable);
 }
 
 TEST(FindQuantizedLayers, Text_without_a_weight_is_ignored) {
@@ -125,7 +128,7 @@ TEST(FindQuantizedLayers, Rotation_flag_of_another_type_is_refused) {
 TEST(FindQuantizedLayers, Group_size_beyond_32_bits_does_not_wrap) {
   const ModelIndex model = model_of({{"a.weight", Dtype::I8, {64, 128}}, {"a.weight_scale", Dtype::F32, {1, 2}}});
   // 2^32 + 64
-  EXPECT_FALSE(find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "int8_blockwise", "group_size": 4294967360})"}})[0].spec);
+  EXPECT_FALSE(find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "int8_blockwise", "group_size": 4294967360})"}})[0].readable);
 }
 
 // In a child process, because the failure to guard against is a stack overflow.

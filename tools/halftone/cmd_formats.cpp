@@ -6,6 +6,14 @@
 #include "output.hpp"
 
 namespace halftone::tool {
+namespace {
+
+/// " (--block-size 64|128)", the default first; nothing where there is no choice.
+std::string choices(const char* option, const std::vector<std::uint32_t>& values) {
+  return values.empty() ? std::string() : fmt::format(" ({} {})", option, fmt::join(values, "|"));
+}
+
+}  // namespace
 
 void add_formats(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, session, "formats", "List the output formats.", "halftone formats");
@@ -13,14 +21,15 @@ void add_formats(CLI::App& app, Session& session) {
     nlohmann::ordered_json json = {{"formats", nlohmann::ordered_json::array()}};
     std::string text;
     for (const FormatDescriptor* format : all_formats()) {
-      const auto sizes = format->block_sizes();
-      json["formats"].push_back({{"name", format->name()},
-                                 {"comfy_format", format->comfy_format()},
-                                 {"summary", format->summary()},
-                                 {"loaders", format->loaders()},
-                                 {"block_sizes", sizes}});
-      const std::string blocks = sizes.empty() ? std::string() : fmt::format(" (--block-size {})", fmt::join(sizes, "|"));
-      text += fmt::format("{:<11} {}{}; loaded by {}\n", format->name(), format->summary(), blocks, format->loaders());
+      const FormatFacts& facts = format->facts();
+      json["formats"].push_back({{"name", facts.name},
+                                 {"comfy_format", facts.comfy_format},
+                                 {"summary", facts.summary},
+                                 {"loaders", facts.loaders},
+                                 {"block_sizes", facts.block_sizes},
+                                 {"rotation_groups", facts.rotation_groups}});
+      text += fmt::format("{:<13}{}{}{}; loaded by {}\n", facts.name, facts.summary, choices("--block-size", facts.block_sizes),
+                          choices("--rotation-group", facts.rotation_groups), facts.loaders);
     }
     if (session.json) {
       print_json(json);

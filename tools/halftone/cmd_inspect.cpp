@@ -13,8 +13,6 @@ namespace {
 using formats::QuantizedLayer;
 using nlohmann::ordered_json;
 
-std::string format_of(const QuantizedLayer& layer) { return layer.spec ? std::string(layer.spec->format->name()) : layer.format_text; }
-
 ordered_json inspect_json(const io::ModelFiles& files, const std::vector<QuantizedLayer>& layers) {
   const ModelIndex& model = files.index();
   ordered_json json = {{"path", files.path().string()}, {"bytes", model.file_bytes()}, {"metadata", model.metadata()}};
@@ -28,9 +26,8 @@ ordered_json inspect_json(const io::ModelFiles& files, const std::vector<Quantiz
   }
   json["layers"] = ordered_json::array();
   for (const QuantizedLayer& layer : layers) {
-    ordered_json scales = ordered_json::array();
-    if (layer.scales != nullptr) scales.push_back(layer.scales->info.name);
-    json["layers"].push_back({{"name", layer.base}, {"format", format_of(layer)}, {"stored_as", layer.format_text}, {"scales", scales}});
+    json["layers"].push_back(
+        {{"name", layer.base}, {"format", layer.format_name()}, {"stored_as", layer.format_text}, {"scales", layer.scale_names()}});
   }
   return json;
 }
@@ -58,7 +55,7 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
   }
   for (const auto& [type, count] : by_type) text += fmt::format("{:>6}  {:<12} {}\n", count.tensors, type, base::human_bytes(count.bytes));
   std::map<std::string, std::uint64_t> by_format;
-  for (const QuantizedLayer& layer : layers) ++by_format[format_of(layer)];
+  for (const QuantizedLayer& layer : layers) ++by_format[layer.format_name()];
   for (const auto& [format, count] : by_format) text += fmt::format("{:>6}  layers stored as {}\n", count, base::printable(format));
   for (const auto& [key, value] : model.metadata()) {
     const std::string shown = value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size());

@@ -107,8 +107,15 @@ fs::path RunArguments::output_path(const std::string& suffix) const {
 void ConversionArguments::add_to(CLI::App& command) {
   run.add_to(command, "format");
   command.add_option("--format", format, "output format; 'halftone formats' lists them")->required()->type_name("FORMAT");
-  command.add_option("--block-size", block_size, "side of a block, for block formats")->type_name("N")->check(CLI::PositiveNumber);
-  command.add_option("--indivisible", indivisible, "layers that the block size does not divide: error, keep, plain")->type_name("WHAT");
+  command.add_option("--block-size", block_size, "elements of a block, or on each side of a square one")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--rotation-group", rotation_group, "columns rotated together, for rotated formats")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--container", container, "layout of nf4 and fp4: ctq or bnb (default ctq)")->type_name("NAME");
+  command.add_option("--indivisible", indivisible, "layers that the block size or rotation group does not divide: error, keep, plain")
+      ->type_name("WHAT");
   command.add_option("--preset", preset, "auto, none, or names with commas (default auto)")->type_name("NAME");
   command.add_option("--include", include, "quantize only layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
   command.add_option("--exclude", exclude, "keep layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
@@ -127,6 +134,15 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
 }
 
+/// The format of --format; --container bnb means the form of it that ends in "-bnb".
+const FormatDescriptor& ConversionArguments::chosen_format() const {
+  const FormatDescriptor& named = format_named(format);
+  if (container.empty()) return named;
+  const std::string containers = choose<std::string>({{"ctq", ""}, {"bnb", "-bnb"}}, container, "--container");
+  if (find_format(format + "-bnb") == nullptr) fail(ErrorKind::usage, "--container has no effect on {}", format);
+  return format_named(format + containers);
+}
+
 PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
@@ -137,9 +153,9 @@ PlanOptions ConversionArguments::plan_options() const {
   only_supported("--rounding", rounding, "nearest", {"learned"});
   only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
   PlanOptions options;
-  const fs::path output = run.output_path(format);
-  options.spec = {&format_named(format), block_size, full_precision_mm, input_scale};
-  options.indivisible = choose(indivisibles, indivisible, "--indivisible");
+  const fs::path output = run.output_path(std::string(chosen_format().name()));
+  options.spec = {&chosen_format(), block_size, full_precision_mm, input_scale, rotation_group};
+  if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   options.heuristic = choose(heuristics, heuristic, "--heur");
   options.target = choose(targets, target, "--target");
   options.presets = split(preset);

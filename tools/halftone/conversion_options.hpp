@@ -35,7 +35,9 @@ struct ConversionArguments {
   RunArguments run;
   std::string format;
   std::uint32_t block_size = 0;
-  std::string indivisible = "error";
+  std::uint32_t rotation_group = 0;
+  std::string container;    ///< empty: not given
+  std::string indivisible;  ///< empty: not given
   std::string preset = "auto";
   std::vector<std::string> include;
   std::vector<std::string> exclude;
@@ -53,6 +55,8 @@ struct ConversionArguments {
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.
   [[nodiscard]] PlanOptions plan_options() const;
+  /// Throws usage.
+  [[nodiscard]] const FormatDescriptor& chosen_format() const;
 };
 
 }  // namespace halftone::tool

@@ -5,15 +5,18 @@
 
 namespace halftone::codec {
 
-/// An 8-bit float `s e… m…` with subnormals.  Codes are returned in the low byte of a word:
-/// narrowing them at once makes compilers narrow the arithmetic too, which is slower.
+/// A float `s e… m…` of `Bits` bits, 8 at most, with subnormals.  Codes are returned in the low bits
+/// of a word: narrowing them at once makes compilers narrow the arithmetic too, which is slower.
 ///
 /// `MaxCode` is the code of the largest finite value;
 /// `OverflowCode` is what PyTorch's conversion gives for anything that rounds beyond it.
 ///
 /// Rounding is to nearest, ties to even, without branches: see code_of().
-template <int ManBits, int Bias, std::uint8_t MaxCode, std::uint8_t OverflowCode, std::uint8_t NanCode>
+template <int Bits, int ManBits, int Bias, std::uint8_t MaxCode, std::uint8_t OverflowCode, std::uint8_t NanCode>
 struct Minifloat {
+  /// How far the sign bit of a binary32 is from that of a code.
+  static constexpr int kSignShift = 32 - Bits;
+  static constexpr std::uint32_t kSign = 1U << (Bits - 1);
   static constexpr int kShift = 23 - ManBits;
   static constexpr std::uint32_t kRebias = static_cast<std::uint32_t>(127 - Bias) << ManBits;
   /// Bits of the smallest normal value, 2^(1-Bias).
@@ -29,7 +32,9 @@ struct Minifloat {
   /// The code of `value` clamped to ±max_value().  `value` must not be NaN.  Keeps the sign of zero.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode_saturating(float value) {
 #if HALFTONE_DEVICE_CONVERSIONS
-    if (!__builtin_is_constant_evaluated()) return ManBits == 3 ? device::to_e4m3(value) : device::to_e5m2(value);
+    if constexpr (Bits == 8) {
+      if (!__builtin_is_constant_evaluated()) return ManBits == 3 ? device::to_e4m3(value) : device::to_e5m2(value);
+    }
 #endif
     const std::uint32_t all = bits(value);
     const std::uint32_t mag = all & kMagnitudeMask;
@@ -40,7 +45,7 @@ struct Minifloat {
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
     const std::uint32_t all = bits(value);
     const std::uint32_t mag = all & kMagnitudeMask;
-    const std::uint32_t sign = (all >> 24) & 0x80U;
+    const std::uint32_t sign = (all >> kSignShift) & kSign;
     if (mag > kInfinityBits) return NanCode | sign;
     // The midpoint above the largest finite value still rounds down where MaxCode is even.
     constexpr std::uint32_t midpoint = kMaxBits + (1U << (kShift - 1));
@@ -51,12 +56,14 @@ struct Minifloat {
 
   /// The value of `code`, exactly.
   [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) {
-    const std::uint32_t mag = code & 0x7FU;
-    const std::uint32_t sign = static_cast<std::uint32_t>(code & 0x80U) << 24;
+    const std::uint32_t mag = code & (kSign - 1U);
+    const std::uint32_t sign = (code & kSign) << kSignShift;
 #if HALFTONE_DEVICE_CONVERSIONS
-    if (!__builtin_is_constant_evaluated()) {
-      const float value = ManBits == 3 ? device::from_e4m3(code) : device::from_e5m2(code);
-      return value == value ? value : from_bits(sign | 0x7FC0'0000U);
+    if constexpr (Bits == 8) {
+      if (!__builtin_is_constant_evaluated()) {
+        const float value = ManBits == 3 ? device::from_e4m3(code) : device::from_e5m2(code);
+        return value == value ? value : from_bits(sign | 0x7FC0'0000U);
+      }
     }
 #endif
     if (mag > MaxCode) {
@@ -82,14 +89,18 @@ struct Minifloat {
     const std::uint32_t steps = bits(from_bits(mag) + from_bits(unit)) - unit;
     // The first binade above zero counts its steps from zero, each later one from 2^ManBits.
     const std::uint32_t code = steps + (bounded >> kShift) - (kMinNormal >> kShift);
-    return code | ((all >> 24) & 0x80U);
+    return code | ((all >> kSignShift) & kSign);
   }
 };
 
 /// FP8 E4M3FN ("F8_E4M3"): largest value 448, no infinities, overflow gives NaN.
-using E4M3 = Minifloat<3, 7, 0x7E, 0x7F, 0x7F>;
+using E4M3 = Minifloat<8, 3, 7, 0x7E, 0x7F, 0x7F>;
 
 /// FP8 E5M2 ("F8_E5M2"): largest value 57344, overflow gives infinity.
-using E5M2 = Minifloat<2, 15, 0x7B, 0x7C, 0x7F>;
+using E5M2 = Minifloat<8, 2, 15, 0x7B, 0x7C, 0x7F>;
+
+/// FP4 E2M1, half a byte: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives; neither infinity nor NaN.
+/// encode() saturates too: there is no code for what is larger.
+using E2M1 = Minifloat<4, 1, 1, 0x7, 0x7, 0x7>;
 
 }  // namespace halftone::codec

@@ -10,11 +10,12 @@ const FormatDescriptor& descriptor() {
       .summary = "FP8 E4M3, one scale per square block",
       .loaders = "ComfyUI with the QuantOps node",
       .code_dtype = Dtype::F8_E4M3,
-      .grid = Format::kGrid,
-      .heuristic_block = 64,
+      .storage = scaled_storage<Format>(),
       .block_sizes = {64, 128},
+      .heuristic_block = 64,
       .takes_input_scale = true,
       .needs_custom_node = true,
+      .plain = "fp8-row",
   });
   return format;
 }

@@ -10,7 +10,7 @@ const FormatDescriptor& descriptor() {
       .summary = "FP8 E4M3 without a scale; weights beyond 448 are refused",
       .loaders = "ComfyUI and any reader of F8_E4M3",
       .code_dtype = Dtype::F8_E4M3,
-      .grid = Format::kGrid,
+      .storage = scaled_storage<Format>(),
       .heuristic_block = 64,
       .largest_weight = codec::E4M3::max_value(),
   });

@@ -10,7 +10,7 @@ const FormatDescriptor& descriptor() {
       .summary = "FP8 E5M2, one scale per tensor",
       .loaders = "ComfyUI",
       .code_dtype = Dtype::F8_E5M2,
-      .grid = Format::kGrid,
+      .storage = scaled_storage<Format>(),
       .heuristic_block = 64,
       .matmul_alignment = 16,
       .takes_input_scale = true,

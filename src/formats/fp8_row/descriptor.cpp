@@ -10,7 +10,7 @@ const FormatDescriptor& descriptor() {
       .summary = "FP8 E4M3, one scale per row",
       .loaders = "ComfyUI with the QuantOps node",
       .code_dtype = Dtype::F8_E4M3,
-      .grid = Format::kGrid,
+      .storage = scaled_storage<Format>(),
       .heuristic_block = 64,
       .takes_input_scale = true,
       .needs_custom_node = true,

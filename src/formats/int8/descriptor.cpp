@@ -10,7 +10,7 @@ const FormatDescriptor& descriptor() {
       .summary = "INT8, one scale per tensor",
       .loaders = "ComfyUI",
       .code_dtype = Dtype::I8,
-      .grid = Format::kGrid,
+      .storage = scaled_storage<Format>(),
       .heuristic_block = 128,
   });
   return format;

@@ -4,18 +4,20 @@
 namespace halftone::formats::int8_block {
 
 const FormatDescriptor& descriptor() {
-  static const ScaledFormat format({
-      .name = "int8-block",
-      .comfy_format = "int8_blockwise",
-      .summary = "INT8, one scale per square block",
-      .loaders = "ComfyUI with the QuantOps node",
-      .code_dtype = Dtype::I8,
-      .grid = Format::kGrid,
-      .heuristic_block = 128,
-      .block_sizes = {128, 64},
-      .always_input_scale = true,
-      .needs_custom_node = true,
-  });
+  static const ScaledFormat format(
+      {
+          .name = "int8-block",
+          .comfy_format = "int8_blockwise",
+          .summary = "INT8, one scale per square block",
+          .loaders = "ComfyUI with the QuantOps node",
+          .code_dtype = Dtype::I8,
+          .storage = scaled_storage<Format>(),
+          .block_sizes = {128, 64},
+          .heuristic_block = 128,
+          .needs_custom_node = true,
+          .plain = "int8-row",
+      },
+      {.always_input_scale = true});
   return format;
 }
 

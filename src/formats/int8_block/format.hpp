@@ -1,6 +1,6 @@
 #pragma once
 
-#include <halftone/codec/int8.hpp>
+#include <halftone/codec/integer.hpp>
 #include <halftone/format.hpp>
 
 #include "formats/scale_rules.hpp"

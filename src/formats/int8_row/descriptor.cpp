@@ -4,17 +4,17 @@
 namespace halftone::formats::int8_row {
 
 const FormatDescriptor& descriptor() {
-  static const ScaledFormat format({
-      .name = "int8-row",
-      .comfy_format = "int8_tensorwise",
-      .summary = "INT8, one scale per row",
-      .loaders = "ComfyUI",
-      .code_dtype = Dtype::I8,
-      .grid = Format::kGrid,
-      .heuristic_block = 128,
-      .row_scales_are_columns = true,
-      .writes_per_row = true,
-  });
+  static const ScaledFormat format(
+      {
+          .name = "int8-row",
+          .comfy_format = "int8_tensorwise",
+          .summary = "INT8, one scale per row",
+          .loaders = "ComfyUI",
+          .code_dtype = Dtype::I8,
+          .storage = scaled_storage<Format>(),
+          .heuristic_block = 128,
+      },
+      {.row_scales_are_columns = true, .writes_per_row = true});
   return format;
 }
 

@@ -1,4 +1,4 @@
-#include <halftone/codec/int8.hpp>
+#include <halftone/codec/integer.hpp>
 
 #include <limits>
 

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <halftone/codec/hd.hpp>
+
+namespace halftone::codec {
+
+// 4-bit codes whose values are a table.  All encode a value in [-1, 1] by counting the limits that it
+// exceeds.  Tables and rules are those of bitsandbytes (Dettmers et al., "QLoRA", 2023) and of
+// convert_to_quant, December 2025.
+
+/// The largest y, found among the floats, that is no farther from `low` than from `high`, each distance
+/// rounded to binary32: where a search for the nearest of two levels, the lower first, still takes `low`.
+[[nodiscard]] HALFTONE_HD constexpr float last_nearer_to_low(float low, float high) {
+  const auto takes_low = [&](float y) { return magnitude(y - low) <= magnitude(y - high); };
+  const auto step = [](float y, bool up) { return from_bits(bits(y) + ((y < 0.0F) == up ? 0xFFFF'FFFFU : 1U)); };
+  float y = low + (high - low) * 0.5F;
+  while (takes_low(step(y, true))) y = step(y, true);
+  while (!takes_low(y)) y = step(y, false);
+  return y;
+}
+
+/// The 16 levels of NF4, ascending; code 7 is zero.
+struct Nf4Levels {
+  [[nodiscard]] static HALFTONE_HD constexpr float level(std::uint32_t code) {
+    constexpr float levels[16] = {-1.0F,
+                                  -0.6961928009986877F,
+                                  -0.5250730514526367F,
+                                  -0.39491748809814453F,
+                                  -0.28444138169288635F,
+                                  -0.18477343022823334F,
+                                  -0.09105003625154495F,
+                                  0.0F,
+                                  0.07958029955625534F,
+                                  0.16093020141124725F,
+                                  0.24611230194568634F,
+                                  0.33791524171829224F,
+                                  0.44070982933044434F,
+                                  0.5626170039176941F,
+                                  0.7229568362236023F,
+                                  1.0F};
+    return levels[code];
+  }
+  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) { return level(code & 15U); }
+  /// Where a search goes on from `code` to the next.
+  [[nodiscard]] static HALFTONE_HD constexpr float limit(std::uint32_t code) { return last_nearer_to_low(level(code), level(code + 1)); }
+};
+
+/// NF4 by search: the nearest level, of two equally near ones the lower.
+struct Nf4 : Nf4Levels {
+  /// `value` must not be NaN.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
+    constexpr float limits[15] = {limit(0), limit(1), limit(2),  limit(3),  limit(4),  limit(5),  limit(6), limit(7),
+                                  limit(8), limit(9), limit(10), limit(11), limit(12), limit(13), limit(14)};
+    std::uint32_t code = 0;
+    for (const float above : limits) code += value > above ? 1U : 0U;
+    return code;
+  }
+};
+
+/// NF4 as bitsandbytes decides: by the midpoints of its levels as its source spells them.
+struct BnbNf4 : Nf4Levels {
+  /// `value` must not be NaN.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
+    constexpr std::uint32_t limits[15] = {0xBF59'1CD8U, 0xBF1C'5270U, 0xBEEB'8480U, 0xBEAD'EA76U, 0xBE70'3CECU,
+                                          0xBE0D'38BCU, 0xBD3A'7871U, 0x3D22'FAFFU, 0x3DF6'4862U, 0x3E50'67E0U,
+                                          0x3E95'82D4U, 0x3EC7'53F9U, 0x3F00'6D04U, 0x3F24'8DAFU, 0x3F5C'89DAU};
+    std::uint32_t code = 0;
+    for (const std::uint32_t above : limits) code += value > from_bits(above) ? 1U : 0U;
+    return code;
+  }
+};
+
+/// The magnitudes of FP4, ascending.
+struct Fp4Levels {
+  [[nodiscard]] static HALFTONE_HD constexpr float magnitude_of(std::uint32_t code) {
+    constexpr float magnitudes[8] = {0.0F, 0.00520833F, 0.16666667F, 0.25F, 0.33333333F, 0.5F, 0.66666667F, 1.0F};
+    return magnitudes[code];
+  }
+  /// Where a search goes on from `code` to the next.
+  [[nodiscard]] static HALFTONE_HD constexpr float limit(std::uint32_t code) {
+    return last_nearer_to_low(magnitude_of(code), magnitude_of(code + 1));
+  }
+};
+
+/// FP4 in the order of convert_to_quant: magnitudes ascending, codes 8 to 15 negative.  Code 8, -0, is
+/// never produced: a search finds code 0 first.
+struct Fp4 : Fp4Levels {
+  [[nodiscard]] static HALFTONE_HD constexpr float level(std::uint32_t code) {
+    const float value = magnitude_of(code & 7U);
+    return (code & 8U) != 0 ? -value : value;
+  }
+  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) { return level(code & 15U); }
+
+  /// `value` must not be NaN.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
+    constexpr float limits[7] = {limit(0), limit(1), limit(2), limit(3), limit(4), limit(5), limit(6)};
+    std::uint32_t code = 0;
+    for (const float above : limits) code += magnitude(value) > above ? 1U : 0U;
+    return value < 0.0F && code != 0 ? code | 8U : code;
+  }
+};
+
+/// FP4 in the order of bitsandbytes, by its limits; codes 8 to 15 are the negatives of 0 to 7, and +0 again
+/// for code 8.
+struct BnbFp4 {
+  [[nodiscard]] static HALFTONE_HD constexpr float level(std::uint32_t code) {
+    constexpr std::uint32_t magnitudes[8] = {0x0000'0000U, 0x3BAA'AAABU, 0x3F2A'AAABU, 0x3F80'0000U,
+                                             0x3EAA'AAABU, 0x3F00'0000U, 0x3E2A'AAABU, 0x3E80'0000U};
+    const std::uint32_t found = magnitudes[code & 7U];
+    return from_bits((code & 8U) != 0 && found != 0 ? found | kSignMask : found);
+  }
+  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) { return level(code & 15U); }
+
+  /// `value` must not be NaN.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
+    constexpr float limits[7] = {0.00260417F, 0.0859375F, 0.20833333F, 0.29166667F, 0.4166667F, 0.583333F, 0.8333333F};
+    // Codes by ascending magnitude, four bits each: 0 1 6 7 4 5 2 3.
+    constexpr std::uint32_t by_rank = 0x3254'7610U;
+    std::uint32_t rank = 0;
+    for (const float above : limits) rank += magnitude(value) > above ? 1U : 0U;
+    return ((by_rank >> (4U * rank)) & 7U) | (value < 0.0F ? 8U : 0U);
+  }
+};
+
+}  // namespace halftone::codec

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "exec/work.hpp"
+#include "formats/layer_layout.hpp"
+
+namespace halftone::exec {
+
+/// Puts the scales of bands into the output, in the order in which the format stores them.
+class ScaleWriter {
+ public:
+  /// `output`: the tensor of the scales, or nothing where groups have none.
+  ScaleWriter(const Context& context, const formats::LayerLayout& layout, std::optional<std::uint32_t> output)
+      : context_(context), layout_(layout), output_(output) {}
+
+  /// Room for the scales of `rows` rows, row by row.
+  [[nodiscard]] std::vector<std::byte> room(std::uint64_t rows) const { return std::vector<std::byte>(layout_.scale_bytes(rows)); }
+  /// Writes the `scales` of the band that begins at row `first`; returns the bytes written.
+  std::uint64_t write(std::uint64_t first, std::uint64_t rows, std::span<const std::byte> scales) const;
+
+ private:
+  const Context& context_;
+  const formats::LayerLayout& layout_;
+  std::optional<std::uint32_t> output_;
+};
+
+}  // namespace halftone::exec

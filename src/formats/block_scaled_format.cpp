@@ -1,0 +1,58 @@
+#include "formats/block_scaled_format.hpp"
+
+#include <fmt/format.h>
+
+#include "base/checked.hpp"
+#include "formats/layer_names.hpp"
+#include "formats/layer_tensors.hpp"
+#include "formats/swizzle.hpp"
+
+namespace halftone::formats {
+
+Support BlockScaledFormat::accepts(const TensorInfo&, const QuantSpec&) const { return {}; }
+
+Shape BlockScaledFormat::code_shape(const Shape& weight) const {
+  const std::uint64_t padding = storage().padding;
+  return {base::round_up(weight[0], padding), base::round_up(weight[1], padding) * storage().code_bits / 8};
+}
+
+Shape BlockScaledFormat::scale_shape(const Shape& weight) const {
+  return {base::round_up(weight[0], Swizzle::kRows), base::round_up(base::ceil_div(weight[1], storage().run), Swizzle::kColumns)};
+}
+
+std::string BlockScaledFormat::sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const {
+  return fmt::format("{{\"format\": \"{}\"{}{}}}", facts().comfy_format, origin_json(weight, storage().run),
+                     spec.full_precision_mm ? ", \"full_precision_matrix_mult\": true" : "");
+}
+
+std::vector<LayerTensor> BlockScaledFormat::outputs(const TensorInfo& weight, const QuantSpec& spec) const {
+  const std::string base = base_name(weight.name);
+  std::vector<LayerTensor> tensors;
+  tensors.push_back({Role::codes, weight.name, facts().code_dtype, code_shape(weight.shape), {}});
+  tensors.push_back({Role::scales, joined(base, kScaleSuffix), names_.scale_dtype, scale_shape(weight.shape), {}});
+  if (storage().two_level) tensors.push_back({Role::tensor_scale, joined(base, kTensorScaleSuffix), Dtype::F32, {}, {}});
+  if (names_.largest_scale) tensors.push_back({Role::largest_scale, joined(base, kLargestScaleSuffix), Dtype::F32, {}, {}});
+  add_sidecar(tensors, base, sidecar_json(weight, spec));
+  return tensors;
+}
+
+std::optional<StoredSpec> BlockScaledFormat::recognise(const StoredLayer& layer) const {
+  if (layer.comfy_format != facts().comfy_format || layer.rotated) return std::nullopt;
+  if (layer.weight->dtype != facts().code_dtype || layer.weight->shape.size() != 2) return std::nullopt;
+  // Without a shape in the JSON, the padding cannot be told from the weight.
+  const Shape stored = {layer.weight->shape[0], layer.weight->shape[1] * 8 / storage().code_bits};
+  StoredSpec found{.spec = {.format = this}, .shape = layer.shape.value_or(stored)};
+  if (found.shape.size() != 2 || code_shape(found.shape) != layer.weight->shape) return std::nullopt;
+  found.scales = layer.companion(kScaleSuffix);
+  if (found.scales == nullptr || found.scales->shape != scale_shape(found.shape)) return std::nullopt;
+  // The loader reads the bits of either type.
+  if (found.scales->dtype != names_.scale_dtype && found.scales->dtype != Dtype::U8) return std::nullopt;
+  if (!storage().two_level) return found;
+  found.tensor_scale = layer.companion(kTensorScaleSuffix);
+  if (found.tensor_scale == nullptr || found.tensor_scale->dtype != Dtype::F32 || element_count(found.tensor_scale->shape) != 1) {
+    return std::nullopt;
+  }
+  return found;
+}
+
+}  // namespace halftone::formats

@@ -1,0 +1,85 @@
+#include "formats/codebook_format.hpp"
+
+#include <cstring>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/checked.hpp"
+#include "base/fail.hpp"
+#include "formats/layer_names.hpp"
+
+namespace halftone::formats {
+namespace {
+
+/// The type of a weight as torch names it, without "torch.".
+std::string_view short_torch_name(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::F64: return "float64";
+    case Dtype::F32: return "float32";
+    case Dtype::BF16: return "bfloat16";
+    case Dtype::F16: return "float16";
+    default: fail(ErrorKind::internal, "{} is no type of a weight to quantize", name_of(dtype));
+  }
+}
+
+/// The table as 16 little-endian binary32.
+std::string table_bytes(float (*level)(std::uint32_t)) {
+  std::string bytes(16 * sizeof(float), '\0');
+  for (std::uint32_t code = 0; code < 16; ++code) {
+    const float value = level(code);
+    std::memcpy(bytes.data() + code * sizeof value, &value, sizeof value);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> codebook_block_sizes() { return {64, 128, 256, 512, 1024, 2048, 4096}; }
+
+Support CodebookFormat::accepts(const TensorInfo& weight, const QuantSpec& spec) const {
+  if (element_count(weight.shape) >= spec.block_size) return {};
+  return {false, fmt::format("its {} elements are fewer than the block size {}", element_count(weight.shape), spec.block_size)};
+}
+
+std::string CodebookFormat::sidecar_json(const TensorInfo&, const QuantSpec&) const { return {}; }
+
+// Python's json.dumps; the order of the keys is all that tells the two layouts apart.
+std::string CodebookFormat::state_json(const TensorInfo& weight, const QuantSpec& spec) const {
+  const std::string shape = fmt::format("[{}]", fmt::join(weight.shape, ", "));
+  const std::string_view dtype = short_torch_name(weight.dtype);
+  if (layout_.bitsandbytes) {
+    return fmt::format("{{\"quant_type\": \"{}\", \"blocksize\": {}, \"dtype\": \"{}\", \"shape\": {}}}", layout_.type, spec.block_size,
+                       dtype, shape);
+  }
+  return fmt::format("{{\"dtype\": \"{}\", \"shape\": {}, \"blocksize\": {}, \"quant_type\": \"{}\"}}", dtype, shape, spec.block_size,
+                     layout_.type);
+}
+
+std::uint64_t CodebookFormat::stored_elements(std::uint64_t elements, std::uint32_t block_size) const {
+  return base::round_up(elements, layout_.bitsandbytes ? 2 : block_size);
+}
+
+std::vector<LayerTensor> CodebookFormat::outputs(const TensorInfo& weight, const QuantSpec& spec) const {
+  const std::uint64_t elements = element_count(weight.shape);
+  std::string state = state_json(weight, spec);
+  const std::uint64_t state_bytes = state.size();
+  return {
+      {Role::codes, weight.name, Dtype::U8, {stored_elements(elements, spec.block_size) / 2, 1}, {}},
+      {Role::scales, joined(weight.name, kAbsmaxSuffix), Dtype::F32, {base::ceil_div(elements, spec.block_size)}, {}},
+      {Role::constant, joined(weight.name, kQuantMapSuffix), Dtype::F32, {16}, table_bytes(layout_.level)},
+      {Role::constant, fmt::format("{}{}{}", weight.name, kQuantStateSuffix, layout_.type), Dtype::U8, {state_bytes}, std::move(state)}};
+}
+
+std::optional<StoredSpec> CodebookFormat::recognise(const StoredLayer& layer) const {
+  if (layer.comfy_format != fmt::format("{}_{}", layout_.bitsandbytes ? "bitsandbytes" : "bnb", layout_.type)) return std::nullopt;
+  if (layer.weight->dtype != Dtype::U8 || !layer.shape || layer.group_size == 0) return std::nullopt;
+  const std::uint64_t elements = element_count(*layer.shape);
+  if (element_count(layer.weight->shape) != stored_elements(elements, layer.group_size) / 2) return std::nullopt;
+  const TensorInfo* absmax = layer.companion(kAbsmaxSuffix);
+  if (absmax == nullptr || absmax->dtype != Dtype::F32) return std::nullopt;
+  if (element_count(absmax->shape) != base::ceil_div(elements, layer.group_size)) return std::nullopt;
+  return StoredSpec{.spec = {.format = this, .block_size = layer.group_size}, .shape = *layer.shape, .scales = absmax};
+}
+
+}  // namespace halftone::formats

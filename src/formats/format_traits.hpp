@@ -1,0 +1,89 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+
+#include <halftone/codec/hd.hpp>
+#include <halftone/format.hpp>
+
+#include "formats/scale_rules.hpp"
+
+namespace halftone::formats {
+
+// What code that is compiled per format asks of its maths, `formats::<folder>::Format`.  A format has
+//
+//   kGrid                          which elements share a scale
+//   scale_from_amax(amax)          the scale of a group, as Scale or, stored in a byte, as ByteScale
+//   encode(weight, operand)        the code, in the low bits of a word
+//   decode(code, operand)          its value
+//
+// and, where they differ from the plain case,
+//
+//   kRun                           elements of a run, with ScaleGrid::run
+//   kPacking                       how two codes share a byte
+//   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too
+//   decode_operand(stored, tensor) what decode() takes, where that is not the stored scale itself
+
+/// How codes lie in bytes.
+enum class Packing : std::uint8_t { bytes, high_nibble_first, low_nibble_first };
+
+template <class Format>
+constexpr Packing kPackingOf = [] {
+  if constexpr (requires { Format::kPacking; }) {
+    return Format::kPacking;
+  } else {
+    return Packing::bytes;
+  }
+}();
+
+/// Elements of a run; 0 for formats of other grids.
+template <class Format>
+constexpr std::uint32_t kRunOf = [] {
+  if constexpr (requires { Format::kRun; }) {
+    return Format::kRun;
+  } else {
+    return 0U;
+  }
+}();
+
+template <class Format>
+concept TwoLevel = requires {
+  Format::tensor_scale(1.0F);
+};
+
+/// The scale of a group; `tensor` is that of the whole weight and ignored where there is none.
+template <class Format>
+[[nodiscard]] HALFTONE_HD auto group_scale(float amax, [[maybe_unused]] float tensor) {
+  if constexpr (TwoLevel<Format>) {
+    return Format::scale_from_amax(amax, tensor);
+  } else {
+    return Format::scale_from_amax(amax);
+  }
+}
+
+/// The type in which a format stores the scale of a group: float or std::uint8_t.
+template <class Format>
+using StoredScale = decltype(group_scale<Format>(1.0F, 1.0F).stored);
+
+/// What Format::decode() takes for a stored scale.
+template <class Format>
+[[nodiscard]] HALFTONE_HD float decode_operand(StoredScale<Format> stored, [[maybe_unused]] float tensor) {
+  if constexpr (requires { Format::decode_operand(stored, tensor); }) {
+    return Format::decode_operand(stored, tensor);
+  } else {
+    return stored;
+  }
+}
+
+/// The part of a format's storage that its maths decides; `rest` has the other members.
+template <class Format>
+[[nodiscard]] Storage storage_of(Storage rest = {}) {
+  rest.grid = Format::kGrid;
+  rest.code_bits = kPackingOf<Format> == Packing::bytes ? 8 : 4;
+  rest.scale_bytes = sizeof(StoredScale<Format>);
+  rest.run = kRunOf<Format>;
+  rest.two_level = TwoLevel<Format>;
+  return rest;
+}
+
+}  // namespace halftone::formats

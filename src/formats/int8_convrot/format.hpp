@@ -1,0 +1,16 @@
+#pragma once
+
+#include <halftone/format.hpp>
+
+#include "formats/format_traits.hpp"
+#include "formats/int8_row/format.hpp"
+
+namespace halftone::formats::int8_convrot {
+
+/// INT8, one scale for each row, of a weight that was rotated along its rows.
+struct Format : int8_row::Format {};
+
+/// Names, shapes and JSON of the format.
+[[nodiscard]] const FormatDescriptor& descriptor();
+
+}  // namespace halftone::formats::int8_convrot

@@ -1,0 +1,45 @@
+#include "formats/layer_tensors.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/fail.hpp"
+#include "formats/layer_names.hpp"
+
+namespace halftone::formats {
+namespace {
+
+/// 1.0 in little-endian binary32.
+const std::string kOne("\x00\x00\x80\x3F", 4);
+
+/// What Python's str() gives for the type of a torch tensor.
+std::string_view torch_name(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::F64: return "torch.float64";
+    case Dtype::F32: return "torch.float32";
+    case Dtype::BF16: return "torch.bfloat16";
+    case Dtype::F16: return "torch.float16";
+    default: fail(ErrorKind::internal, "{} is no type of a weight to quantize", name_of(dtype));
+  }
+}
+
+}  // namespace
+
+Shape squeezed(Shape shape) { return element_count(shape) == 1 ? Shape{} : shape; }
+
+void add_sidecar(std::vector<LayerTensor>& tensors, const std::string& base, std::string json) {
+  if (json.empty()) return;
+  const std::uint64_t n_bytes = json.size();
+  tensors.push_back({Role::constant, joined(base, kSidecarSuffix), Dtype::U8, {n_bytes}, std::move(json)});
+}
+
+void add_input_scale(std::vector<LayerTensor>& tensors, const std::string& base) {
+  tensors.push_back({Role::constant, joined(base, kInputScaleSuffix), Dtype::F32, {}, kOne});
+}
+
+std::string origin_json(const TensorInfo& weight, std::uint32_t group_size) {
+  return fmt::format(", \"group_size\": {}, \"orig_dtype\": \"{}\", \"orig_shape\": [{}]", group_size, torch_name(weight.dtype),
+                     fmt::join(weight.shape, ", "));
+}
+
+}  // namespace halftone::formats

@@ -1,0 +1,113 @@
+#include "formats/stored_facts.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/fail.hpp"
+#include "formats/layer_names.hpp"
+
+namespace halftone::formats {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// A layer's JSON, asked key by key.
+class Json {
+ public:
+  Json(const std::string& base, const ordered_json& json) : base_(base), json_(json) {
+    if (!json.is_object()) fail(ErrorKind::bad_quantization, "the quantization JSON of the layer '{}' is no object", base);
+  }
+
+  [[nodiscard]] std::string text(const char* key) const {
+    const ordered_json* found = find(key);
+    if (found == nullptr || !found->is_string()) {
+      fail(ErrorKind::bad_quantization, "the quantization JSON of the layer '{}' is no object with a '{}'", base_, key);
+    }
+    return found->get<std::string>();
+  }
+
+  /// False where the key is absent.
+  [[nodiscard]] bool flag(const char* key) const {
+    const ordered_json* found = find(key);
+    if (found == nullptr) return false;
+    if (!found->is_boolean()) fail(ErrorKind::bad_quantization, "the '{}' of the layer '{}' is neither true nor false", key, base_);
+    return found->get<bool>();
+  }
+
+  /// `otherwise` where the key is absent, or is no size that a format could have.
+  [[nodiscard]] std::uint32_t size(const char* key, std::uint32_t otherwise) const {
+    const ordered_json* found = find(key);
+    if (found == nullptr) return otherwise;
+    if (!found->is_number_unsigned() || found->get<std::uint64_t>() > UINT32_MAX) return 0;
+    return found->get<std::uint32_t>();
+  }
+
+  /// A matrix shape whose elements can be counted; nothing where the key is absent.
+  [[nodiscard]] std::optional<Shape> shape(const char* key) const {
+    const ordered_json* found = find(key);
+    if (found == nullptr) return std::nullopt;
+    Shape shape;
+    if (found->is_array()) {
+      for (const ordered_json& extent : *found) shape.push_back(extent.is_number_unsigned() ? extent.get<std::uint64_t>() : UINT64_MAX);
+    }
+    constexpr std::uint64_t most = UINT32_MAX;  // so that no product overflows
+    if (shape.size() != 2 || shape[0] > most || shape[1] > most) {
+      fail(ErrorKind::bad_quantization, "the '{}' of the layer '{}' is not the shape of a matrix", key, base_);
+    }
+    return shape;
+  }
+
+ private:
+  /// Older files of convert_to_quant nest sizes in `params`.
+  [[nodiscard]] const ordered_json* find(const char* key) const {
+    if (const auto found = json_.find(key); found != json_.end()) return &*found;
+    const auto params = json_.find("params");
+    if (params == json_.end() || !params->is_object()) return nullptr;
+    const auto found = params->find(key);
+    return found == params->end() ? nullptr : &*found;
+  }
+
+  const std::string& base_;
+  const ordered_json& json_;
+};
+
+}  // namespace
+
+StoredFacts facts_of_json(const std::string& base, const ordered_json& layer) {
+  const Json json(base, layer);
+  return {.format = json.text("format"),
+          .group_size = json.size("group_size", 0),
+          .rotated = json.flag("convrot"),
+          .rotation_group = json.size("convrot_groupsize", 256),
+          .shape = json.shape("orig_shape")};
+}
+
+StoredFacts facts_of_state(const std::string& base, const ordered_json& state) {
+  const Json json(base, state);
+  const std::string type = json.text("quant_type");
+  // bitsandbytes writes its keys in another order than convert_to_quant; nothing else tells its files apart.
+  const bool bitsandbytes = state.begin().key() == "quant_type";
+  return {.format = fmt::format("{}_{}", bitsandbytes ? "bitsandbytes" : "bnb", type),
+          .group_size = json.size("blocksize", 0),
+          .shape = json.shape("shape")};
+}
+
+void describe_legacy(StoredLayer& layer) {
+  const TensorInfo* scale = layer.companion(kLegacyScaleSuffix);
+  if (layer.weight->shape.size() != 2) return;
+  const std::uint64_t rows = layer.weight->shape[0];
+  const std::uint64_t columns = layer.weight->shape[1];
+  const Shape& shape = scale->shape;
+  if (element_count(shape) == 1) {
+    layer.comfy_format = layer.weight->dtype == Dtype::F8_E5M2 ? "float8_e5m2" : "float8_e4m3fn";
+  } else if (shape == Shape{rows} || shape == Shape{rows, 1}) {
+    layer.comfy_format = "float8_e4m3fn_rowwise";
+  } else if (shape.size() == 2 && shape[0] != 0 && shape[1] != 0 && rows / shape[0] == columns / shape[1]) {
+    layer.comfy_format = "float8_e4m3fn_blockwise";
+    layer.group_size = static_cast<std::uint32_t>(rows / shape[0]);
+  } else {
+    return;
+  }
+  layer.companions[kScaleSuffix] = scale;
+}
+
+}  // namespace halftone::formats

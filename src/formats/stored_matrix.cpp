@@ -1,0 +1,73 @@
+#include "formats/stored_matrix.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "formats/swizzle.hpp"
+
+namespace halftone::formats {
+namespace {
+
+/// Elements of flat blocks that are decoded at a time; small enough for the L2 cache.
+constexpr std::uint64_t kFlatElements = 1 << 15;
+
+/// The scales of rows [first, first + count), row by row, out of their tiles.
+std::vector<std::byte> unswizzled(std::span<const std::byte> scales, std::uint64_t across, std::uint64_t first, std::uint64_t count) {
+  const Swizzle swizzle(across);
+  std::vector<std::byte> natural(count * across);
+  for (std::uint64_t row = 0; row < count; ++row) {
+    for (std::uint64_t column = 0; column < across; ++column) natural[row * across + column] = scales[swizzle.offset(first + row, column)];
+  }
+  return natural;
+}
+
+}  // namespace
+
+std::span<const std::byte> StoredMatrix::codes_of(std::uint64_t first, std::uint64_t count) const {
+  std::uint64_t begin = layout_.code_bytes(first);
+  std::uint64_t end = layout_.code_bytes(first + count);
+  if (spec_.format->storage().flat) {
+    begin = layout_.code_bytes(first * columns_ / layout_.columns());
+    end = layout_.code_bytes(base::ceil_div((first + count) * columns_, layout_.columns()));
+  }
+  end = std::min<std::uint64_t>(end, codes_.size());
+  return codes_.subspan(begin, end - begin);
+}
+
+void StoredMatrix::read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const {
+  if (count == 0 || columns_ == 0) return;
+  if (!spec_.format->storage().flat) return read_rows(backend, first, count, out);
+  for (std::uint64_t at = first * columns_, end = (first + count) * columns_; at < end;) {
+    const std::uint64_t step = std::min(std::max(kFlatElements, layout_.columns()), end - at);
+    read_blocks(backend, at, step, out + (at - first * columns_));
+    at += step;
+  }
+}
+
+void StoredMatrix::read_rows(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const {
+  const MatrixView codes{codes_.data() + layout_.code_bytes(first), spec_.format->facts().code_dtype, count, columns_};
+  if (layout_.swizzled()) {
+    const std::vector<std::byte> natural = unswizzled(scales_, layout_.groups_across(), first, count);
+    return backend.dequantize(spec_, codes, natural.data(), tensor_scale_, out);
+  }
+  const std::byte* scales = scales_.empty() ? nullptr : scales_.data() + layout_.first_scale(first) * spec_.format->storage().scale_bytes;
+  backend.dequantize(spec_, codes, scales, tensor_scale_, out);
+}
+
+/// Elements [first_element, first_element + n) of the flattened weight, by way of whole blocks.
+void StoredMatrix::read_blocks(const Backend& backend, std::uint64_t first_element, std::uint64_t n, float* out) const {
+  const std::uint64_t block = layout_.columns();
+  const std::uint64_t first = first_element / block;
+  const std::uint64_t count = base::ceil_div(first_element + n, block) - first;
+  const std::uint64_t begin = layout_.code_bytes(first);
+  // The file may end within the last block.
+  std::vector<std::byte> codes(layout_.code_bytes(count));
+  std::memcpy(codes.data(), codes_.data() + begin, std::min<std::uint64_t>(codes.size(), codes_.size() - begin));
+  std::vector<float> values(count * block);
+  const std::byte* scales = scales_.data() + layout_.scale_bytes(first);
+  backend.dequantize(spec_, {codes.data(), spec_.format->facts().code_dtype, count, block}, scales, tensor_scale_, values.data());
+  std::memcpy(out, values.data() + (first_element - first * block), n * sizeof(float));
+}
+
+}  // namespace halftone::formats

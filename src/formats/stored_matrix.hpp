@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <halftone/backend.hpp>
+
+#include "formats/layer_layout.hpp"
+
+namespace halftone::formats {
+
+/// The tensors of a quantized layer, whose weight can be read as binary32, a few rows at a time.
+class StoredMatrix {
+ public:
+  /// `shape`: of the dequantized weight.  The bytes are those of the layer's tensors and must outlive
+  /// this; `scales` is empty without Role::scales.
+  StoredMatrix(const QuantSpec& spec, const Shape& shape, std::span<const std::byte> codes, std::span<const std::byte> scales,
+               float tensor_scale)
+      : spec_(spec),
+        rows_(shape[0]),
+        columns_(shape[1]),
+        layout_(spec, shape[0], shape[1]),
+        codes_(codes),
+        scales_(scales),
+        tensor_scale_(tensor_scale) {}
+
+  [[nodiscard]] std::uint64_t rows() const noexcept { return rows_; }
+  [[nodiscard]] std::uint64_t columns() const noexcept { return columns_; }
+  /// read() begins at multiples of this many rows.
+  [[nodiscard]] std::uint64_t row_multiple() const noexcept { return layout_.group_rows(); }
+  /// The bytes of codes that hold rows [first, first + count) and perhaps a little more.
+  [[nodiscard]] std::span<const std::byte> codes_of(std::uint64_t first, std::uint64_t count) const;
+
+  /// Writes rows [first, first + count) to `out`.
+  void read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;
+
+ private:
+  void read_rows(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;
+  void read_blocks(const Backend& backend, std::uint64_t first_element, std::uint64_t n, float* out) const;
+
+  QuantSpec spec_;
+  std::uint64_t rows_;
+  std::uint64_t columns_;
+  LayerLayout layout_;
+  std::span<const std::byte> codes_;
+  std::span<const std::byte> scales_;
+  float tensor_scale_;
+};
+
+}  // namespace halftone::formats

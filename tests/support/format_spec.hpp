@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include <halftone/format.hpp>
+
+#include "base/checked.hpp"
+#include "formats/layer_layout.hpp"
+#include "plan/constraints.hpp"
+
+namespace halftone::test {
+
+/// A spec of `format` with its default options.
+inline QuantSpec default_spec(const FormatDescriptor& format) { return plan::complete_spec({.format = &format}, {}); }
+
+/// Columns that a band of the format may have, near the wanted ones.
+inline std::uint64_t fit_columns(const QuantSpec& spec, std::uint64_t wanted) {
+  if (spec.format->storage().flat) return spec.block_size;
+  std::uint64_t step = std::max(spec.rotation_group, 1U);
+  step = std::lcm(step, spec.format->facts().column_multiple);
+  if (spec.format->grid() == ScaleGrid::block) step = std::lcm(step, spec.block_size);
+  return base::round_up(wanted, step);
+}
+
+inline std::uint64_t fit_rows(const QuantSpec& spec, std::uint64_t wanted) {
+  return spec.format->grid() == ScaleGrid::block ? base::round_up(wanted, spec.block_size) : wanted;
+}
+
+/// Room for the codes and scales of a band.
+struct BandBuffers {
+  BandBuffers(const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns, std::byte fill = std::byte{0})
+      : layout(spec, rows, columns), codes(layout.code_bytes(rows), fill), scales(layout.scale_bytes(rows), fill) {}
+
+  formats::LayerLayout layout;
+  std::vector<std::byte> codes;
+  std::vector<std::byte> scales;
+};
+
+}  // namespace halftone::test
