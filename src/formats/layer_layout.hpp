@@ -48,7 +48,7 @@ class LayerLayout {
   [[nodiscard]] std::uint64_t group_rows() const noexcept { return storage_.grid == ScaleGrid::block ? block_ : 1; }
   /// Groups side by side; 0 where groups have no scales of their own.
   [[nodiscard]] std::uint64_t groups_across() const noexcept {
-    return has_group_scales() ? base::ceil_div(padded_columns(), group_columns()) : 0;
+    return has_group_scales() && columns_ != 0 ? base::ceil_div(padded_columns(), group_columns()) : 0;
   }
   /// Position, among the layer's scales, of the first one of the band that begins at `row`.
   [[nodiscard]] std::uint64_t first_scale(std::uint64_t row) const noexcept { return row / group_rows() * groups_across(); }
