@@ -62,6 +62,7 @@ struct LayerTensor {
 struct StoredLayer {
   std::string_view comfy_format;       ///< `format` of the layer's JSON; empty without JSON
   std::uint32_t group_size = 0;        ///< `group_size` of the layer's JSON, 0 where absent
+  bool per_row = false;                ///< `per_row` of the layer's JSON
   bool rotated = false;                ///< `convrot` of the layer's JSON
   std::uint32_t rotation_group = 256;  ///< `convrot_groupsize` of the layer's JSON, 256 where absent, as ComfyUI has it
   std::optional<Shape> shape;          ///< of the weight before it was packed or padded, where the JSON tells
@@ -81,6 +82,13 @@ struct StoredSpec {
   Shape shape;                               ///< of the dequantized weight
   const TensorInfo* scales = nullptr;        ///< Role::scales, or null
   const TensorInfo* tensor_scale = nullptr;  ///< Role::tensor_scale, or null
+};
+
+/// What a format says of a stored layer: how it is read, or, where the layer's description names this
+/// format but its tensors do not fit, what it expects instead; neither for a layer of another format.
+struct LayerReading {
+  std::optional<StoredSpec> stored;
+  std::string contradiction;  ///< "fp8 expects a '.weight_scale' of F32 [], not F32 [4]"
 };
 
 /// How a format lays out the codes and the scales of a weight.
@@ -135,8 +143,8 @@ class FormatDescriptor {
   [[nodiscard]] virtual std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const = 0;
   /// Every tensor that stands for `weight` in the output, the codes first.
   [[nodiscard]] virtual std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const = 0;
-  /// How a stored layer was written, where it is of this format.
-  [[nodiscard]] virtual std::optional<StoredSpec> recognise(const StoredLayer& layer) const = 0;
+  /// Whether a stored layer is of this format.
+  [[nodiscard]] virtual LayerReading recognise(const StoredLayer& layer) const = 0;
 
   /// Position in all_formats().
   [[nodiscard]] std::size_t index() const noexcept;

@@ -26,6 +26,12 @@ namespace halftone::base {
 /// `text` with control characters as "\\x1b": what a file says must not steer a terminal.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// "1 tensor", "3 tensors": `noun` takes an s for any number but one.
+[[nodiscard]] std::string counted(std::uint64_t n, std::string_view noun);
+
+/// "a, b or c".
+[[nodiscard]] std::string joined_by_or(const std::vector<std::string>& words);
+
 /// `pattern` with `*` for any run of characters, matched against the whole of `text`.
 [[nodiscard]] bool glob_match(std::string_view pattern, std::string_view text) noexcept;
 

@@ -29,7 +29,7 @@ struct KernelTable {
                                              std::byte* codes);
   /// Values of `n` codes; operands[g] is what the format's decode() takes for group g.
   void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, std::size_t group, const float* operands, float* values);
-  /// Rotates groups of `group` (16, 64 or 256) of `n` values in place; formats/rotation.hpp.
+  /// Rotates groups of `group` of `n` values in place; formats/rotation.hpp.
   void (*rotate)(float* values, std::size_t n, std::size_t group);
   void (*to_float[kSourceCount])(const std::byte* source, std::size_t n, float* values);
   void (*to_bf16)(const float* values, std::size_t n, std::byte* out);

@@ -58,9 +58,10 @@ void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint6
     const std::byte* data = files_.bytes(tensor).data() + first * columns * bits_of(tensor.info.dtype) / 8;
     return backend_.to_float(tensor.info.dtype, data, count * columns, out);
   }
-  if (!found->readable) {
-    fail(ErrorKind::unsupported, "'{}': the layer '{}' is stored as {}, which cannot be read yet", files_.path().string(), found->base,
-         found->format_text);
+  try {
+    found->require_readable();
+  } catch (const Error& error) {
+    fail(error.kind(), "'{}': {}", files_.path().string(), error.what());
   }
   matrix_of(*found).read(backend_, first, count, out);
 }

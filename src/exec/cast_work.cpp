@@ -4,6 +4,8 @@
 #include <limits>
 #include <vector>
 
+#include <halftone/codec/hd.hpp>
+
 #include "base/fail.hpp"
 #include "exec/bands.hpp"
 #include "exec/input_band.hpp"
@@ -12,6 +14,15 @@
 
 namespace halftone::exec {
 namespace {
+
+/// `original` in binary32, rounded to odd (an inexact value takes the neighbour whose last bit is 1) so
+/// that rounding once more, to a type of two bits less or more, is the same as rounding once (Boldo and
+/// Melquiond, 2008).  `nearest`: the same rounded to nearest, finite.
+float rounded_to_odd(double original, float nearest) {
+  if (static_cast<double>(nearest) == original || std::isnan(original)) return nearest;
+  const bool beyond = std::fabs(static_cast<double>(nearest)) > std::fabs(original);
+  return codec::from_bits((codec::bits(nearest) - (beyond ? 1U : 0U)) | 1U);
+}
 
 /// Converts a float tensor of any shape to another float type.
 class CastWork : public Work {
@@ -35,8 +46,7 @@ class CastWork : public Work {
     std::vector<float> values(std::min(kFloatChunk, n));
     for (std::uint64_t at = 0; at < n; at += kFloatChunk) {
       const std::uint64_t count = std::min(kFloatChunk, n - at);
-      context_.backend.to_float(source_.dtype, in.data() + at * in_bytes, count, values.data());
-      reject_double_overflow(in.data() + at * in_bytes, first + at, values, count);
+      load(in.data() + at * in_bytes, first + at, count, values);
       store_floats(context_, target_, first + at, values, count, out.bytes().data() + at * out_bytes);
     }
     in.check();
@@ -45,15 +55,18 @@ class CastWork : public Work {
   }
 
  private:
-  /// Finite F64 values beyond binary32 become infinite on the way.
-  void reject_double_overflow(const std::byte* data, std::uint64_t first, const std::vector<float>& values, std::uint64_t n) const {
+  /// The `n` elements at `data`, from element `first` on, as binary32.
+  void load(const std::byte* data, std::uint64_t first, std::uint64_t n, std::vector<float>& values) const {
+    context_.backend.to_float(source_.dtype, data, n, values.data());
     if (source_.dtype != Dtype::F64) return;
     for (std::uint64_t i = 0; i < n; ++i) {
       double original = 0;
       std::memcpy(&original, data + i * sizeof original, sizeof original);
-      if (!std::isfinite(original) || std::isfinite(values[i])) continue;
-      fail(ErrorKind::out_of_range, "the tensor '{}' holds {} at element {}, and {} goes through binary32, which holds at most {}",
-           source_.name, original, first + i, name_of(target_.dtype), std::numeric_limits<float>::max());
+      if (std::isfinite(original) && !std::isfinite(values[i])) {
+        fail(ErrorKind::out_of_range, "the tensor '{}' holds {} at element {}, and {} goes through binary32, which holds at most {}",
+             source_.name, original, first + i, name_of(target_.dtype), std::numeric_limits<float>::max());
+      }
+      if (target_.dtype != Dtype::F32) values[i] = rounded_to_odd(original, values[i]);
     }
   }
 

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "base/fail.hpp"
 #include "exec/bands.hpp"
 #include "exec/input_band.hpp"
 #include "exec/store_floats.hpp"
@@ -38,7 +39,12 @@ class DequantizeWork : public Work {
         context_(context),
         target_(context.plan.output.tensors[job.outputs[0]]),
         stored_(stored_matrix(job, context, target_.shape)),
-        bands_(stored_.rows(), stored_.columns() * bits_of(target_.dtype) / 8, stored_.row_multiple(), context.band_bytes) {}
+        bands_(stored_.rows(), stored_.columns() * bits_of(target_.dtype) / 8, stored_.row_multiple(), context.band_bytes) {
+    if (const auto bad = stored_.first_bad_scale()) {
+      fail(ErrorKind::bad_quantization, "the layer of '{}' has a scale that is not finite (number {} of them)", job.inputs[0].info.name,
+           *bad + 1);
+    }
+  }
 
   [[nodiscard]] std::size_t stages() const override { return 1; }
   [[nodiscard]] std::size_t tasks(std::size_t) const override { return stored_.columns() == 0 ? 0 : bands_.count(); }

@@ -41,21 +41,11 @@ class Scheduler {
   Scheduler(const Plan& plan, const Context& context, RunControl& control) : plan_(plan), context_(context), control_(control) {}
 
   void work_until_done() {
+    std::unique_lock lock(mutex_);
     try {
-      std::unique_lock lock(mutex_);
-      while (Active* active = next(lock)) {
-        const std::size_t task = active->next_task++;
-        const std::size_t stage = active->stage;
-        if (active->next_task == active->work->tasks(stage)) ready_.erase(std::find(ready_.begin(), ready_.end(), active));
-        lock.unlock();
-        control_.done_bytes += run_task(*active, stage, task);
-        lock.lock();
-        if (--active->unfinished == 0) finish_stage(*active, lock);
-      }
+      while (Active* active = next(lock)) run_next_task(*active, lock);
     } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      changed_.notify_all();
+      note_error(nullptr, std::current_exception(), lock);
     }
   }
 
@@ -64,12 +54,40 @@ class Scheduler {
   }
 
  private:
-  /// A job with a task to hand out, or null when all is done or a thread failed.
+  void run_next_task(Active& active, std::unique_lock<std::mutex>& lock) {
+    const Job* job = active.job;
+    const std::size_t task = active.next_task++;
+    const std::size_t stage = active.stage;
+    if (active.next_task == active.work->tasks(stage)) ready_.erase(std::find(ready_.begin(), ready_.end(), &active));
+    try {
+      lock.unlock();
+      control_.done_bytes += run_task(active, stage, task);
+      lock.lock();
+      if (--active.unfinished == 0) finish_stage(active, lock);
+    } catch (...) {
+      note_error(job, std::current_exception(), lock);
+    }
+  }
+
+  /// Keeps the error of the earliest job, so that the one reported does not depend on the threads; null
+  /// for an error that is no job's, which ends everything.
+  void note_error(const Job* job, std::exception_ptr error, std::unique_lock<std::mutex>& lock) {
+    if (!lock.owns_lock()) lock.lock();
+    if (!error_ || job < failed_) {
+      error_ = std::move(error);
+      failed_ = job;
+    }
+    std::erase_if(ready_, [&](const Active* active) { return active->job >= failed_; });
+    changed_.notify_all();
+  }
+
+  /// A job with a task to hand out, or null when all is done.  After an error, only the jobs before the
+  /// failed one go on: they have all been started.
   Active* next(std::unique_lock<std::mutex>& lock) {
     while (true) {
       if (control_.stop.load(std::memory_order_relaxed)) fail(ErrorKind::interrupted, "interrupted");
-      if (error_) return nullptr;
       if (!ready_.empty()) return ready_.back();
+      if (error_) return nullptr;
       if (next_job_ < plan_.jobs.size()) {
         start(plan_.jobs[next_job_++], lock);
         continue;
@@ -84,10 +102,14 @@ class Scheduler {
     active_.push_back(std::make_unique<Active>());
     Active& active = *active_.back();
     active.job = &job;
-    lock.unlock();
-    active.work = make_work(job, context_);
-    lock.lock();
-    begin_stage(active, lock);
+    try {
+      lock.unlock();
+      active.work = make_work(job, context_);
+      lock.lock();
+      begin_stage(active, lock);
+    } catch (...) {
+      note_error(&job, std::current_exception(), lock);
+    }
   }
 
   void begin_stage(Active& active, std::unique_lock<std::mutex>& lock) {
@@ -95,6 +117,7 @@ class Scheduler {
     active.next_task = 0;
     active.unfinished = tasks;
     if (tasks == 0) return finish_stage(active, lock);
+    if (error_ && active.job >= failed_) return;
     ready_.push_back(&active);
     changed_.notify_all();
   }
@@ -119,6 +142,7 @@ class Scheduler {
   std::size_t next_job_ = 0;
   std::size_t running_ = 0;
   std::exception_ptr error_;
+  const Job* failed_ = nullptr;  ///< whose error it is; null for one that stops everything
 };
 
 /// Each thread holds at most an output window and a few chunks of floats, so that a quarter of its

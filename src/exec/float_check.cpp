@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/fail.hpp"
@@ -13,6 +14,14 @@ namespace {
 std::string position(const TensorInfo& tensor, std::uint64_t element) {
   if (tensor.shape.size() != 2) return fmt::format("element {}", element);
   return fmt::format("row {}, column {} (element {})", element / tensor.shape[1], element % tensor.shape[1], element);
+}
+
+/// "NaN", "infinity", or the number at `data` that binary32 cannot hold.
+std::string what_is(Dtype dtype, const std::byte* data, float value) {
+  double original = 0;
+  if (dtype == Dtype::F64) std::memcpy(&original, data, sizeof original);
+  if (dtype == Dtype::F64 && std::isfinite(original)) return fmt::format("{}", original);
+  return std::isnan(value) ? "NaN" : "infinity";
 }
 
 }  // namespace
@@ -31,7 +40,7 @@ void reject_first_beyond(const Backend& backend, const TensorInfo& tensor, std::
       if (!std::isfinite(value)) {
         if (!reject_not_finite) continue;
         fail(ErrorKind::not_finite, "the tensor '{}' holds {} at {}, and only finite binary32 values can be quantized", tensor.name,
-             std::isnan(value) ? "NaN" : "infinity", position(tensor, first + at + i));
+             what_is(tensor.dtype, data.data() + (at + i) * element_bytes, value), position(tensor, first + at + i));
       }
       if (std::fabs(value) > limit) {
         fail(ErrorKind::out_of_range, "the tensor '{}' holds {} at {}, and the output type holds at most {}", tensor.name, value,

@@ -36,23 +36,22 @@ std::vector<LayerTensor> BlockScaledFormat::outputs(const TensorInfo& weight, co
   return tensors;
 }
 
-std::optional<StoredSpec> BlockScaledFormat::recognise(const StoredLayer& layer) const {
-  if (layer.comfy_format != facts().comfy_format || layer.rotated) return std::nullopt;
-  if (layer.weight->dtype != facts().code_dtype || layer.weight->shape.size() != 2) return std::nullopt;
-  // Without a shape in the JSON, the padding cannot be told from the weight.
-  const Shape stored = {layer.weight->shape[0], layer.weight->shape[1] * 8 / storage().code_bits};
-  StoredSpec found{.spec = {.format = this}, .shape = layer.shape.value_or(stored)};
-  if (found.shape.size() != 2 || code_shape(found.shape) != layer.weight->shape) return std::nullopt;
-  found.scales = layer.companion(kScaleSuffix);
-  if (found.scales == nullptr || found.scales->shape != scale_shape(found.shape)) return std::nullopt;
-  // The loader reads the bits of either type.
-  if (found.scales->dtype != names_.scale_dtype && found.scales->dtype != Dtype::U8) return std::nullopt;
-  if (!storage().two_level) return found;
-  found.tensor_scale = layer.companion(kTensorScaleSuffix);
-  if (found.tensor_scale == nullptr || found.tensor_scale->dtype != Dtype::F32 || element_count(found.tensor_scale->shape) != 1) {
-    return std::nullopt;
+LayerReading BlockScaledFormat::recognise(const StoredLayer& layer) const {
+  if (layer.comfy_format != facts().comfy_format) return {};
+  if (layer.weight->shape.size() != 2) {
+    return {{}, fmt::format("{} expects a matrix, not {}", name(), to_string(layer.weight->shape))};
   }
-  return found;
+  // Without a shape in the JSON, the padding cannot be told from the weight.
+  const Shape whole = {layer.weight->shape[0], layer.weight->shape[1] * 8 / storage().code_bits};
+  StoredSpec stored{.spec = {.format = this}, .shape = layer.shape.value_or(whole)};
+  std::string found = contradiction(*this, layer, "", facts().code_dtype, {code_shape(stored.shape)});
+  // The loader reads the bits of either type.
+  if (found.empty()) found = contradiction(*this, layer, kScaleSuffix, names_.scale_dtype, {scale_shape(stored.shape)}, true);
+  if (found.empty() && storage().two_level) found = contradiction(*this, layer, kTensorScaleSuffix, Dtype::F32, {{}, {1}});
+  if (!found.empty()) return {{}, std::move(found)};
+  stored.scales = layer.companion(kScaleSuffix);
+  stored.tensor_scale = storage().two_level ? layer.companion(kTensorScaleSuffix) : nullptr;
+  return {std::move(stored), {}};
 }
 
 }  // namespace halftone::formats

@@ -22,7 +22,7 @@ class BlockScaledFormat : public FormatDescriptor {
   [[nodiscard]] Support accepts(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const override;
-  [[nodiscard]] std::optional<StoredSpec> recognise(const StoredLayer& layer) const override;
+  [[nodiscard]] LayerReading recognise(const StoredLayer& layer) const override;
 
  private:
   [[nodiscard]] Shape code_shape(const Shape& weight) const;

@@ -8,6 +8,7 @@
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/layer_tensors.hpp"
 
 namespace halftone::formats {
 namespace {
@@ -35,7 +36,7 @@ std::string table_bytes(float (*level)(std::uint32_t)) {
 
 }  // namespace
 
-std::vector<std::uint32_t> codebook_block_sizes() { return {64, 128, 256, 512, 1024, 2048, 4096}; }
+std::vector<std::uint32_t> codebook_block_sizes() { return {64, 32, 128, 256, 512, 1024, 2048, 4096}; }
 
 Support CodebookFormat::accepts(const TensorInfo& weight, const QuantSpec& spec) const {
   if (element_count(weight.shape) >= spec.block_size) return {};
@@ -71,15 +72,20 @@ std::vector<LayerTensor> CodebookFormat::outputs(const TensorInfo& weight, const
       {Role::constant, fmt::format("{}{}{}", weight.name, kQuantStateSuffix, layout_.type), Dtype::U8, {state_bytes}, std::move(state)}};
 }
 
-std::optional<StoredSpec> CodebookFormat::recognise(const StoredLayer& layer) const {
-  if (layer.comfy_format != fmt::format("{}_{}", layout_.bitsandbytes ? "bitsandbytes" : "bnb", layout_.type)) return std::nullopt;
-  if (layer.weight->dtype != Dtype::U8 || !layer.shape || layer.group_size == 0) return std::nullopt;
+LayerReading CodebookFormat::recognise(const StoredLayer& layer) const {
+  if (layer.comfy_format != fmt::format("{}_{}", layout_.bitsandbytes ? "bitsandbytes" : "bnb", layout_.type)) return {};
+  if (!layer.shape || layer.group_size == 0 || layer.group_size % 2 != 0) {
+    return {{}, fmt::format("{} expects a 'shape' and a 'blocksize' in its JSON", name())};
+  }
   const std::uint64_t elements = element_count(*layer.shape);
-  if (element_count(layer.weight->shape) != stored_elements(elements, layer.group_size) / 2) return std::nullopt;
-  const TensorInfo* absmax = layer.companion(kAbsmaxSuffix);
-  if (absmax == nullptr || absmax->dtype != Dtype::F32) return std::nullopt;
-  if (element_count(absmax->shape) != base::ceil_div(elements, layer.group_size)) return std::nullopt;
-  return StoredSpec{.spec = {.format = this, .block_size = layer.group_size}, .shape = *layer.shape, .scales = absmax};
+  const std::uint64_t bytes = stored_elements(elements, layer.group_size) / 2;
+  const std::uint64_t blocks = base::ceil_div(elements, layer.group_size);
+  std::string found = contradiction(*this, layer, "", Dtype::U8, {{bytes, 1}, {bytes}, {1, bytes}});
+  if (found.empty()) found = contradiction(*this, layer, kAbsmaxSuffix, Dtype::F32, {{blocks}});
+  if (!found.empty()) return {{}, std::move(found)};
+  StoredSpec stored{.spec = {.format = this, .block_size = layer.group_size}, .shape = *layer.shape};
+  stored.scales = layer.companion(kAbsmaxSuffix);
+  return {std::move(stored), {}};
 }
 
 }  // namespace halftone::formats

@@ -55,7 +55,7 @@ class CodebookFormat : public FormatDescriptor {
   [[nodiscard]] Support accepts(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const override;
-  [[nodiscard]] std::optional<StoredSpec> recognise(const StoredLayer& layer) const override;
+  [[nodiscard]] LayerReading recognise(const StoredLayer& layer) const override;
 
  private:
   [[nodiscard]] std::string state_json(const TensorInfo& weight, const QuantSpec& spec) const;

@@ -1,5 +1,7 @@
 #include "formats/layer_tensors.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -35,6 +37,19 @@ void add_sidecar(std::vector<LayerTensor>& tensors, const std::string& base, std
 
 void add_input_scale(std::vector<LayerTensor>& tensors, const std::string& base) {
   tensors.push_back({Role::constant, joined(base, kInputScaleSuffix), Dtype::F32, {}, kOne});
+}
+
+std::string contradiction(const FormatDescriptor& format, const StoredLayer& layer, std::string_view suffix, Dtype dtype,
+                          const std::vector<Shape>& shapes, bool or_bytes) {
+  const TensorInfo* tensor = suffix.empty() ? layer.weight : layer.companion(suffix);
+  const std::string_view what = suffix.empty() ? kWeightSuffix : suffix;
+  std::vector<std::string> expected;
+  for (const Shape& shape : shapes) expected.push_back(fmt::format("{} {}", name_of(dtype), to_string(shape)));
+  const std::string wanted = fmt::format("{} expects a '{}' of {}", format.name(), what, fmt::join(expected, " or "));
+  if (tensor == nullptr) return wanted + ", and there is none";
+  const bool right_type = tensor->dtype == dtype || (or_bytes && tensor->dtype == Dtype::U8);
+  if (right_type && std::find(shapes.begin(), shapes.end(), tensor->shape) != shapes.end()) return {};
+  return fmt::format("{}, not {} {}", wanted, name_of(tensor->dtype), to_string(tensor->shape));
 }
 
 std::string origin_json(const TensorInfo& weight, std::uint32_t group_size) {

@@ -22,4 +22,9 @@ void add_input_scale(std::vector<LayerTensor>& tensors, const std::string& base)
 /// describes a weight that is packed or padded.  `weight` is the tensor of the input.
 [[nodiscard]] std::string origin_json(const TensorInfo& weight, std::uint32_t group_size);
 
+/// What `format` expects of the tensor that `layer` has under `suffix` ("" for the weight itself), as a
+/// contradiction; empty where the tensor is there with this type, or U8 where `or_bytes`, and one of the shapes.
+[[nodiscard]] std::string contradiction(const FormatDescriptor& format, const StoredLayer& layer, std::string_view suffix, Dtype dtype,
+                                        const std::vector<Shape>& shapes, bool or_bytes = false);
+
 }  // namespace halftone::formats

@@ -35,12 +35,21 @@ void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers) {
   if (const auto existing = metadata.find(kMetadataKey); existing != metadata.end()) {
     const std::string origin = fmt::format("the metadata entry '{}' of the input", kMetadataKey);
     document = base::parse_json<ordered_json>(existing->second, ErrorKind::bad_quantization, origin);
-    if (!document.is_object() || !document.contains("layers") || !document["layers"].is_object()) {
-      fail(ErrorKind::bad_quantization, "{}: holds no object 'layers'", origin);
+    if (!has_layers(existing->second)) {
+      fail(ErrorKind::bad_quantization, "{} holds no object 'layers'", origin);
     }
   }
   for (const auto& [base, text] : layers) document["layers"][base] = ordered_json::parse(text);
   metadata[kMetadataKey] = python_dump(document);
+}
+
+bool has_layers(const std::string& entry) noexcept {
+  try {
+    const auto document = base::parse_json<ordered_json>(entry, ErrorKind::bad_quantization, "");
+    return document.is_object() && document.contains("layers") && document["layers"].is_object();
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 }  // namespace halftone::formats

@@ -16,4 +16,7 @@ using LayerTexts = std::vector<std::pair<std::string, std::string>>;
 /// Throws bad_quantization where the existing entry is no such object.
 void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers);
 
+/// Whether an entry is JSON with an object `layers`, as loaders expect.
+[[nodiscard]] bool has_layers(const std::string& entry) noexcept;
+
 }  // namespace halftone::formats

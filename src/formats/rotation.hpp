@@ -13,11 +13,18 @@ namespace halftone::formats {
 //
 // H is symmetric and orthogonal: rotating twice gives the original, up to rounding.
 
-/// The largest group.
-inline constexpr std::uint32_t kMostRotationGroup = 256;
+/// The largest group that files are known to have.
+inline constexpr std::uint32_t kMostRotationGroup = 4096;
+
+/// Whether groups of this size can be rotated: a power of 4 from 4 to kMostRotationGroup.
+[[nodiscard]] constexpr bool is_rotation_group(std::uint32_t size) {
+  std::uint32_t power = 4;
+  while (power < size) power *= 4;
+  return power == size && size <= kMostRotationGroup;
+}
 
 /// One factor of H on four values `Stride` apart.  Sums run from left to right in binary32; the
-/// halving is exact.
+/// halving is exact but for subnormal sums.
 template <std::uint32_t Stride>
 HALFTONE_HD void rotate_four(float* x) {
   const float a = x[0];
@@ -42,12 +49,21 @@ HALFTONE_HD void rotate_group(float* x) {
   }
 }
 
-/// Rotates groups of `group` values (16, 64 or 256) of `n`, a multiple of it.
+template <std::uint32_t Size>
+HALFTONE_HD void rotate_groups_of(float* x, std::uint64_t n) {
+  for (std::uint64_t first = 0; first < n; first += Size) rotate_group<Size>(x + first);
+}
+
+/// Rotates groups of `group` values of `n`, a multiple of it; is_rotation_group(group) must hold.
 HALFTONE_HD void rotate_groups(float* x, std::uint64_t n, std::uint32_t group) {
-  for (std::uint64_t first = 0; first < n; first += group) {
-    if (group == 16) rotate_group<16>(x + first);
-    if (group == 64) rotate_group<64>(x + first);
-    if (group == 256) rotate_group<256>(x + first);
+  switch (group) {
+    case 4: return rotate_groups_of<4>(x, n);
+    case 16: return rotate_groups_of<16>(x, n);
+    case 64: return rotate_groups_of<64>(x, n);
+    case 256: return rotate_groups_of<256>(x, n);
+    case 1024: return rotate_groups_of<1024>(x, n);
+    case 4096: return rotate_groups_of<4096>(x, n);
+    default: return;
   }
 }
 

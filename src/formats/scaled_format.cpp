@@ -5,10 +5,23 @@
 #include "base/checked.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/layer_tensors.hpp"
+#include "formats/rotation.hpp"
 
 namespace halftone::formats {
+namespace {
+
+/// `shape`, and for a single scale the other ways in which writers spell it.
+std::vector<Shape> spellings(const Shape& shape) {
+  if (element_count(shape) != 1) return {shape};
+  return {shape, {}, {1}, {1, 1}};
+}
+
+}  // namespace
 
 Support ScaledFormat::accepts(const TensorInfo& weight, const QuantSpec& spec) const {
+  if (!facts().rotation_groups.empty() && !is_rotation_group(spec.rotation_group)) {
+    return {false, fmt::format("a rotation group of {} is no power of 4 from 4 to {}", spec.rotation_group, kMostRotationGroup)};
+  }
   if (spec.rotation_group != 0 && weight.shape[1] % spec.rotation_group != 0) {
     return {false, fmt::format("its {} columns are no multiple of the rotation group {}", weight.shape[1], spec.rotation_group)};
   }
@@ -64,22 +77,36 @@ std::vector<LayerTensor> ScaledFormat::outputs(const TensorInfo& weight, const Q
   return tensors;
 }
 
-std::optional<StoredSpec> ScaledFormat::recognise(const StoredLayer& layer) const {
-  if (layer.comfy_format != facts().comfy_format) return std::nullopt;
+bool ScaledFormat::is_named_by(const StoredLayer& layer) const {
+  if (layer.comfy_format != facts().comfy_format) return false;
   const bool rotated = layer.rotated || names_.always_rotated;
-  if (rotated == facts().rotation_groups.empty()) return std::nullopt;
-  if (layer.weight->dtype != facts().code_dtype || layer.weight->shape.size() != 2) return std::nullopt;
-  StoredSpec stored{.spec = {.format = this, .rotation_group = rotated ? layer.rotation_group : 0}, .shape = layer.weight->shape};
+  if (rotated == facts().rotation_groups.empty()) return false;
+  return !layer.per_row || names_.writes_per_row;
+}
+
+LayerReading ScaledFormat::recognise(const StoredLayer& layer) const {
+  if (!is_named_by(layer)) return {};
+  const auto expects = [&](std::string_view what) { return LayerReading{{}, fmt::format("{} expects {}", name(), what)}; };
+  if (layer.weight->shape.size() != 2) return expects("a matrix, not " + to_string(layer.weight->shape));
+  const bool described = !facts().comfy_format.empty();
+  if (std::string found = contradiction(*this, layer, "", facts().code_dtype, {layer.weight->shape}); !found.empty()) {
+    return described ? LayerReading{{}, std::move(found)} : LayerReading{};
+  }
+  StoredSpec stored{.spec = {.format = this, .rotation_group = facts().rotation_groups.empty() ? 0 : layer.rotation_group},
+                    .shape = layer.weight->shape};
   stored.shape[1] = stored.shape[1] * 8 / storage().code_bits;
   if (grid() == ScaleGrid::block) stored.spec.block_size = layer.group_size;
-  if (grid() == ScaleGrid::block && layer.group_size == 0) return std::nullopt;
-  if (!accepts({.name = {}, .dtype = {}, .shape = stored.shape}, stored.spec)) return std::nullopt;
-  const TensorInfo* scales = layer.companion(kScaleSuffix);
+  if (grid() == ScaleGrid::block && layer.group_size == 0) return expects("a 'group_size' that is a positive number");
+  if (const Support fits = accepts({.name = {}, .dtype = {}, .shape = stored.shape}, stored.spec); !fits) return {{}, fits.reason};
   const auto expected = scale_shape(stored.shape, stored.spec);
-  if (expected.has_value() != (scales != nullptr)) return std::nullopt;
-  if (expected && (scales->dtype != Dtype::F32 || squeezed(scales->shape) != squeezed(*expected))) return std::nullopt;
-  (grid() == ScaleGrid::tensor ? stored.tensor_scale : stored.scales) = scales;
-  return stored;
+  if (!expected && layer.companion(kScaleSuffix) != nullptr) return {};  // no plain cast
+  if (expected) {
+    if (std::string found = contradiction(*this, layer, kScaleSuffix, Dtype::F32, spellings(*expected)); !found.empty()) {
+      return {{}, std::move(found)};
+    }
+  }
+  (grid() == ScaleGrid::tensor ? stored.tensor_scale : stored.scales) = layer.companion(kScaleSuffix);
+  return {std::move(stored), {}};
 }
 
 }  // namespace halftone::formats

@@ -25,12 +25,14 @@ class ScaledFormat : public FormatDescriptor {
   [[nodiscard]] Support accepts(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const override;
-  [[nodiscard]] std::optional<StoredSpec> recognise(const StoredLayer& layer) const override;
+  [[nodiscard]] LayerReading recognise(const StoredLayer& layer) const override;
 
   /// Shape of the scales, () where there is one; empty optional where the format has none.
   [[nodiscard]] std::optional<Shape> scale_shape(const Shape& weight, const QuantSpec& spec) const;
 
  private:
+  /// Whether the JSON of a layer means this format.
+  [[nodiscard]] bool is_named_by(const StoredLayer& layer) const;
   [[nodiscard]] Shape code_shape(const Shape& weight) const;
 
   ScaledNames names_;

@@ -76,6 +76,7 @@ StoredFacts facts_of_json(const std::string& base, const ordered_json& layer) {
   const Json json(base, layer);
   return {.format = json.text("format"),
           .group_size = json.size("group_size", 0),
+          .per_row = json.flag("per_row"),
           .rotated = json.flag("convrot"),
           .rotation_group = json.size("convrot_groupsize", 256),
           .shape = json.shape("orig_shape")};

@@ -15,6 +15,7 @@ namespace halftone::formats {
 struct StoredFacts {
   std::string format;  ///< "nvfp4"; for NF4 and FP4 "bnb_nf4", or "bitsandbytes_nf4" in the layout of bitsandbytes
   std::uint32_t group_size = 0;
+  bool per_row = false;
   bool rotated = false;
   std::uint32_t rotation_group = 256;
   std::optional<Shape> shape;  ///< before packing and padding

@@ -60,6 +60,7 @@ class LayerTensors {
   [[nodiscard]] StoredLayer describe(const StoredFacts& facts, const ModelTensor& weight) const {
     StoredLayer layer{.comfy_format = facts.format,
                       .group_size = facts.group_size,
+                      .per_row = facts.per_row,
                       .rotated = facts.rotated,
                       .rotation_group = facts.rotation_group,
                       .shape = facts.shape,
@@ -91,16 +92,27 @@ class LayerTensors {
   std::map<std::string_view, const ModelTensor*> tensors_;
 };
 
-std::optional<ReadableLayer> read_as(const StoredLayer& stored, const LayerTensors& tensors) {
+/// Asks every format about a layer and notes what the first that knows it says.
+void recognise(QuantizedLayer& layer, const StoredLayer& stored, const LayerTensors& tensors) {
   for (const FormatDescriptor* format : all_formats()) {
-    const auto found = format->recognise(stored);
-    if (!found) continue;
-    return ReadableLayer{found->spec, found->shape, tensors.tensor_of(found->scales), tensors.tensor_of(found->tensor_scale)};
+    const LayerReading found = format->recognise(stored);
+    if (found.stored) {
+      layer.readable = {found.stored->spec, found.stored->shape, tensors.tensor_of(found.stored->scales),
+                        tensors.tensor_of(found.stored->tensor_scale)};
+      layer.contradiction.clear();
+      return;
+    }
+    if (!found.contradiction.empty()) layer.contradiction += (layer.contradiction.empty() ? "" : "; ") + found.contradiction;
   }
-  return std::nullopt;
 }
 
 }  // namespace
+
+void QuantizedLayer::require_readable() const {
+  if (readable) return;
+  if (contradiction.empty()) fail(ErrorKind::unsupported, "the layer '{}' is stored as {}, which cannot be read yet", base, format_text);
+  fail(ErrorKind::bad_quantization, "the layer '{}' is described as {}, but its tensors do not fit: {}", base, format_text, contradiction);
+}
 
 std::vector<std::string> QuantizedLayer::scale_names() const {
   constexpr std::array suffixes = {kScaleSuffix, kTensorScaleSuffix, kLargestScaleSuffix, kLegacyScaleSuffix, kAbsmaxSuffix};
@@ -118,7 +130,8 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
   std::vector<QuantizedLayer> layers;
   for (const ModelTensor& tensor : model.tensors()) {
     if (!has_suffix(tensor.info.name, kWeightSuffix)) continue;
-    QuantizedLayer layer{.base = base_name(tensor.info.name), .format_text = {}, .weight = &tensor, .readable = {}, .companions = {}};
+    QuantizedLayer layer{
+        .base = base_name(tensor.info.name), .format_text = {}, .weight = &tensor, .readable = {}, .contradiction = {}, .companions = {}};
     const auto found = declared.find(layer.base);
     const bool plain_cast = tensor.info.dtype == Dtype::F8_E4M3 || tensor.info.dtype == Dtype::F8_E5M2;
     if (found == declared.end() && !plain_cast) continue;
@@ -130,7 +143,7 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
       layer.format_text = kLegacyFormat;
       describe_legacy(stored);
     }
-    layer.readable = read_as(stored, tensors);
+    recognise(layer, stored, tensors);
     layer.companions = tensors.names();
     for (const auto& [name, text] : texts) {
       if (name.starts_with(joined(tensor.info.name, kQuantStateSuffix))) layer.companions.push_back(name);

@@ -23,10 +23,13 @@ struct QuantizedLayer {
   std::string format_text;                ///< `format` of its JSON, or the element type of a plain cast
   const ModelTensor* weight = nullptr;    ///< never null
   std::optional<ReadableLayer> readable;  ///< empty where Halftone cannot read it
+  std::string contradiction;              ///< why not, where its tensors contradict what it is said to be
   std::vector<std::string> companions;    ///< names of every tensor that belongs to it besides the weight
 
   /// The name of Halftone's format, or, where that is not known, what the file calls it.
   [[nodiscard]] std::string format_name() const { return readable ? std::string(readable->spec.format->name()) : format_text; }
+  /// Throws bad_quantization or unsupported where Halftone cannot read the layer.
+  void require_readable() const;
   /// Those of the companions that hold scales.
   [[nodiscard]] std::vector<std::string> scale_names() const;
 };

@@ -1,9 +1,11 @@
 #include "formats/stored_matrix.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
+#include "formats/format_ops.hpp"
 #include "formats/swizzle.hpp"
 
 namespace halftone::formats {
@@ -33,6 +35,18 @@ std::span<const std::byte> StoredMatrix::codes_of(std::uint64_t first, std::uint
   }
   end = std::min<std::uint64_t>(end, codes_.size());
   return codes_.subspan(begin, end - begin);
+}
+
+std::optional<std::uint64_t> StoredMatrix::first_bad_scale() const {
+  if (!std::isfinite(tensor_scale_)) return 0;
+  const std::uint32_t width = spec_.format->storage().scale_bytes;
+  const auto operand = scale_rules(*spec_.format).operand;
+  for (std::uint64_t i = 0; i < scales_.size() / width; ++i) {
+    std::uint32_t stored = 0;
+    std::memcpy(&stored, scales_.data() + i * width, width);
+    if (!std::isfinite(operand(stored, 1.0F))) return i;
+  }
+  return std::nullopt;
 }
 
 void StoredMatrix::read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const {

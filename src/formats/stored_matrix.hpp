@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <halftone/backend.hpp>
@@ -30,6 +31,9 @@ class StoredMatrix {
   [[nodiscard]] std::uint64_t row_multiple() const noexcept { return layout_.group_rows(); }
   /// The bytes of codes that hold rows [first, first + count) and perhaps a little more.
   [[nodiscard]] std::span<const std::byte> codes_of(std::uint64_t first, std::uint64_t count) const;
+
+  /// The position, among the scales as they lie in the file, of the first that is not finite; nothing where all are.
+  [[nodiscard]] std::optional<std::uint64_t> first_bad_scale() const;
 
   /// Writes rows [first, first + count) to `out`.
   void read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;

@@ -42,7 +42,8 @@ void reject_other_kinds(std::string_view head) {
   const std::string start = opening(head);
   for (const std::string_view tag : {"<!doctype html", "<html", "<?xml", "<head"}) {
     if (start.compare(0, tag.size(), tag) == 0) {
-      fail(ErrorKind::html_page, "this is an HTML page, not a model; was a download page saved instead of the file?");
+      fail(ErrorKind::html_page,
+           "this is an HTML or XML page, not a model; was a download page or a server's error saved instead of the file?");
     }
   }
 }
@@ -80,7 +81,12 @@ Header parse_file(std::span<const std::byte> head, std::uint64_t file_bytes) {
     fail(ErrorKind::header_too_large, "the header length is {} bytes, at most {} allowed", header_bytes, kMaxHeaderBytes);
   }
   if (header_bytes > file_bytes - kLengthBytes || text.size() < kLengthBytes + header_bytes) {
-    fail(ErrorKind::header_beyond_file, "the header takes {} bytes, but the file ends after {}", header_bytes, file_bytes - kLengthBytes);
+    fail(ErrorKind::header_beyond_file, "the length field and the header take {} bytes, but the file has {}", kLengthBytes + header_bytes,
+         file_bytes);
+  }
+  if (header_bytes == 0) {
+    fail(ErrorKind::header_not_json,
+         "the header is empty, its length field zero: this is no safetensors file, or one that was never finished");
   }
   Header header = parse_header(text.substr(kLengthBytes, header_bytes));
   if (header.file_bytes() != file_bytes) {

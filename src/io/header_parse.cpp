@@ -59,7 +59,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
     if (field_ == "shape") {
       entry_.shape = numbers_;
     } else {
-      if (numbers_.size() != 2) reject(fmt::format("data_offsets with {} numbers instead of 2", numbers_.size()));
+      if (numbers_.size() != 2) reject(fmt::format("{} number{} instead of 2", numbers_.size(), numbers_.size() == 1 ? "" : "s"));
       entry_.begin = numbers_[0];
       entry_.end = numbers_[1];
     }
@@ -75,7 +75,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
       if (header_.metadata.count(name) != 0) reject(fmt::format("the metadata key '{}' twice", name));
     } else {
       field_ = name;
-      if (is_known_field() && !seen_.insert(name).second) reject(fmt::format("the field '{}' twice", name));
+      if (is_known_field() && !seen_.insert(name).second) reject_entry(fmt::format("the field '{}' twice", name));
     }
     return true;
   }
@@ -97,7 +97,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
 
   bool number_unsigned(number_unsigned_t value) override {
     if (skip_scalar()) return true;
-    if (state_ != State::numbers) reject(fmt::format("the number {} where none belongs", value));
+    if (state_ != State::numbers) reject(fmt::format("the number {}{}", value, misplaced()));
     numbers_.push_back(value);
     return true;
   }
@@ -110,10 +110,10 @@ class HeaderHandler : public nlohmann::json_sax<json> {
       state_ = State::top;
       return true;
     }
-    reject("null where it does not belong");
+    reject(fmt::format("null{}", misplaced()));
   }
 
-  bool boolean(bool) override { return skip_scalar() || (reject("a boolean where none belongs"), false); }
+  bool boolean(bool) override { return skip_scalar() || (reject(fmt::format("a boolean{}", misplaced())), false); }
   bool number_integer(number_integer_t value) override {
     return skip_scalar() || (reject(fmt::format("the negative number {}", value)), false);
   }
@@ -134,8 +134,19 @@ class HeaderHandler : public nlohmann::json_sax<json> {
     if (state_ == State::numbers || (state_ == State::entry && is_known_field())) {
       fail(ErrorKind::header_not_json, "the header's entry '{}' holds {} in its field '{}'", entry_.name, found, field_);
     }
+    if (state_ == State::metadata) {
+      fail(ErrorKind::header_not_json, "the header's entry '__metadata__' holds {} under the key '{}', and only texts are allowed there",
+           found, field_);
+    }
+    reject_entry(found);
+  }
+
+  [[noreturn]] void reject_entry(const std::string& found) const {
     fail(ErrorKind::header_not_json, "the header's entry '{}' holds {}", entry_.name, found);
   }
+
+  /// What is wrong with a value where the sentence does not say it.
+  [[nodiscard]] std::string_view misplaced() const { return state_ == State::metadata ? "" : " where none belongs"; }
 
   [[nodiscard]] bool is_known_field() const { return field_ == "dtype" || field_ == "shape" || field_ == "data_offsets"; }
 
@@ -155,7 +166,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
 
   void finish_entry() {
     for (const char* needed : {"dtype", "shape", "data_offsets"}) {
-      if (seen_.count(needed) == 0) reject(fmt::format("no field '{}'", needed));
+      if (seen_.count(needed) == 0) reject_entry(fmt::format("no field '{}'", needed));
     }
     header_.tensors.push_back(std::move(entry_));
     entry_ = TensorInfo{};

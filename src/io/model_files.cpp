@@ -100,7 +100,8 @@ std::vector<fs::path> model_in_folder(const fs::path& folder) {
   const char* why = !indices.empty() ? "several shard indices"
                     : models.empty() ? "no safetensors file"
                                      : "several safetensors files that are no complete set of shards";
-  fail(ErrorKind::no_model, "the folder '{}' holds {}; name the file to read", folder.string(), why);
+  fail(ErrorKind::no_model, "the folder '{}' holds {}{}", folder.string(), why,
+       indices.empty() && models.empty() ? "" : "; name the file to read");
 }
 
 Opened open_path(const fs::path& path) {

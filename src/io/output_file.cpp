@@ -98,37 +98,39 @@ void OutputFile::create(const Request& request) {
   fail(ErrorKind::io, "other conversions keep taking '{}'", partial_.string());
 }
 
-/// Whether the partial file is a complete model that a run like this one would not have left: ours
-/// are incomplete, or were about to be renamed.
-bool OutputFile::holds_another_model() const {
+/// Whether the partial file is what a conversion leaves that was killed: empty, with a length field of
+/// zero, or, in the instant before its renaming, with the whole head of this conversion.
+bool OutputFile::is_left_over() const {
   const MappedFile file(partial_);
   const auto bytes = file.bytes();
-  try {
-    (void)parse_file(bytes, bytes.size());
-  } catch (const Error&) {
-    return false;
-  }
-  return bytes.size() < head_.size() || std::memcmp(bytes.data(), head_.data(), head_.size()) != 0;
+  const auto length = bytes.first(std::min<std::size_t>(bytes.size(), kLengthBytes));
+  const bool unfinished = std::all_of(length.begin(), length.end(), [](std::byte b) { return b == std::byte{0}; });
+  if (unfinished && (bytes.empty() || bytes.size() >= kLengthBytes)) return true;
+  return bytes.size() >= head_.size() && std::memcmp(bytes.data(), head_.data(), head_.size()) == 0;
 }
 
 bool OutputFile::open_partial(const Request& request) {
   struct stat named {};
   if (::lstat(partial_.c_str(), &named) == 0) refuse_inputs(partial_, named, request.inputs, "partial output");
   fd_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd_ < 0 && (errno == EISDIR || errno == ELOOP)) {
+    fail(ErrorKind::output_exists, "'{}' is in the way: it is a {}; move it elsewhere", partial_.string(),
+         errno == EISDIR ? "folder" : "symbolic link");
+  }
   if (fd_ < 0) fail(ErrorKind::io, "cannot create '{}': {}", partial_.string(), std::strerror(errno));
   struct stat opened {};
   const bool locked = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
   const bool known = ::fstat(fd_, &opened) == 0 && ::lstat(partial_.c_str(), &named) == 0;
   const bool same = known && id_of(opened) == id_of(named);
   const bool regular = known && S_ISREG(opened.st_mode);
-  const bool usable = regular && opened.st_nlink == 1 && !(locked && same && holds_another_model());
+  const bool usable = regular && opened.st_nlink == 1 && (!(locked && same) || is_left_over());
   if (locked && same && usable) return true;
   ::close(fd_);
   fd_ = -1;
   if (!locked) fail(ErrorKind::io, "another conversion is writing '{}'", partial_.string());
   if (same && !usable) {
-    fail(ErrorKind::output_exists, "'{}' is in the way: it is not what an interrupted conversion left; move it elsewhere",
-         partial_.string());
+    fail(ErrorKind::output_exists, "'{}' is in the way: it is {}; move it elsewhere", partial_.string(),
+         regular && opened.st_nlink == 1 ? "no unfinished conversion, and perhaps somebody's data" : "no plain file of this name alone");
   }
   return false;
 }

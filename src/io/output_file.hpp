@@ -36,7 +36,8 @@ class OutputFile {
   /// Checks everything that can be checked before work starts, creates the partial file and
   /// reserves its space.
   /// Throws same_file, output_exists, usage (no such folder, not a regular file), no_space, io.
-  /// A partial file that is there already is written over, unless it is a whole model of another kind.
+  /// A partial file that is there already is written over where a killed conversion left it; any other
+  /// file of that name is refused (output_exists).
   explicit OutputFile(Request request);
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -74,7 +75,7 @@ class OutputFile {
  private:
   void create(const Request& request);
   [[nodiscard]] bool open_partial(const Request& request);
-  [[nodiscard]] bool holds_another_model() const;
+  [[nodiscard]] bool is_left_over() const;
   void reserve(WriteMode mode);
   void map();
   void unmap() noexcept;

@@ -94,6 +94,7 @@ std::string heuristic_reason(Heuristic heuristic, const Shape& shape, std::uint3
 void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored, const PlanOptions& options) {
   if (element_count(tensor.shape) == 0) return keep(decision, "empty", "it has no elements");
   if (stored != nullptr) {
+    stored->require_readable();
     fail(ErrorKind::unsupported, "'{}' is quantized already ({}); run 'halftone dequantize' first, or --exclude it", tensor.name,
          stored->format_text);
   }

@@ -9,6 +9,7 @@
 #include "formats/stored_facts.hpp"
 #include "formats/stored_layers.hpp"
 #include "plan/plan_builder.hpp"
+#include "plan/selection.hpp"
 
 namespace halftone {
 namespace {
@@ -32,13 +33,9 @@ Job dequantize_job(const QuantizedLayer& layer) {
   return job;
 }
 
-void require_readable(const QuantizedLayer& layer) {
-  if (layer.readable) return;
-  fail(ErrorKind::unsupported, "the layer '{}' is stored as {}, which cannot be dequantized yet", layer.base, layer.format_text);
-}
-
 Decision decision_for(const ModelTensor& tensor, Action action, std::string reason) {
   Decision decision{.tensor = tensor.info.name, .action = action, .rule = "dequantize", .reason = std::move(reason)};
+  decision.layer = plan::is_layer(tensor.info);
   decision.in_bytes = decision.out_bytes = tensor.info.bytes();
   return decision;
 }
@@ -71,7 +68,7 @@ Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtyp
       builder.add_copy(tensor);
     } else {
       decisions.push_back(decision_for(tensor, Action::cast, "is stored as " + layer->second->format_text));
-      require_readable(*layer->second);
+      layer->second->require_readable();
       TensorInfo out = tensor.info;
       out.dtype = dtype;
       out.shape = layer->second->readable->shape;

@@ -12,8 +12,6 @@
 namespace halftone::plan {
 namespace {
 
-bool is_layer(const TensorInfo& tensor) { return tensor.shape.size() == 2 && formats::has_suffix(tensor.name, formats::kWeightSuffix); }
-
 std::string join(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
@@ -79,6 +77,14 @@ class Usage {
   std::vector<bool> exclude_used_;
 };
 
+/// `spec` without the wishes that mean nothing to its format.
+QuantSpec heeded(QuantSpec spec) {
+  const FormatFacts& facts = spec.format->facts();
+  spec.input_scale = spec.input_scale && facts.takes_input_scale;
+  spec.full_precision_mm = spec.full_precision_mm && !facts.comfy_format.empty();
+  return spec;
+}
+
 void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) {
   decision.action = rule.action;
   decision.rule = fmt::format("{}: {}", rule.origin, rule.match.text());
@@ -90,12 +96,10 @@ void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) 
     decision.spec.format = rule.format;
     decision.spec.block_size = 0;
     decision.spec.rotation_group = 0;
-    decision.spec.input_scale = options.spec.input_scale && rule.format->facts().takes_input_scale;
-    decision.spec.full_precision_mm = options.spec.full_precision_mm && !rule.format->facts().comfy_format.empty();
   }
   if (rule.block_size != 0) decision.spec.block_size = rule.block_size;
   if (rule.rotation_group != 0) decision.spec.rotation_group = rule.rotation_group;
-  decision.spec = complete_spec(decision.spec, {rule.origin, rule.origin});
+  decision.spec = heeded(complete_spec(decision.spec, {rule.origin, rule.origin}));
 }
 
 /// True once a rule decided.
@@ -142,10 +146,23 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
     return decision;
   }
   decision.action = Action::quantize;
-  decision.spec = options.spec;
+  decision.spec = heeded(options.spec);
   decision.rule = "default";
   decision.reason = "a two-dimensional weight that no rule keeps";
   return decision;
+}
+
+}  // namespace
+
+bool is_layer(const TensorInfo& tensor) { return tensor.shape.size() == 2 && formats::has_suffix(tensor.name, formats::kWeightSuffix); }
+
+namespace {
+
+bool any_match(const std::vector<Rule>& rules, const ModelIndex& model) {
+  return std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return std::any_of(model.tensors().begin(), model.tensors().end(),
+                       [&](const ModelTensor& tensor) { return rule.match(tensor.info.name); });
+  });
 }
 
 }  // namespace
@@ -156,7 +173,8 @@ RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
                 .include = compile(options.include, "--include"),
                 .exclude = compile(options.exclude, "--exclude"),
                 .preset_name = {},
-                .preset_reason = {}};
+                .preset_reason = {},
+                .notes = {}};
   for (const std::string& name : options.presets) {
     const bool alone = name == "auto" || name == "none";
     if (alone && options.presets.size() > 1) fail(ErrorKind::usage, "--preset {} cannot be combined with other presets", name);
@@ -171,6 +189,8 @@ RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
       return rules;
     } else {
       const Preset& preset = preset_named(name);
+      if (!any_match(preset.rules, model))
+        rules.notes.push_back(fmt::format("no rule of the preset {} matches a tensor of this model", name));
       rules.preset.insert(rules.preset.end(), preset.rules.begin(), preset.rules.end());
       rules.preset_reason = "chosen by the user";
     }

@@ -9,6 +9,9 @@
 
 namespace halftone::plan {
 
+/// A two-dimensional `*.weight`.
+[[nodiscard]] bool is_layer(const TensorInfo& tensor);
+
 /// The rules that decide a conversion, in the order of their precedence.
 struct RuleSet {
   std::vector<Rule> user;
@@ -17,6 +20,7 @@ struct RuleSet {
   std::vector<Match> exclude;
   std::string preset_name;
   std::string preset_reason;
+  std::vector<std::string> notes;  ///< what the user should know of the presets
 };
 
 /// Compiles the patterns and chooses the presets.  Throws usage, bad_rules.

@@ -4,11 +4,12 @@ import re
 import unittest
 
 import reference
+import reference_blocks
 import safetensors_file as st
 from command_line import CommandLineTest
 from program import BAD_INPUT, LATER_FORMATS, OK, USAGE, ProgramTest, run
 
-FORMATS = reference.FORMATS + LATER_FORMATS
+FORMATS = reference.FORMATS + reference_blocks.FORMATS + LATER_FORMATS
 PLAIN = ("--format", "fp8", "--preset", "none")
 COMMANDS = ("convert", "plan", "dequantize", "inspect", "verify", "compare", "migrate", "edit", "eval", "bench", "formats",
             "presets", "doctor")
@@ -36,7 +37,7 @@ class Usage(CommandLineTest):
 
     def test_values_out_of_range(self):
         for option, value in (("--threads", "0"), ("--threads", "-1"), ("--threads", "many"), ("--memory", "lots"),
-                              ("--memory", "-1GiB"), ("--memory", "99999999999999999999GiB"), ("--seed", "1.5"),
+                              ("--memory", "-1GiB"), ("--memory", "99999999999999999999GiB"),
                               ("--device", "tpu"), ("--target", "nothing"), ("--indivisible", "maybe"),
                               ("--scales", "best"), ("--rounding", "up"), ("--heur", "sometimes")):
             with self.subTest(option=option, value=value):
@@ -121,7 +122,7 @@ class Plan(CommandLineTest):
         for fmt in FORMATS:
             with self.subTest(fmt):
                 self.require_format(fmt)
-                describes = fmt not in ("fp8-cast", "nf4", "fp4")  # these write no .comfy_quant
+                describes = fmt not in ("fp8-cast", *reference_blocks.FOUR_BIT)  # these write no .comfy_quant
                 for options in ((), ("--quant-metadata",))[:2 if describes else 1]:
                     plan = self.plan(*options, fmt=fmt)
                     output = self.convert(self.source, fmt, *options)

@@ -30,7 +30,7 @@ PlanOptions options_from(unsigned byte) {
   static const std::vector<Rule> rules = parse_rules(kRules, "rules.json");
   PlanOptions options;
   options.allow_unused = true;
-  options.indivisible = static_cast<Indivisible>(digit(3));
+  if (const unsigned choice = digit(3); choice != 0) options.indivisible = static_cast<Indivisible>(choice);
   options.heuristic = static_cast<Heuristic>(digit(3));
   options.target = static_cast<Target>(digit(2));
   options.quant_metadata = digit(2) != 0;

@@ -39,7 +39,7 @@ class ConversionLaw : public ::testing::TestWithParam<ConversionCase> {
     PlanOptions options;
     options.spec.format = GetParam().format;
     options.presets = {"none"};
-    options.indivisible = Indivisible::keep;
+    keep_unfit_layers(options);
     return options;
   }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <halftone/format.hpp>
+#include <halftone/plan.hpp>
 
 #include "base/checked.hpp"
 #include "formats/layer_layout.hpp"
@@ -15,6 +16,12 @@ namespace halftone::test {
 
 /// A spec of `format` with its default options.
 inline QuantSpec default_spec(const FormatDescriptor& format) { return plan::complete_spec({.format = &format}, {}); }
+
+/// Layers whose shape the format does not take keep their precision.
+inline void keep_unfit_layers(PlanOptions& options) {
+  const FormatFacts& facts = options.spec.format->facts();
+  if (!facts.block_sizes.empty() || !facts.rotation_groups.empty()) options.indivisible = Indivisible::keep;
+}
 
 /// Columns that a band of the format may have, near the wanted ones.
 inline std::uint64_t fit_columns(const QuantSpec& spec, std::uint64_t wanted) {

@@ -70,7 +70,7 @@ TEST(DequantizePlan, Layer_of_an_unknown_format_is_refused_by_name) {
 TEST(DequantizePlan, Layer_that_contradicts_its_label_is_refused) {
   std::vector<TensorInfo> tensors = kTensors;
   tensors[1].shape = {64};  // row scales under the label of one scale per tensor
-  EXPECT_THAT([&] { (void)build_dequantize_plan(model_of(tensors), kTexts, Dtype::F32); }, fails_with(ErrorKind::unsupported, "'a'"));
+  EXPECT_THAT([&] { (void)build_dequantize_plan(model_of(tensors), kTexts, Dtype::F32); }, fails_with(ErrorKind::bad_quantization, "'a'"));
 }
 
 }  // namespace

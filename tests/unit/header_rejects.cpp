@@ -92,7 +92,7 @@ std::vector<Reject> field_cases() {
       field("shape_text", f32, "[\"2\"]", "[0,8]", "'2'"),
       field("shape_beyond_64_bits", f32, "[18446744073709551616]", "[0,8]", "18446744073709551616"),
       field("shape_boolean", f32, "[true]", "[0,8]", "boolean"),
-      field("offsets_one", f32, "[2]", "[8]", "1 numbers"),
+      field("offsets_one", f32, "[2]", "[8]", "1 number instead"),
       field("offsets_three", f32, "[2]", "[0,8,8]", "3 numbers"),
       field("offsets_none", f32, "[2]", "[]", "0 numbers"),
       field("offsets_number", f32, "[2]", "8", "data_offsets"),

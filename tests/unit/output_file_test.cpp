@@ -97,7 +97,7 @@ TEST_P(OutputFiles, Partial_file_is_no_safetensors_file) {
 }
 
 TEST_P(OutputFiles, Unwritten_bytes_are_zero_over_a_stale_partial_file) {
-  write_file(folder_ / "out.partial", std::string(10'000, '!'));
+  write_file(folder_ / "out.partial", std::string(8, '\0') + std::string(10'000, '!'));
   OutputFile file(request(kHead.size() + 100));
   file.commit();
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead + std::string(100, '\0'));
@@ -109,6 +109,21 @@ TEST_P(OutputFiles, Whole_model_under_the_partial_name_is_refused_and_kept) {
   write_file(folder_ / "out.partial", model);
   EXPECT_THAT([&] { OutputFile(request(100)); }, fails_with(ErrorKind::output_exists, "out.partial", "in the way"));
   EXPECT_EQ(read_bytes(folder_ / "out.partial"), model);
+}
+
+TEST_P(OutputFiles, File_under_the_partial_name_that_no_conversion_left_is_refused_and_kept) {
+  for (const char* foreign : {"a", "notes of somebody", "PK\x03\x04 and more"}) {
+    write_file(folder_ / "out.partial", foreign);
+    EXPECT_THAT([&] { OutputFile(request(100)); }, fails_with(ErrorKind::output_exists, "out.partial", "in the way"));
+    EXPECT_EQ(read_bytes(folder_ / "out.partial"), foreign);
+  }
+}
+
+TEST_P(OutputFiles, Empty_partial_file_is_taken_over) {
+  write_file(folder_ / "out.partial", "");
+  OutputFile file(request(kHead.size()));
+  file.commit();
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead);
 }
 
 TEST_P(OutputFiles, Run_that_was_killed_before_its_rename_can_be_repeated) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "support/format_spec.hpp"
 #include "unit/fails_with.hpp"
 #include "unit/tiny_model.hpp"
 
@@ -42,7 +43,7 @@ TEST(Plan, Output_holds_every_tensor_of_every_layer) {
 TEST(Plan, Size_is_that_of_header_and_data) {
   for (const FormatDescriptor* format : all_formats()) {
     PlanOptions options = options_for(format->name());
-    options.indivisible = Indivisible::keep;
+    test::keep_unfit_layers(options);
     const Plan plan = build_plan(model_of(kTensors, {{"format", "pt"}}), {}, options);
     std::uint64_t data = 0;
     for (const TensorInfo& tensor : plan.output.tensors) data += byte_count(tensor.dtype, tensor.shape);

@@ -181,7 +181,7 @@ TEST(Recognise, One_dimensional_scale_of_one_element_counts_as_squeezed) {
   const TensorInfo codes{"a.weight", Dtype::F8_E4M3, {4, 4}};
   const TensorInfo scale{"a.weight_scale", Dtype::F32, {1}};
   EXPECT_TRUE(
-      format_named("fp8").recognise({.comfy_format = "float8_e4m3fn", .weight = &codes, .companions = {{".weight_scale", &scale}}}));
+      format_named("fp8").recognise({.comfy_format = "float8_e4m3fn", .weight = &codes, .companions = {{".weight_scale", &scale}}}).stored);
 }
 
 TEST(Recognise, Contradicting_layer_is_not_claimed) {
@@ -192,13 +192,35 @@ TEST(Recognise, Contradicting_layer_is_not_claimed) {
   const TensorInfo row_scales{"a.weight_scale", Dtype::F32, {128}};
   const FormatDescriptor& fp8 = format_named("fp8");
   const std::string_view label = "float8_e4m3fn";
-  EXPECT_TRUE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {{".weight_scale", &scale}}}));
-  EXPECT_FALSE(fp8.recognise({.comfy_format = "nvfp4", .weight = &codes, .companions = {{".weight_scale", &scale}}}));
-  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &wrong_type, .companions = {{".weight_scale", &scale}}}));
-  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {{".weight_scale", &half_scale}}}));
-  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {{".weight_scale", &row_scales}}}));
-  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {}}));
-  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .rotated = true, .weight = &codes, .companions = {{".weight_scale", &scale}}}));
+  EXPECT_TRUE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {{".weight_scale", &scale}}}).stored);
+  EXPECT_FALSE(fp8.recognise({.comfy_format = "nvfp4", .weight = &codes, .companions = {{".weight_scale", &scale}}}).stored);
+  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &wrong_type, .companions = {{".weight_scale", &scale}}}).stored);
+  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {{".weight_scale", &half_scale}}}).stored);
+  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {{".weight_scale", &row_scales}}}).stored);
+  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .weight = &codes, .companions = {}}).stored);
+  EXPECT_FALSE(fp8.recognise({.comfy_format = label, .rotated = true, .weight = &codes, .companions = {{".weight_scale", &scale}}}).stored);
+}
+
+TEST(Recognise, Contradiction_names_what_was_expected) {
+  const TensorInfo codes{"a.weight", Dtype::F8_E4M3, {128, 128}};
+  const TensorInfo scales{"a.weight_scale", Dtype::F32, {4}};
+  const StoredLayer layer{.comfy_format = "float8_e4m3fn", .weight = &codes, .companions = {{".weight_scale", &scales}}};
+  EXPECT_THAT(format_named("fp8").recognise(layer).contradiction,
+              testing::AllOf(testing::HasSubstr("F32 []"), testing::HasSubstr("F32 [4]")));
+}
+
+TEST(Recognise, Rotation_group_that_is_no_power_of_four_is_refused) {
+  const TensorInfo codes{"a.weight", Dtype::I8, {2, 1024}};
+  const TensorInfo scales{"a.weight_scale", Dtype::F32, {2, 1}};
+  for (const std::uint32_t size : {0U, 2U, 8U, 128U, 512U, 16384U}) {
+    const StoredLayer layer{.comfy_format = "int8_tensorwise",
+                            .rotated = true,
+                            .rotation_group = size,
+                            .weight = &codes,
+                            .companions = {{".weight_scale", &scales}}};
+    EXPECT_FALSE(format_named("int8-convrot").recognise(layer).stored) << size;
+    EXPECT_FALSE(format_named("int8-row").recognise(layer).stored) << size;
+  }
 }
 
 TEST(Recognise, Block_layer_needs_a_group_size_that_fits) {
@@ -206,10 +228,13 @@ TEST(Recognise, Block_layer_needs_a_group_size_that_fits) {
   const TensorInfo scales{"a.weight_scale", Dtype::F32, {2, 4}};
   const FormatDescriptor& format = format_named("int8-block");
   EXPECT_TRUE(
-      format.recognise({.comfy_format = "int8_blockwise", .group_size = 64, .weight = &codes, .companions = {{".weight_scale", &scales}}}));
+      format.recognise({.comfy_format = "int8_blockwise", .group_size = 64, .weight = &codes, .companions = {{".weight_scale", &scales}}})
+          .stored);
   for (const std::uint32_t size : {0U, 100U, 128U}) {
-    EXPECT_FALSE(format.recognise(
-        {.comfy_format = "int8_blockwise", .group_size = size, .weight = &codes, .companions = {{".weight_scale", &scales}}}))
+    EXPECT_FALSE(
+        format
+            .recognise({.comfy_format = "int8_blockwise", .group_size = size, .weight = &codes, .companions = {{".weight_scale", &scales}}})
+            .stored)
         << size;
   }
 }

@@ -36,6 +36,9 @@ ordered_json comparison_json(const Comparison& comparison) {
     json["layers"].push_back(std::move(entry));
   }
   json["total"] = figures_json(comparison.total);
+  if (comparison.total.elements == 0) {
+    for (auto& figure : json["total"]) figure = nullptr;  // nothing was measured
+  }
   json["identical"] = comparison.identical;
   json["only_original"] = comparison.only_original;
   json["only_other"] = comparison.only_other;
@@ -43,7 +46,7 @@ ordered_json comparison_json(const Comparison& comparison) {
 }
 
 std::string comparison_text(const Comparison& comparison) {
-  std::string text = fmt::format("{}\n", comparison.other.string());
+  std::string text = fmt::format("{}\n", base::printable(comparison.other.string()));
   const auto line = [](std::string_view name, std::string_view stored, const ErrorFigures& f) {
     return fmt::format("{:>8.2f} {:>10.7f} {:>10.3e} {:>10.3e} {:>9.3e}  {:<10} {}\n", f.sqnr_db(), f.cosine(), f.max_abs, f.mse(),
                        f.rel_l2(), stored, name);
@@ -55,9 +58,10 @@ std::string comparison_text(const Comparison& comparison) {
       text += layer.comparable ? line(base::printable(layer.name), layer.stored, layer.figures)
                                : fmt::format("{:>51}  {:<10} {}\n", "not comparable", layer.stored, base::printable(layer.name));
     }
-    text += line("all of these together", "total", comparison.total);
+    text += comparison.total.elements != 0 ? line("all of these together", "total", comparison.total)
+                                           : fmt::format("{:>51}  total\n", "nothing was comparable");
   }
-  text += fmt::format("{} tensors are identical", comparison.identical);
+  text += fmt::format("{} {} identical", base::counted(comparison.identical, "tensor"), comparison.identical == 1 ? "is" : "are");
   for (const std::string& name : comparison.only_original) text += fmt::format("\nmissing: {}", base::printable(name));
   for (const std::string& name : comparison.only_other) text += fmt::format("\nadded: {}", base::printable(name));
   return text + "\n";

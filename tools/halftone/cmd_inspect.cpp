@@ -1,6 +1,7 @@
 #include <map>
 #include <memory>
 
+#include "base/fail.hpp"
 #include "base/text.hpp"
 #include "command.hpp"
 #include "formats/stored_layers.hpp"
@@ -45,8 +46,8 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
       text += fmt::format("{:<8} {:<20} {}\n", name_of(tensor.info.dtype), to_string(tensor.info.shape), base::printable(tensor.info.name));
     }
   }
-  text += fmt::format("{}: {} tensors in {} file{}, {}\n", files.path().string(), model.tensors().size(), model.shards().size(),
-                      model.shards().size() == 1 ? "" : "s", base::human_bytes(model.file_bytes()));
+  text += fmt::format("{}: {} in {}, {}\n", base::printable(files.path().string()), base::counted(model.tensors().size(), "tensor"),
+                      base::counted(model.shards().size(), "file"), base::human_bytes(model.file_bytes()));
   std::map<std::string_view, Count> by_type;
   for (const ModelTensor& tensor : model.tensors()) {
     Count& count = by_type[name_of(tensor.info.dtype)];
@@ -56,7 +57,8 @@ std::string inspect_text(const io::ModelFiles& files, const std::vector<Quantize
   for (const auto& [type, count] : by_type) text += fmt::format("{:>6}  {:<12} {}\n", count.tensors, type, base::human_bytes(count.bytes));
   std::map<std::string, std::uint64_t> by_format;
   for (const QuantizedLayer& layer : layers) ++by_format[layer.format_name()];
-  for (const auto& [format, count] : by_format) text += fmt::format("{:>6}  layers stored as {}\n", count, base::printable(format));
+  for (const auto& [format, count] : by_format)
+    text += fmt::format("{:>6}  layer{} stored as {}\n", count, count == 1 ? "" : "s", base::printable(format));
   for (const auto& [key, value] : model.metadata()) {
     const std::string shown = value.size() <= 100 ? value : fmt::format("{}… ({} bytes)", value.substr(0, 80), value.size());
     text += fmt::format("metadata {}: {}\n", base::printable(key), base::printable(shown));
@@ -77,6 +79,7 @@ void add_inspect(CLI::App& app, Session& session) {
     const io::ModelFiles files(*input);
     const auto layers = formats::find_quantized_layers(files.index(), files.side_texts());
     if (session.json) {
+      if (*summary) fail(ErrorKind::usage, "--summary has no effect with --json");
       print_json(inspect_json(files, layers));
     } else {
       write_out(inspect_text(files, layers, !*summary));

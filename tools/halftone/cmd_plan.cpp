@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/fail.hpp"
 #include "output.hpp"
 #include "plan_command.hpp"
 #include "plan_report.hpp"
@@ -13,6 +14,7 @@ void report_plan(const ConversionArguments& arguments, const Session& session, b
   const PlanFacts facts{arguments.run.input, arguments.run.output_path(std::string(options.spec.format->name())), run.device,
                         run.memory_bytes, run.device_memory_bytes};
   if (session.json) {
+    if (explain) fail(ErrorKind::usage, "--explain has no effect with --json, which holds the same");
     print_json(plan_json(plan, facts));
   } else {
     write_out(plan_text(plan, facts, explain));
@@ -26,7 +28,9 @@ void add_plan(CLI::App& app, Session& session) {
   const auto explain = std::make_shared<bool>(false);
   arguments->add_to(*command);
   command->add_flag("--explain", *explain, "every tensor with its action, the rule that decided and its reason");
+  // The options are those of convert; these two ask for what a plan is anyway.
   command->add_flag("--quiet", session.quiet, "no progress on stderr");
+  command->add_flag("--dry-run")->description("write nothing: a plan never does");
   command->callback([arguments, explain, &session] { report_plan(*arguments, session, *explain); });
 }
 

@@ -20,7 +20,7 @@ Value choose(const std::map<std::string, Value>& known, const std::string& word,
   if (found != known.end()) return found->second;
   std::vector<std::string> names;
   for (const auto& [name, value] : known) names.push_back(name);
-  fail(ErrorKind::usage, "{} takes {}, not '{}'{}", option, fmt::join(names, ", "), word, base::did_you_mean(word, names));
+  fail(ErrorKind::usage, "{} takes {}, not '{}'{}", option, base::joined_by_or(names), word, base::did_you_mean(word, names));
 }
 
 /// A word that the interface knows and this version does not do yet.
@@ -55,6 +55,20 @@ std::string stem_of(const fs::path& input) {
     }
   }
   return name;
+}
+
+/// Options that are understood and refused; the help does not show them.
+void add_planned_options(CLI::App& command) {
+#define HALFTONE_PLANNED_COMMAND(name)
+#define HALFTONE_PLANNED_OPTION(name)                                                                                    \
+  command                                                                                                                \
+      .add_option_function<std::vector<std::string>>(                                                                    \
+          name, [](const auto&) { fail(ErrorKind::unsupported, "{} is not supported yet", name); }, "not supported yet") \
+      ->expected(0, 1)                                                                                                   \
+      ->group("");
+#include "planned.def"
+#undef HALFTONE_PLANNED_OPTION
+#undef HALFTONE_PLANNED_COMMAND
 }
 
 }  // namespace
@@ -109,10 +123,10 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--format", format, "output format; 'halftone formats' lists them")->required()->type_name("FORMAT");
   command.add_option("--block-size", block_size, "elements of a block, or on each side of a square one")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 65536));
   command.add_option("--rotation-group", rotation_group, "columns rotated together, for rotated formats")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 65536));
   command.add_option("--container", container, "layout of nf4 and fp4: ctq or bnb (default ctq)")->type_name("NAME");
   command.add_option("--indivisible", indivisible, "layers that the block size or rotation group does not divide: error, keep, plain")
       ->type_name("WHAT");
@@ -132,6 +146,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
   command.add_flag("--input-scale", input_scale, "write an activation scale of 1.0 for each FP8 layer");
   command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
+  add_planned_options(command);
 }
 
 /// The format of --format; --container bnb means the form of it that ends in "-bnb".
@@ -146,8 +161,7 @@ const FormatDescriptor& ConversionArguments::chosen_format() const {
 PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
-  static const std::map<std::string, Heuristic> heuristics = {
-      {"none", Heuristic::none}, {"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
+  static const std::map<std::string, Heuristic> heuristics = {{"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
   static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
   only_supported("--scales", scales, "absmax", {"search"});
   only_supported("--rounding", rounding, "nearest", {"learned"});
@@ -156,7 +170,7 @@ PlanOptions ConversionArguments::plan_options() const {
   const fs::path output = run.output_path(std::string(chosen_format().name()));
   options.spec = {&chosen_format(), block_size, full_precision_mm, input_scale, rotation_group};
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
-  options.heuristic = choose(heuristics, heuristic, "--heur");
+  if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");
   options.target = choose(targets, target, "--target");
   options.presets = split(preset);
   if (options.presets.empty()) fail(ErrorKind::usage, "--preset takes auto, none or names, not an empty text");

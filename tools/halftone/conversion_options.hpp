@@ -41,7 +41,7 @@ struct ConversionArguments {
   std::string preset = "auto";
   std::vector<std::string> include;
   std::vector<std::string> exclude;
-  std::string heuristic = "none";
+  std::string heuristic;  ///< empty: not given
   std::vector<std::string> rules_files;
   bool allow_unused = false;
   std::string scales = "absmax";

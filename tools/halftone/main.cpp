@@ -33,10 +33,39 @@ std::vector<std::string> known_words(const CLI::App& app, const std::string& wor
   return words;
 }
 
+/// The parser's sentence in the words of this program.
+std::string sentence_of(const CLI::App& at, const CLI::ParseError& error) {
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    for (const CLI::Option* option : at.get_options()) {
+      if (!option->get_required() || option->count() != 0) continue;
+      const bool positional = option->get_positional();
+      return fmt::format("{} is missing", positional ? fmt::format("the argument {}", option->get_type_name()) : option->get_name());
+    }
+  }
+  if (const auto* mismatch = dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
+    const std::string name = std::string(mismatch->what()).substr(0, std::string(mismatch->what()).find(':'));
+    const CLI::Option* option = at.get_option_no_throw(name);
+    if (option != nullptr) return fmt::format("{} takes one value and may be given once", name);
+  }
+  return error.what();
+}
+
+/// Whether the interface names a subcommand that this version does not have.
+bool is_planned_command(std::string_view word) {
+  static constexpr std::string_view names[] = {
+#define HALFTONE_PLANNED_COMMAND(name) name,
+#define HALFTONE_PLANNED_OPTION(name)
+#include "planned.def"
+#undef HALFTONE_PLANNED_OPTION
+#undef HALFTONE_PLANNED_COMMAND
+  };
+  return std::find(std::begin(names), std::end(names), word) != std::end(names);
+}
+
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   const auto chosen = app.get_subcommands();
   const CLI::App& at = chosen.empty() ? app : *chosen.front();
-  std::string sentence = error.what();
+  std::string sentence = sentence_of(at, error);
   std::vector<std::string> extras = at.remaining(true);
   if (extras.empty()) extras = app.remaining(true);
   if (!extras.empty()) {
@@ -62,6 +91,7 @@ int run(int argc, char** argv) {
   CLI::App app("Converts neural-network weights in safetensors files to low-precision formats.", "halftone");
   app.set_version_flag("--version", "halftone " HALFTONE_VERSION);
   app.require_subcommand(1);
+  app.footer("Example: halftone convert flux1-dev.safetensors --format fp8\n'halftone SUBCOMMAND --help' shows the options of one.");
   app.failure_message(CLI::FailureMessage::simple);
 #define HALFTONE_COMMAND(name) add_##name(app, session);
 #include "commands.def"
@@ -75,6 +105,7 @@ int run(int argc, char** argv) {
   const std::string word = argv[1];
   const std::vector<std::string> known = known_words(app, word);
   if (word.rfind("-", 0) != 0 && std::find(known.begin(), known.end(), word) == known.end()) {
+    if (is_planned_command(word)) return fail_with(ExitCode::unsupported, fmt::format("'{}' is not supported yet", word));
     const std::string near = base::did_you_mean(word, known);
     return fail_with(ExitCode::usage, fmt::format("unknown subcommand '{}'{}; see 'halftone --help'", word, near));
   }

@@ -71,14 +71,15 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
     }
     text += '\n';
   }
-  text += fmt::format("input   {}, {} tensors, {}\n", facts.input.string(), plan.input_tensors, base::human_bytes(plan.input_bytes));
+  text += fmt::format("input   {}, {}, {}\n", base::printable(facts.input.string()), base::counted(plan.input_tensors, "tensor"),
+                      base::human_bytes(plan.input_bytes));
   text += fmt::format("preset  {}: {}\n", plan.preset, plan.preset_reason);
   for (const auto& [what, count] : tally(plan)) {
     text += fmt::format("{:>6}  {:<19} {:>10} -> {}\n", count.tensors, what, base::human_bytes(count.in_bytes),
                         base::human_bytes(count.out_bytes));
   }
-  text += fmt::format("output  {}, {} tensors, {} ({} bytes)\n", facts.output.string(), plan.output.tensors.size(),
-                      base::human_bytes(plan.output_bytes()), plan.output_bytes());
+  text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(facts.output.string()),
+                      base::counted(plan.output.tensors.size(), "tensor"), base::human_bytes(plan.output_bytes()), plan.output_bytes());
   for (const std::string& note : plan.notes) text += fmt::format("note    {}\n", note);
   return text;
 }

@@ -15,7 +15,9 @@ struct E8M0 {
     return all <= half_of_smallest_normal ? 0U : (all + 0x007F'FFFFU) >> 23;
   }
 
-  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) { return from_bits(static_cast<std::uint32_t>(code) << 23); }
+  [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) {
+    return from_bits(code == 0xFF ? 0x7FC0'0000U : static_cast<std::uint32_t>(code) << 23);
+  }
 
   /// 1 / decode(code) for codes of 1 to 253, 0 for code 0.
   [[nodiscard]] static HALFTONE_HD constexpr float decode_inverse(std::uint8_t code) {
