@@ -25,8 +25,9 @@ struct KernelTable {
   void (*max_magnitude[kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, std::uint32_t* largest);
   /// Codes of `n` elements, packed as the format has it; operands[g] is what its encode() takes for
   /// group g.  Groups of formats that share bytes between codes have an even number of elements.
+  /// Meanwhile what lies `ahead` bytes behind each element is brought into the caches.
   void (*encode[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, const float* operands,
-                                             std::byte* codes);
+                                             std::byte* codes, std::size_t ahead);
   /// Values of `n` codes; operands[g] is what the format's decode() takes for group g.
   void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, std::size_t group, const float* operands, float* values);
   /// Rotates groups of `group` of `n` values in place; formats/rotation.hpp.

@@ -33,7 +33,11 @@ Progress::Progress(const RunControl& control, bool visible)
 }
 
 Progress::~Progress() {
-  end_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    end_ = true;
+  }
+  changed_.notify_one();
   thread_.join();
   if (visible_ && terminal_) show(true);
 }
@@ -44,8 +48,8 @@ std::uint64_t Progress::peak_anonymous_bytes() {
 }
 
 void Progress::loop() {
-  while (!end_) {
-    std::this_thread::sleep_for(kTick);
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kTick, [this] { return end_; })) {
     sample_memory();
     if (visible_ && control_.total_bytes != 0) show(false);
   }

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -31,7 +34,9 @@ class Progress {
   bool terminal_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point next_line_;
-  std::atomic<bool> end_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool end_ = false;
   std::atomic<std::uint64_t> peak_{0};
   std::thread thread_;
 };

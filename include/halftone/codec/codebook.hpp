@@ -114,11 +114,10 @@ struct BnbFp4 {
   /// `value` must not be NaN.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
     constexpr float limits[7] = {0.00260417F, 0.0859375F, 0.20833333F, 0.29166667F, 0.4166667F, 0.583333F, 0.8333333F};
-    // Codes by ascending magnitude, four bits each: 0 1 6 7 4 5 2 3.
-    constexpr std::uint32_t by_rank = 0x3254'7610U;
     std::uint32_t rank = 0;
     for (const float above : limits) rank += magnitude(value) > above ? 1U : 0U;
-    return ((by_rank >> (4U * rank)) & 7U) | (value < 0.0F ? 8U : 0U);
+    // By ascending magnitude the codes are 0 1 6 7 4 5 2 3.
+    return (rank ^ ((rank & 2U) << 1)) | (value < 0.0F ? 8U : 0U);
   }
 };
 
