@@ -2,7 +2,7 @@
 //   1. every codec against a search among the midpoints of its own values, which shares nothing
 //      with the codec's arithmetic;
 //   2. every format's kernel of every instruction set against the baseline's bytes.
-// Exits with 1 and the first mismatch.  A minute on two cores; too long for every test run.
+// Exits with 1 and the first mismatch.  Minutes on two cores; too long for every test run.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include <halftone/codec/codebook.hpp>
 #include <halftone/codec/half.hpp>
 #include <halftone/codec/integer.hpp>
 #include <halftone/codec/minifloat.hpp>
@@ -75,16 +76,31 @@ void check_saturating(const char* name, std::uint32_t finite_codes) {
   for_all(name, [&](std::uint32_t pattern) {
     const float value = codec::from_bits(pattern);
     const std::uint32_t code = search(std::fabs(static_cast<double>(value)));
-    return std::pair(Codec::encode_saturating(value), code | ((pattern >> 24) & 0x80U));
+    return std::pair(Codec::encode_saturating(value), code | ((pattern >> Codec::kSignShift) & Codec::kSign));
   });
 }
 
-void check_int8() {
-  const Search search(values_of(128, [](std::uint32_t code) { return codec::Int8::decode(static_cast<std::uint8_t>(code)); }));
-  for_all("int8", [&](std::uint32_t pattern) {
+template <class Integer>
+void check_integer(const char* name, std::uint32_t codes) {
+  const Search search(values_of(codes, [](std::uint32_t code) { return Integer::decode(static_cast<std::uint8_t>(code)); }));
+  for_all(name, [&](std::uint32_t pattern) {
     const float value = codec::from_bits(pattern);
     const std::uint32_t code = search(std::fabs(static_cast<double>(value)));
-    return std::pair(codec::Int8::encode_saturating(value), (value < 0 ? 0U - code : code) & 0xFFU);
+    return std::pair(Integer::encode_saturating(value), (value < 0 ? 0U - code : code) & Integer::kMask);
+  });
+}
+
+/// A table by trying all of its levels: the nearest in binary32, the first of equally near ones.
+template <class Table>
+void check_table(const char* name) {
+  for_all(name, [](std::uint32_t pattern) {
+    const float value = codec::from_bits(pattern);
+    if (codec::magnitude(value) > 1.0F) return std::pair(0U, 0U);
+    std::uint32_t best = 0;
+    for (std::uint32_t code = 1; code < 16; ++code) {
+      if (codec::magnitude(value - Table::level(code)) < codec::magnitude(value - Table::level(best))) best = code;
+    }
+    return std::pair(Table::encode(value), best);
   });
 }
 
@@ -114,10 +130,10 @@ void check_kernels() {
       std::vector<std::byte> expected(kChunk);
       std::vector<std::byte> found(kChunk);
       const auto* source = reinterpret_cast<const std::byte*>(patterns.data());
-      const float scale = 1.0F;
+      const std::vector<float> operands(kChunk / 16, 1.0F);  // one for each run, or more than are needed
       for (const FormatDescriptor* format : all_formats()) {
-        baseline.encode[format->index()][cpu::kF32](source, kChunk, kChunk, &scale, expected.data());
-        kernels->encode[format->index()][cpu::kF32](source, kChunk, kChunk, &scale, found.data());
+        baseline.encode[format->index()][cpu::kF32](source, kChunk, kChunk, operands.data(), expected.data(), 0);
+        kernels->encode[format->index()][cpu::kF32](source, kChunk, kChunk, operands.data(), found.data(), 0);
         if (found == expected) continue;
         g_failed = true;
         std::printf("%s of %s differs from the baseline in chunk %zu\n", std::string(format->name()).c_str(), kernels->instruction_set,
@@ -133,7 +149,11 @@ void check_kernels() {
 int main() {
   check_saturating<codec::E4M3>("e4m3", 0x7F);
   check_saturating<codec::E5M2>("e5m2", 0x7C);
-  check_int8();
+  check_saturating<codec::E2M1>("e2m1", 0x8);
+  check_integer<codec::Int8>("int8", 128);
+  check_integer<codec::Int4>("int4", 8);
+  check_table<codec::Nf4>("nf4");
+  check_table<codec::Fp4>("fp4");
   check_half<codec::Bf16>("bf16", 0x7F80, 0x1p128);
   check_half<codec::F16>("f16", 0x7C00, 65536.0);
   check_kernels();
