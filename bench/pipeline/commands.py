@@ -22,9 +22,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "e2e"))
 import reference  # noqa: E402
+import reference_blocks  # noqa: E402
 import safetensors_file  # noqa: E402
 
-FORMATS = ["fp8", "fp8-row", "fp8-block", "fp8-e5m2", "fp8-cast", "int8", "int8-row", "int8-block"]
+FORMATS = [*reference.FORMATS, *reference_blocks.FORMATS]
 SHAPES = [(3072, 3072), (12288, 3072), (3072, 12288), (9216, 3072)]  # layers of a 12 B diffusion transformer
 
 
@@ -65,6 +66,14 @@ def run(*command):
     return result.stdout
 
 
+def same(found, expected, share):
+    """Whether two byte strings are equal but for a share of their bytes."""
+    if len(found) != len(expected):
+        return False
+    different = np.frombuffer(found, np.uint8) != np.frombuffer(expected, np.uint8)
+    return different.sum() <= share * different.size
+
+
 def timed(work, output=None):
     """Seconds of work(); the output is removed first, outside the clock."""
     if output:
@@ -88,14 +97,17 @@ class Bench:
 
     def check_result(self, fmt):
         """A small model of the same layers, cut down, must equal the reference byte for byte."""
-        values = np.random.default_rng(1).normal(0, 0.02, (256, 384)).astype(np.float32)
-        tensors = {"a.weight": safetensors_file.Tensor("BF16", (256, 384), bf16(values))}
+        values = np.random.default_rng(1).normal(0, 0.02, (256, 512)).astype(np.float32)
+        tensors = {"a.weight": safetensors_file.Tensor("BF16", (256, 512), bf16(values))}
         source, output = self.folder / "small.safetensors", self.folder / "small-out.safetensors"
         safetensors_file.write(source, tensors)
         self.convert(source, output, fmt)
-        expected = reference.convert(tensors, fmt)
+        expected = (reference_blocks if fmt in reference_blocks.FORMATS else reference).convert(tensors, fmt)
         found = safetensors_file.read(output).tensors
-        if set(found) != set(expected) or any(found[name].data != expected[name].data for name in expected):
+        rotated = fmt in reference_blocks.ROTATED  # sums in another order: the last bit of a few codes and scales
+        equal = set(found) == set(expected) and all(
+            same(found[name].data, expected[name].data, 0.01 if rotated else 0) for name in expected)
+        if not equal:
             sys.exit(f"{fmt}: the result differs from the reference; nothing was timed")
 
     def add(self, what, seconds, limit, limit_name, **more):

@@ -163,7 +163,7 @@ class FormatDescriptor {
 /// The format called `name`, or null.
 [[nodiscard]] const FormatDescriptor* find_format(std::string_view name) noexcept;
 
-/// The format called `name`.  Throws usage with the nearest name.
+/// The format called `name`.  Throws usage with the nearest name, or unsupported for one that is planned.
 [[nodiscard]] const FormatDescriptor& format_named(std::string_view name);
 
 }  // namespace halftone

@@ -9,6 +9,7 @@
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
 #include "eval/compare_models.hpp"
+#include "formats/stored_facts.hpp"
 
 namespace halftone {
 namespace eval {
@@ -16,6 +17,7 @@ namespace {
 
 /// Values read at a time; sums run over them in order, so that figures do not depend on threads.
 constexpr std::uint64_t kChunk = 1 << 16;
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 void accumulate(ErrorFigures& sum, const std::vector<float>& original, const std::vector<float>& other, std::uint64_t n) {
   for (std::uint64_t i = 0; i < n; ++i) {
@@ -26,7 +28,7 @@ void accumulate(ErrorFigures& sum, const std::vector<float>& original, const std
     sum.energy += b * b;
     sum.dot += a * b;
     sum.noise += difference * difference;
-    sum.max_abs = std::max(sum.max_abs, std::fabs(difference));
+    sum.max_abs = std::isnan(difference) ? kNan : std::max(sum.max_abs, std::fabs(difference));
     sum.peak = std::max(sum.peak, std::fabs(a));
   }
   sum.elements += n;
@@ -38,7 +40,7 @@ struct Pair {
 };
 
 ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other, const Pair& pair) {
-  const Extent extent = extent_of(original.shape_of(*pair.original));
+  const formats::Extent extent = formats::extent_of(original.shape_of(*pair.original));
   const std::uint64_t multiple = std::lcm(original.row_multiple(*pair.original), other.row_multiple(*pair.other));
   const std::uint64_t step = base::round_up(std::max(kChunk / std::max<std::uint64_t>(extent.columns, 1), std::uint64_t{1}), multiple);
   ErrorFigures sum;
@@ -85,7 +87,8 @@ std::vector<Pair> match(const FloatModel& original, const FloatModel& other, Com
     pairs.push_back({&tensor, twin});
   }
   for (const ModelTensor& tensor : other.files().index().tensors()) {
-    const bool known = other.is_companion(tensor.info.name) || original.files().index().find(tensor.info.name) != nullptr;
+    const bool known = other.is_companion(tensor.info.name) || formats::is_legacy_marker(tensor.info.name) ||
+                       original.files().index().find(tensor.info.name) != nullptr;
     if (!known) result.only_other.push_back(tensor.info.name);
   }
   return pairs;
@@ -136,7 +139,7 @@ void ErrorFigures::add(const ErrorFigures& other) noexcept {
   noise += other.noise;
   energy += other.energy;
   dot += other.dot;
-  max_abs = std::max(max_abs, other.max_abs);
+  max_abs = std::isnan(other.max_abs) ? other.max_abs : std::max(max_abs, other.max_abs);
   peak = std::max(peak, other.peak);
   elements += other.elements;
 }

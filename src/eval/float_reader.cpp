@@ -7,11 +7,6 @@
 
 namespace halftone::eval {
 
-Extent extent_of(const Shape& shape) {
-  if (shape.size() == 2) return {shape[0], shape[1]};
-  return {element_count(shape), 1};
-}
-
 FloatModel::FloatModel(const std::filesystem::path& path, const Backend& backend) : files_(path), backend_(backend) {
   for (formats::QuantizedLayer& layer : formats::find_quantized_layers(files_.index(), files_.side_texts())) {
     companions_.insert(layer.companions.begin(), layer.companions.end());
@@ -54,7 +49,7 @@ formats::StoredMatrix FloatModel::matrix_of(const formats::QuantizedLayer& layer
 void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const {
   const auto* found = layer(tensor.info.name);
   if (found == nullptr) {
-    const std::uint64_t columns = extent_of(tensor.info.shape).columns;
+    const std::uint64_t columns = formats::extent_of(tensor.info.shape).columns;
     const std::byte* data = files_.bytes(tensor).data() + first * columns * bits_of(tensor.info.dtype) / 8;
     return backend_.to_float(tensor.info.dtype, data, count * columns, out);
   }

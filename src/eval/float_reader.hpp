@@ -35,8 +35,8 @@ class FloatModel {
 
   /// read() begins at multiples of this many rows: the block size of a block format, else 1.
   [[nodiscard]] std::uint64_t row_multiple(const ModelTensor& tensor) const;
-  /// Reads rows [first, first + count); `first` must be a multiple of row_multiple().  A tensor
-  /// that is no matrix counts as one column.
+  /// Reads rows [first, first + count); `first` must be a multiple of row_multiple().  Rows
+  /// are those of formats::extent_of().
   void read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const;
 
  private:
@@ -47,12 +47,5 @@ class FloatModel {
   std::map<std::string, formats::QuantizedLayer, std::less<>> layers_;
   std::unordered_set<std::string> companions_;
 };
-
-/// Rows and columns as FloatModel counts them.
-struct Extent {
-  std::uint64_t rows;
-  std::uint64_t columns;
-};
-[[nodiscard]] Extent extent_of(const Shape& shape);
 
 }  // namespace halftone::eval

@@ -11,6 +11,7 @@
 #include "base/parallel.hpp"
 #include "exec/work.hpp"
 #include "formats/layer_layout.hpp"
+#include "formats/stored_matrix.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -163,8 +164,8 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
       return layout.code_bytes(layout.row_multiple()) + 2 * layout.scale_bytes(layout.row_multiple()) + rotated;
     }
     case JobKind::dequantize: {
-      const formats::LayerLayout layout(job.spec, written[0], written[1]);
-      return layout.group_rows() * written[1] * sizeof(float);
+      const auto [rows, columns] = formats::extent_of(written);
+      return formats::LayerLayout(job.spec, rows, columns).group_rows() * columns * sizeof(float);
     }
   }
   return 1;

@@ -74,6 +74,7 @@ std::vector<LayerTensor> CodebookFormat::outputs(const TensorInfo& weight, const
 
 LayerReading CodebookFormat::recognise(const StoredLayer& layer) const {
   if (layer.comfy_format != fmt::format("{}_{}", layout_.bitsandbytes ? "bitsandbytes" : "bnb", layout_.type)) return {};
+  if (layer.companion(kNestedAbsmaxSuffix) != nullptr) return {};  // double quantization, which is not read yet
   if (!layer.shape || layer.group_size == 0 || layer.group_size % 2 != 0) {
     return {{}, fmt::format("{} expects a 'shape' and a 'blocksize' in its JSON", name())};
   }

@@ -10,10 +10,12 @@
 namespace halftone::formats {
 namespace {
 
-/// `shape`, and for a single scale the other ways in which writers spell it.
+/// The ways in which writers spell the shape of scales: ours first, and with or without the last extent of 1.
 std::vector<Shape> spellings(const Shape& shape) {
-  if (element_count(shape) != 1) return {shape};
-  return {shape, {}, {1}, {1, 1}};
+  if (element_count(shape) == 1) return {{}, {1}, {1, 1}};
+  if (shape.size() == 1) return {shape, {shape[0], 1}};
+  if (shape[1] == 1) return {shape, {shape[0]}};
+  return {shape};
 }
 
 }  // namespace
@@ -87,19 +89,20 @@ bool ScaledFormat::is_named_by(const StoredLayer& layer) const {
 LayerReading ScaledFormat::recognise(const StoredLayer& layer) const {
   if (!is_named_by(layer)) return {};
   const auto expects = [&](std::string_view what) { return LayerReading{{}, fmt::format("{} expects {}", name(), what)}; };
-  if (layer.weight->shape.size() != 2) return expects("a matrix, not " + to_string(layer.weight->shape));
+  const bool any_shape = grid() == ScaleGrid::none;  // an element is all there is
+  if (layer.weight->shape.size() != 2 && !any_shape) return expects("a matrix, not " + to_string(layer.weight->shape));
   const bool described = !facts().comfy_format.empty();
   if (std::string found = contradiction(*this, layer, "", facts().code_dtype, {layer.weight->shape}); !found.empty()) {
     return described ? LayerReading{{}, std::move(found)} : LayerReading{};
   }
   StoredSpec stored{.spec = {.format = this, .rotation_group = facts().rotation_groups.empty() ? 0 : layer.rotation_group},
                     .shape = layer.weight->shape};
+  if (any_shape) return layer.companion(kScaleSuffix) == nullptr ? LayerReading{std::move(stored), {}} : LayerReading{};
   stored.shape[1] = stored.shape[1] * 8 / storage().code_bits;
   if (grid() == ScaleGrid::block) stored.spec.block_size = layer.group_size;
   if (grid() == ScaleGrid::block && layer.group_size == 0) return expects("a 'group_size' that is a positive number");
   if (const Support fits = accepts({.name = {}, .dtype = {}, .shape = stored.shape}, stored.spec); !fits) return {{}, fits.reason};
   const auto expected = scale_shape(stored.shape, stored.spec);
-  if (!expected && layer.companion(kScaleSuffix) != nullptr) return {};  // no plain cast
   if (expected) {
     if (std::string found = contradiction(*this, layer, kScaleSuffix, Dtype::F32, spellings(*expected)); !found.empty()) {
       return {{}, std::move(found)};

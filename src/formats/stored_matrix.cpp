@@ -26,6 +26,11 @@ std::vector<std::byte> unswizzled(std::span<const std::byte> scales, std::uint64
 
 }  // namespace
 
+Extent extent_of(const Shape& shape) {
+  if (shape.empty()) return {1, 1};
+  return {shape[0], shape[0] == 0 ? 0 : element_count(shape) / shape[0]};
+}
+
 std::span<const std::byte> StoredMatrix::codes_of(std::uint64_t first, std::uint64_t count) const {
   std::uint64_t begin = layout_.code_bytes(first);
   std::uint64_t end = layout_.code_bytes(first + count);

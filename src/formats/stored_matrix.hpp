@@ -10,6 +10,13 @@
 
 namespace halftone::formats {
 
+/// A tensor of any shape as a matrix: the outermost dimension, and all others together.
+struct Extent {
+  std::uint64_t rows;
+  std::uint64_t columns;
+};
+[[nodiscard]] Extent extent_of(const Shape& shape);
+
 /// The tensors of a quantized layer, whose weight can be read as binary32, a few rows at a time.
 class StoredMatrix {
  public:
@@ -18,9 +25,9 @@ class StoredMatrix {
   StoredMatrix(const QuantSpec& spec, const Shape& shape, std::span<const std::byte> codes, std::span<const std::byte> scales,
                float tensor_scale)
       : spec_(spec),
-        rows_(shape[0]),
-        columns_(shape[1]),
-        layout_(spec, shape[0], shape[1]),
+        rows_(extent_of(shape).rows),
+        columns_(extent_of(shape).columns),
+        layout_(spec, rows_, columns_),
         codes_(codes),
         scales_(scales),
         tensor_scale_(tensor_scale) {}

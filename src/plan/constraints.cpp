@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/ranges.h>
-
 #include "base/fail.hpp"
+#include "base/text.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -26,7 +25,9 @@ std::uint32_t completed(std::uint32_t value, const std::vector<std::uint32_t>& a
   }
   if (value == 0) return allowed.front();
   if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
-  fail(ErrorKind::usage, "{}: {} takes a {} of {}, not {}", origin, format.name(), what, fmt::join(allowed, " or "), value);
+  std::vector<std::string> words;
+  for (const std::uint32_t size : allowed) words.push_back(std::to_string(size));
+  fail(ErrorKind::usage, "{}: {} takes a {} of {}, not {}", origin, format.name(), what, base::joined_by_or(words), value);
 }
 
 void write_plain(Decision& decision, const TensorInfo& tensor, const std::string& why) {
@@ -47,7 +48,7 @@ void write_plain(Decision& decision, const TensorInfo& tensor, const std::string
 /// What is to be done about a layer that does not fit, and the name of the rule that says so.
 std::pair<Indivisible, std::string> unfit_rule(const QuantSpec& spec, const PlanOptions& options) {
   if (options.indivisible) return {*options.indivisible, "--indivisible keep"};
-  return {spec.format->facts().keeps_unfit ? Indivisible::keep : Indivisible::error, "shape"};
+  return {spec.format->facts().keeps_unfit ? Indivisible::keep : Indivisible::error, kShapeRule};
 }
 
 void handle_unfit(Decision& decision, const TensorInfo& tensor, const std::string& why, const PlanOptions& options) {

@@ -8,6 +8,9 @@
 
 namespace halftone::plan {
 
+/// What decided for a layer that is kept because its format does not take its shape.
+inline constexpr const char* kShapeRule = "shape";
+
 /// Where the options of a spec come from, for messages: "--block-size", "rules.json rule 3".
 struct SpecOrigin {
   std::string block_size;

@@ -73,6 +73,13 @@ std::size_t unaligned_layers(const Plan& plan, const PlanOptions& options) {
   }));
 }
 
+/// Layers that the format keeps because it does not take their shape.
+std::size_t unfit_layers(const Plan& plan) {
+  return static_cast<std::size_t>(std::count_if(plan.decisions.begin(), plan.decisions.end(), [](const Decision& decision) {
+    return decision.action == Action::keep && decision.rule == plan::kShapeRule;
+  }));
+}
+
 /// Removes a `_quantization_metadata` without layers, on which ComfyUI fails; the note, or "".
 std::string without_broken_entry(Metadata& metadata, const PlanOptions& options) {
   const auto entry = metadata.find(formats::kMetadataKey);
@@ -94,9 +101,12 @@ std::vector<std::string> notes_for(const Plan& plan, const PlanOptions& options)
   }
   if (used.empty()) notes.emplace_back("no layer is quantized");
   if (const std::size_t layers = unaligned_layers(plan, options); layers > 0) {
-    notes.push_back(
-        fmt::format("{} have a side that ComfyUI's fast product cannot take, and will fail there; --preset none adjusts nothing",
-                    base::counted(layers, "layer")));
+    notes.push_back(fmt::format("{} {} a side that ComfyUI's fast product cannot take, and will fail there; --preset none adjusts nothing",
+                                base::counted(layers, "layer"), layers == 1 ? "has" : "have"));
+  }
+  if (const std::size_t layers = unfit_layers(plan); layers > 0) {
+    notes.push_back(fmt::format("{} of a shape that the format does not take {} unquantized; 'halftone plan --explain' names {}",
+                                base::counted(layers, "layer"), layers == 1 ? "stays" : "stay", layers == 1 ? "it" : "them"));
   }
   return notes;
 }

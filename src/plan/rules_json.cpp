@@ -85,7 +85,7 @@ Rule rule_from_json(const json& rule, const std::string& where) {
     try {
       result.format = &format_named(format);
     } catch (const Error& error) {
-      fail(ErrorKind::bad_rules, "{}: {}", where, error.what());
+      fail(error.kind() == ErrorKind::usage ? ErrorKind::bad_rules : error.kind(), "{}: {}", where, error.what());
     }
   }
   const std::string dtype = text_of(rule, "dtype", where);

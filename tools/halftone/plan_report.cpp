@@ -66,7 +66,7 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
   if (explain) {
     for (const Decision& decision : plan.decisions) {
       const std::string format = format_of(decision);
-      text += fmt::format("{:<9}{:<11}{}\n          {} ({})\n", name_of(decision.action), format, base::printable(decision.tensor),
+      text += fmt::format("{:<9}{:<13}{}\n          {} ({})\n", name_of(decision.action), format, base::printable(decision.tensor),
                           decision.reason, decision.rule);
     }
     text += '\n';
@@ -75,7 +75,7 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
                       base::human_bytes(plan.input_bytes));
   text += fmt::format("preset  {}: {}\n", plan.preset, plan.preset_reason);
   for (const auto& [what, count] : tally(plan)) {
-    text += fmt::format("{:>6}  {:<19} {:>10} -> {}\n", count.tensors, what, base::human_bytes(count.in_bytes),
+    text += fmt::format("{:>6}  {:<21} {:>10} -> {}\n", count.tensors, what, base::human_bytes(count.in_bytes),
                         base::human_bytes(count.out_bytes));
   }
   text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(facts.output.string()),
