@@ -28,6 +28,10 @@ void quantize(const QuantizeArgs& args, cudaStream_t stream) {
   if constexpr (Format::kGrid == ScaleGrid::none) {
     launch_flat(source, args.codes, n, EncodeAndMeasure<Format, Source>{{args.largest}}, stream);
   } else if constexpr (Format::kGrid == ScaleGrid::tensor) {
+    if (args.measured != nullptr) {
+      launch_flat(source, args.codes, n, EncodeMeasured<Format, Source>{args.measured}, stream, Order::backwards);
+      return;
+    }
     launch_flat(source, args.codes, n, Encode<Format, Source>{Format::scale_from_amax(args.tensor_amax).encode}, stream);
   } else {
     launch_groups<Format, Source>(source, groups_of<Format>(args.rows, args.columns, args.block_size), args.codes, args.scales,

@@ -12,6 +12,7 @@
 #include "launch_table.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/event.hpp"
+#include "runtime/graph.hpp"
 #include "runtime/stream.hpp"
 
 namespace halftone::cuda {
@@ -50,6 +51,7 @@ class KernelBench {
       for (const FormatDescriptor* format : all_formats()) quantize_and_back(*format, source);
     }
     for (const Dtype target : {Dtype::BF16, Dtype::F16}) cast(target);
+    for (const FormatDescriptor* format : all_formats()) quantize_small(*format);
   }
 
  private:
@@ -152,7 +154,60 @@ class KernelBench {
     const std::uint64_t scale_bytes = grouped ? n_scales * sizeof(float) : 0;
     report_({"quantize", std::string(format.name()), std::string(name_of(source)), std::string(name_of(format.facts().code_dtype)),
              time(launch), host_source_.size() + code_bytes + scale_bytes});
+    if (layout.measures_first()) measure_and_quantize(format, source, args, codes, code_bytes);
     if (source != Dtype::F32) dequantize(spec, source, codes, scales, device_codes, device_scales);
+  }
+
+  /// Both passes of a format with one scale per tensor, the maximum never leaving the device.
+  void measure_and_quantize(const FormatDescriptor& format, Dtype source, QuantizeArgs args, const std::vector<std::byte>& codes,
+                            std::uint64_t code_bytes) {
+    const DeviceBuffer largest = make(sizeof(std::uint32_t));
+    args.measured = largest.as<std::uint32_t>();
+    const auto launch = [&] {
+      check(cudaMemsetAsync(largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
+      max_magnitude_launch(source)(args.source, n_, largest.as<std::uint32_t>(), stream_.get());
+      launches_of(format).quantize[source_index(source)](args, stream_.get());
+    };
+    check(cudaMemsetAsync(args.codes, 0xEE, code_bytes, stream_.get()), "clear device memory");
+    launch();
+    std::vector<std::byte> found(code_bytes);
+    check(cudaMemcpyAsync(found.data(), args.codes, code_bytes, cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
+    stream_.synchronize();
+    require(found == codes, "measure+quantize", format.name(), source);
+    report_({"measure+quantize", std::string(format.name()), std::string(name_of(source)), std::string(name_of(format.facts().code_dtype)),
+             time(launch), host_source_.size() + code_bytes});
+  }
+
+  /// Many small weights, launched one by one into a graph: what a model of small layers costs.
+  void quantize_small(const FormatDescriptor& format) {
+    constexpr std::uint64_t count = 1000;
+    constexpr std::uint64_t side = 1024;
+    if (!format.facts().rotation_groups.empty() || launches_of(format).quantize.front() == nullptr) return;
+    const auto& sizes = format.facts().block_sizes;
+    const QuantSpec spec{.format = &format, .block_size = sizes.empty() ? 0 : sizes.front()};
+    const formats::LayerLayout layout(spec, side, side);
+    const std::uint64_t in_bytes = side * side * bits_of(Dtype::BF16) / 8;
+    const DeviceBuffer source = make(count * in_bytes);
+    const DeviceBuffer codes = make(count * side * side);
+    const DeviceBuffer scales = make(count * std::max<std::uint64_t>(layout.scale_bytes(side), sizeof(float)));
+    const DeviceBuffer largest = make(sizeof(std::uint32_t));
+    check(cudaMemsetAsync(source.data(), 0x3C, count * in_bytes, stream_.get()), "clear device memory");
+    check(cudaMemsetAsync(largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
+    const Graph graph(stream_, [&] {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const QuantizeArgs args{.source = source.data() + i * in_bytes,
+                                .rows = side,
+                                .columns = side,
+                                .block_size = spec.block_size,
+                                .tensor_amax = 1.0F,
+                                .codes = codes.as<std::uint8_t>() + i * side * side,
+                                .scales = scales.as<float>() + i * layout.scale_count(side),
+                                .largest = largest.as<std::uint32_t>()};
+        launches_of(format).quantize[source_index(Dtype::BF16)](args, stream_.get());
+      }
+    });
+    report_({"quantize-small", std::string(format.name()), "BF16", std::string(name_of(format.facts().code_dtype)),
+             time([&] { graph.launch(stream_); }), count * (in_bytes + side * side + layout.scale_bytes(side))});
   }
 
   /// Back to `target`, from codes that are known to be right.

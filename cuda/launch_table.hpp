@@ -14,8 +14,9 @@ struct QuantizeArgs {
   const void* source = nullptr;  ///< rows × columns, row-major, aligned to its element
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
-  std::uint32_t block_size = 0;  ///< of a block format
-  float tensor_amax = 0;         ///< of a format with one scale per tensor
+  std::uint32_t block_size = 0;             ///< of a block format
+  float tensor_amax = 0;                    ///< of a format with one scale per tensor
+  const std::uint32_t* measured = nullptr;  ///< its bits on the device, instead of tensor_amax, where they were just measured
   std::uint8_t* codes = nullptr;
   float* scales = nullptr;           ///< of row and block formats
   std::uint32_t* largest = nullptr;  ///< raised to the bits of the largest magnitude, except by one scale per tensor

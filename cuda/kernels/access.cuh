@@ -14,10 +14,11 @@ struct alignas(sizeof(T) * N) Chunk {
   T items[N];
 };
 
-template <class T, int N>
+/// `Again`: the elements will be read once more.
+template <class T, int N, bool Again = false>
 __device__ Chunk<T, N> load_chunk(const T* from) {
-  if constexpr (sizeof(Chunk<T, N>) == kVectorBytes) {
-    // Weights are read once: they need not stay in the caches.
+  if constexpr (sizeof(Chunk<T, N>) == kVectorBytes && !Again) {
+    // Most weights are read once: they need not stay in the caches.
     const uint4 words = __ldcs(reinterpret_cast<const uint4*>(from));
     Chunk<T, N> chunk;
     memcpy(&chunk, &words, sizeof chunk);

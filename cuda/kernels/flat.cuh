@@ -14,18 +14,26 @@ constexpr unsigned kFlatThreads = 256;
 /// Chunks whose loads a thread has in flight at once.
 constexpr int kFlatChunks = 4;
 
-/// Applies `op` to every chunk of `Width` elements, to the rest one by one, and calls op.finish()
-/// once in every thread.  Op::kWrites tells whether there is an output.
+/// In which order the blocks of a launch walk over the elements.  After a pass from the first element to
+/// the last, one from the last to the first still finds the end in the second-level cache.
+enum class Order : std::uint8_t { forwards, backwards };
+
+/// Applies `op` to every chunk of `Width` elements and to the rest one by one, between op.begin() and
+/// op.finish(), which every thread calls once.  Op::kWrites tells whether there is an output,
+/// Op::kReadAgain whether another pass follows.
 template <int Width, class In, class Out, class Op>
-__global__ void __launch_bounds__(kFlatThreads) flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, Op op) {
+__global__ void __launch_bounds__(kFlatThreads)
+    flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, Op op, Order order) {
   const std::uint64_t chunks = n / Width;
-  const std::uint64_t first = static_cast<std::uint64_t>(blockIdx.x) * kFlatThreads * kFlatChunks + threadIdx.x;
+  const unsigned block = order == Order::forwards ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
+  const std::uint64_t first = static_cast<std::uint64_t>(block) * kFlatThreads * kFlatChunks + threadIdx.x;
   Chunk<In, Width> loaded[kFlatChunks];
 #pragma unroll
   for (int k = 0; k < kFlatChunks; ++k) {
     const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
-    if (chunk < chunks) loaded[k] = load_chunk<In, Width>(in + chunk * Width);
+    if (chunk < chunks) loaded[k] = load_chunk<In, Width, Op::kReadAgain>(in + chunk * Width);
   }
+  op.begin();  // while the loads are under way
 #pragma unroll
   for (int k = 0; k < kFlatChunks; ++k) {
     const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
@@ -35,7 +43,7 @@ __global__ void __launch_bounds__(kFlatThreads) flat_kernel(const In* __restrict
   }
   // The elements behind the last whole chunk go to the first threads.
   const std::uint64_t rest = chunks * Width + first;
-  if (blockIdx.x == 0 && rest < n) {
+  if (block == 0 && rest < n) {
     const Chunk<Out, 1> made = op(load_chunk<In, 1>(in + rest));
     if constexpr (Op::kWrites) out[rest] = made.items[0];
   }
@@ -43,21 +51,21 @@ __global__ void __launch_bounds__(kFlatThreads) flat_kernel(const In* __restrict
 }
 
 template <int Width, class In, class Out, class Op>
-void launch_flat_of_width(const In* in, Out* out, std::uint64_t n, const Op& op, cudaStream_t stream) {
+void launch_flat_of_width(const In* in, Out* out, std::uint64_t n, const Op& op, Order order, cudaStream_t stream) {
   const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks;
   const std::uint64_t blocks = (n + per_block - 1) / per_block;
-  flat_kernel<Width, In, Out, Op><<<static_cast<unsigned>(blocks), kFlatThreads, 0, stream>>>(in, out, n, op);
+  flat_kernel<Width, In, Out, Op><<<static_cast<unsigned>(blocks), kFlatThreads, 0, stream>>>(in, out, n, op, order);
 }
 
 /// Runs `op` over `n` elements; any alignment of the elements' own size.
 template <class In, class Out, class Op>
-void launch_flat(const In* in, Out* out, std::uint64_t n, const Op& op, cudaStream_t stream) {
+void launch_flat(const In* in, Out* out, std::uint64_t n, const Op& op, cudaStream_t stream, Order order = Order::forwards) {
   if (n == 0) return;
   constexpr int width = static_cast<int>(kVectorBytes / (sizeof(In) > sizeof(Out) ? sizeof(In) : sizeof(Out)));
   if (rows_align<In, Out>(in, out, width, width)) {
-    launch_flat_of_width<width>(in, out, n, op, stream);
+    launch_flat_of_width<width>(in, out, n, op, order, stream);
   } else {
-    launch_flat_of_width<1>(in, out, n, op, stream);
+    launch_flat_of_width<1>(in, out, n, op, order, stream);
   }
   check_launch("start a kernel");
 }

@@ -12,6 +12,7 @@ template <class Source>
 struct MaxMagnitude {
   using Out = std::uint8_t;
   static constexpr bool kWrites = false;
+  static constexpr bool kReadAgain = true;
   std::uint32_t* largest;  ///< raised
   LargestMagnitude<Source> found = {};
 
@@ -20,6 +21,7 @@ struct MaxMagnitude {
     found.add(chunk);
     return {};
   }
+  __device__ void begin() const {}
   __device__ void finish() const {
     const std::uint32_t of_warp = __reduce_max_sync(0xFFFF'FFFFU, found.bits());
     if (threadIdx.x % 32 == 0) raise(largest, of_warp);
@@ -31,6 +33,7 @@ template <class Format, class Source>
 struct Encode {
   using Out = std::uint8_t;
   static constexpr bool kWrites = true;
+  static constexpr bool kReadAgain = false;
   float scale;  ///< operand of Format::encode
 
   template <int Width>
@@ -40,6 +43,24 @@ struct Encode {
     for (int i = 0; i < Width; ++i) made.items[i] = static_cast<Out>(Format::encode(Source::decode(chunk.items[i]), scale));
     return made;
   }
+  __device__ void begin() const {}
+  __device__ void finish() const {}
+};
+
+/// The code with the scale of a maximum that lies in device memory.
+template <class Format, class Source>
+struct EncodeMeasured {
+  using Out = std::uint8_t;
+  static constexpr bool kWrites = true;
+  static constexpr bool kReadAgain = false;
+  const std::uint32_t* largest;  ///< bits of the largest magnitude
+  float scale = 0;
+
+  __device__ void begin() { scale = Format::scale_from_amax(codec::from_bits(*largest)).encode; }
+  template <int Width>
+  __device__ Chunk<Out, Width> operator()(const Chunk<typename Source::Raw, Width>& chunk) const {
+    return Encode<Format, Source>{scale}(chunk);
+  }
   __device__ void finish() const {}
 };
 
@@ -48,6 +69,7 @@ template <class Format, class Source>
 struct EncodeAndMeasure {
   using Out = std::uint8_t;
   static constexpr bool kWrites = true;
+  static constexpr bool kReadAgain = false;
   MaxMagnitude<Source> measure;
 
   template <int Width>
@@ -55,6 +77,7 @@ struct EncodeAndMeasure {
     measure(chunk);
     return Encode<Format, Source>{1.0F}(chunk);
   }
+  __device__ void begin() const {}
   __device__ void finish() const { measure.finish(); }
 };
 
@@ -63,6 +86,7 @@ template <class Source, class Target>
 struct Cast {
   using Out = typename Target::Raw;
   static constexpr bool kWrites = true;
+  static constexpr bool kReadAgain = false;
 
   template <int Width>
   __device__ Chunk<Out, Width> operator()(const Chunk<typename Source::Raw, Width>& chunk) const {
@@ -71,6 +95,7 @@ struct Cast {
     for (int i = 0; i < Width; ++i) made.items[i] = Target::encode(Source::decode(chunk.items[i]));
     return made;
   }
+  __device__ void begin() const {}
   __device__ void finish() const {}
 };
 

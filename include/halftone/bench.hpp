@@ -8,7 +8,9 @@ namespace halftone {
 
 /// One timed kernel of a GPU.
 struct KernelTime {
-  std::string kernel;       ///< copy, max_magnitude, quantize, dequantize, cast
+  /// copy, max_magnitude, quantize, measure+quantize (one scale per tensor: both passes), quantize-small
+  /// (1000 weights of 1024 × 1024 as one graph), dequantize, cast
+  std::string kernel;
   std::string format;       ///< empty for kernels without one
   std::string source;       ///< element type read
   std::string target;       ///< element type written; empty where only figures are

@@ -86,4 +86,9 @@ void MappedFile::check() const {
        n_bytes_, now);
 }
 
+std::string text_of_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
 }  // namespace halftone::io

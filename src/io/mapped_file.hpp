@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 
 namespace halftone::io {
 
@@ -45,5 +46,8 @@ class MappedFile {
   FileId id_;
   int guard_slot_ = -1;
 };
+
+/// The contents of a small file.  Throws io.
+[[nodiscard]] std::string text_of_file(const std::filesystem::path& path);
 
 }  // namespace halftone::io

@@ -81,6 +81,18 @@ for tool in memcheck racecheck initcheck; do
   sanitize "$tool" "$tests" "$short_tests"
   sanitize "$tool" "$laws" "$short_laws"
 done
+# The program on the GPU against the numpy reference and the reference converter's files, where Python has numpy.
+echo "== program"
+scripts=(test_random_models test_conformance)
+if ! python3 -c 'import numpy' 2>/dev/null; then
+  note program "FAILED: python3 has no numpy"
+elif (cd "$(dirname "$0")/../e2e" &&
+  HALFTONE_BIN=$(realpath "$program") HALFTONE_TEST_DEVICE=cuda python3 -m unittest "${scripts[@]}" -k fp8 -k int8_tensor -k int8_row. \
+    -k RandomModels -k Determinism) 2>&1 | tee "$log" && [[ ${PIPESTATUS[0]} == 0 ]]; then
+  note program "passed: $(sed -nE 's/^Ran ([0-9]+) tests.*/\1/p' "$log") tests of the program with --device cuda"
+else
+  note program FAILED
+fi
 echo "== bench"
 if "$program" bench | tee "$log" && [[ ${PIPESTATUS[0]} == 0 ]]; then
   note bench "passed: $(wc -l <"$log") kernels equal to the CPU's, and timed"

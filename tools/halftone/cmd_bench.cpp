@@ -1,17 +1,52 @@
+#include <map>
 #include <memory>
+#include <optional>
 
 #include <halftone/bench.hpp>
 
+#include "base/fail.hpp"
+#include "base/strict_json.hpp"
 #include "command.hpp"
+#include "io/mapped_file.hpp"
 #include "output.hpp"
 
 namespace halftone::tool {
 namespace {
 
-/// Prints each figure beside the copy's, the limit.
+/// Shares of a copy, in percent, that an earlier run printed with --json; by kernel, format and types.
+class Baseline {
+ public:
+  Baseline() = default;
+  explicit Baseline(const std::string& path) {
+    const std::string text = io::text_of_file(path);
+    const auto document = base::parse_json<nlohmann::ordered_json>(text, ErrorKind::usage, fmt::format("--baseline {}", path));
+    const auto kernels = document.find("kernels");
+    if (kernels == document.end() || !kernels->is_array())
+      fail(ErrorKind::usage, "--baseline {}: this is no output of 'halftone bench --json'", path);
+    for (const auto& row : *kernels) {
+      if (row.is_object() && row.contains("percent_of_copy")) shares_[key_of(row)] = row["percent_of_copy"].get<double>();
+    }
+  }
+
+  [[nodiscard]] std::optional<double> share(const nlohmann::ordered_json& row) const {
+    const auto found = shares_.find(key_of(row));
+    return found == shares_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+ private:
+  static std::string key_of(const nlohmann::ordered_json& row) {
+    std::string key;
+    for (const char* part : {"kernel", "format", "source", "target"}) key += row.value(part, std::string()) + "/";
+    return key;
+  }
+
+  std::map<std::string, double> shares_;
+};
+
+/// Prints each figure beside the copy's, the limit, and beside the baseline's.
 class BenchReport {
  public:
-  explicit BenchReport(bool json) : json_(json) {}
+  BenchReport(bool json, Baseline baseline) : json_(json), baseline_(std::move(baseline)) {}
 
   void add(const KernelTime& time) {
     if (time.kernel == "copy") copy_ = time.gigabytes_per_second();
@@ -24,17 +59,28 @@ class BenchReport {
                      {"bytes", time.bytes},
                      {"gb_per_s", time.gigabytes_per_second()},
                      {"percent_of_copy", share}});
+    const auto before = baseline_.share(rows_.back());
+    if (before) rows_.back()["baseline_percent_of_copy"] = *before;
+    if (before && share < *before - kTolerance) ++slower_;
     if (json_) return;
-    print("{:<14}{:<11}{:<5} {:<8} {:9.1f} us {:8.0f} GB/s {:6.1f} % of a copy\n", time.kernel, time.format, time.source, time.target,
-          time.seconds * 1e6, time.gigabytes_per_second(), share);
+    print("{:<17}{:<11}{:<5} {:<8} {:9.1f} us {:8.0f} GB/s {:6.1f} % of a copy{}\n", time.kernel, time.format, time.source, time.target,
+          time.seconds * 1e6, time.gigabytes_per_second(), share, before ? fmt::format(", baseline {:.1f} %", *before) : std::string());
   }
+
+  /// Kernels whose share fell by more than runs differ by.
+  [[nodiscard]] int slower() const { return slower_; }
 
   void finish(const KernelBenchOptions& options) const {
     if (json_) print_json({{"rows", options.rows}, {"columns", options.columns}, {"kernels", rows_}});
   }
 
  private:
+  /// What two runs on one device differ by, in percent of a copy.
+  static constexpr double kTolerance = 5.0;
+
   bool json_;
+  Baseline baseline_;
+  int slower_ = 0;
   double copy_ = 0;
   nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
 };
@@ -50,10 +96,14 @@ void add_bench(CLI::App& app, Session& session) {
   command->add_option("--repeats", options->repeats, "timed launches of each kernel (default 30)")
       ->type_name("N")
       ->check(CLI::Range(1, 10000));
-  command->callback([options, &session] {
-    BenchReport report(session.json);
+  const auto baseline = std::make_shared<std::string>();
+  command->add_option("--baseline", *baseline, "output of an earlier run with --json; a kernel that lost 5 % of a copy gives exit status 1")
+      ->type_name("FILE");
+  command->callback([options, baseline, &session] {
+    BenchReport report(session.json, baseline->empty() ? Baseline() : Baseline(*baseline));
     bench_kernels(*options, [&](const KernelTime& time) { report.add(time); });
     report.finish(*options);
+    if (report.slower() > 0) session.exit_code = ExitCode::difference;
   });
 }
 

@@ -32,11 +32,6 @@ void only_supported(const char* option, const std::string& word, const std::stri
   fail(ErrorKind::usage, "{} takes {}, not '{}'", option, supported, word);
 }
 
-std::string read_text(const std::string& path) {
-  const io::MappedFile file(path);
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
 std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> words;
   std::istringstream stream(list);
@@ -186,7 +181,7 @@ PlanOptions ConversionArguments::plan_options() const {
     std::error_code ignored;
     if (fs::equivalent(path, output, ignored))
       fail(ErrorKind::same_file, "the output '{}' is the rules file itself; choose another name", output.string());
-    std::vector<Rule> rules = parse_rules(read_text(path), fs::path(path).filename().string());
+    std::vector<Rule> rules = parse_rules(io::text_of_file(path), fs::path(path).filename().string());
     options.rules.insert(options.rules.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
   }
   return options;

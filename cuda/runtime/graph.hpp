@@ -1,0 +1,33 @@
+#pragma once
+
+#include "runtime/check.hpp"
+#include "runtime/stream.hpp"
+
+namespace halftone::cuda {
+
+/// Work of a stream, recorded once and launched as a whole.
+class Graph {
+ public:
+  /// Records what `work` puts into `stream`; nothing of it runs.
+  template <class Work>
+  Graph(const Stream& stream, const Work& work) {
+    cudaGraph_t recorded = nullptr;
+    check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal), "record a graph");
+    work();
+    check(cudaStreamEndCapture(stream.get(), &recorded), "record a graph");
+    const cudaError_t status = cudaGraphInstantiate(&graph_, recorded, 0);
+    cudaGraphDestroy(recorded);
+    check(status, "make a graph");
+  }
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  ~Graph() { cudaGraphExecDestroy(graph_); }
+
+  /// Puts the recorded work into `stream`.
+  void launch(const Stream& stream) const { check(cudaGraphLaunch(graph_, stream.get()), "launch a graph"); }
+
+ private:
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+}  // namespace halftone::cuda
