@@ -155,7 +155,10 @@ class CudaBackend : public Backend {
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
-    if (spec.rotation_group != 0 || launches_of(*spec.format).quantize.front() == nullptr) {
+    if (spec.scales == ScaleMethod::search) return {false, "there is no scale search on CUDA yet"};
+    const Storage& storage = spec.format->storage();
+    const bool plain = !storage.two_level && !storage.swizzled && !storage.flat && storage.padding == 1 && spec.rotation_group == 0;
+    if (!plain || launches_of(*spec.format).quantize.front() == nullptr) {
       return {false, fmt::format("there are no CUDA kernels for {} yet", spec.format->name())};
     }
     if (is_source_float(source)) return {};

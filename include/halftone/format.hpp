@@ -24,6 +24,12 @@ enum class ScaleGrid : std::uint8_t {
 
 class FormatDescriptor;
 
+/// How the scale of a group is chosen.
+enum class ScaleMethod : std::uint8_t {
+  absmax,  ///< from its largest magnitude
+  search,  ///< of several, that with the smallest squared error over the group; never worse than absmax
+};
+
 /// Everything that selects the maths for one tensor.
 struct QuantSpec {
   const FormatDescriptor* format = nullptr;
@@ -31,6 +37,7 @@ struct QuantSpec {
   bool full_precision_mm = false;    ///< ask the loader to dequantize and multiply in full precision
   bool input_scale = false;          ///< write an activation scale of 1.0 where the format takes one
   std::uint32_t rotation_group = 0;  ///< columns that are rotated together before quantization; 0 for no rotation
+  ScaleMethod scales = ScaleMethod::absmax;
 };
 
 /// Yes, or the reason why not.
@@ -140,7 +147,7 @@ class FormatDescriptor {
   /// Whether a rows × columns weight can be written with `spec`.
   [[nodiscard]] virtual Support accepts(const TensorInfo& weight, const QuantSpec& spec) const = 0;
   /// The `.comfy_quant` text of a layer; empty for none.
-  [[nodiscard]] virtual std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const = 0;
+  [[nodiscard]] virtual std::string sidecar_json(const TensorInfo& /*weight*/, const QuantSpec& /*spec*/) const { return {}; }
   /// Every tensor that stands for `weight` in the output, the codes first.
   [[nodiscard]] virtual std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const = 0;
   /// Whether a stored layer is of this format.
@@ -152,6 +159,9 @@ class FormatDescriptor {
  private:
   FormatFacts facts_;
 };
+
+/// Whether `format` has scales to choose from: ScaleMethod::search means something to it.
+[[nodiscard]] bool can_search_scales(const FormatDescriptor& format) noexcept;
 
 /// The stored scale of a whole weight whose largest magnitude is `amax`, for formats that have one:
 /// ScaleGrid::tensor and Storage::two_level.

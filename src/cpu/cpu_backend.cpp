@@ -11,8 +11,8 @@
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
-#include "formats/format_ops.hpp"
 #include "formats/layer_layout.hpp"
+#include "formats/scale_rules.hpp"
 
 namespace halftone::cpu {
 namespace {
@@ -53,7 +53,7 @@ class CpuBackend : public Backend {
       case ScaleGrid::block:
       case ScaleGrid::run: return quantize_groups(spec, band, tensor_amax, out);
     }
-    return 0;
+    fail(ErrorKind::internal, "the format {} has an unknown grid", spec.format->name());
   }
 
   void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const override {
@@ -112,6 +112,14 @@ class CpuBackend : public Backend {
   struct Groups {
     std::vector<std::uint32_t> largest;
     std::vector<float> operands;
+    std::vector<formats::AnyScale> scales;
+  };
+  /// The same of search_scales().
+  struct Trial {
+    std::vector<formats::AnyScale> scales;
+    std::vector<float> encodes;
+    std::vector<float> decodes;
+    std::vector<double> errors;
   };
   using MaxMagnitude = decltype(KernelTable::max_magnitude[0]);
 
@@ -237,19 +245,21 @@ class CpuBackend : public Backend {
   /// Returns the largest magnitude.
   [[nodiscard]] std::uint32_t quantize_strip(const QuantSpec& spec, float tensor, const Strip& strip, Groups& groups) const {
     const std::uint64_t across = base::ceil_div(strip.columns, strip.width);
-    auto& [largest, operands] = groups;
+    auto& [largest, operands, scales] = groups;
     largest.assign(across, 0);
     operands.resize(across);
+    scales.resize(across);
     const auto max_of_row = max_of(strip.dtype);
     for (std::uint64_t r = 0; r < strip.height; ++r) {
       max_of_row(strip.source + r * strip.source_stride, strip.columns, strip.width, largest.data());
     }
     const auto scale_of = formats::scale_rules(*spec.format).group;
+    for (std::uint64_t g = 0; g < across; ++g) scales[g] = scale_of(codec::from_bits(largest[g]), tensor);
+    if (spec.scales == ScaleMethod::search) search_scales(spec, tensor, strip, groups);
     const std::uint32_t scale_bytes = spec.format->storage().scale_bytes;
     for (std::uint64_t g = 0; g < across; ++g) {
-      const formats::AnyScale scale = scale_of(codec::from_bits(largest[g]), tensor);
-      operands[g] = scale.encode;
-      std::memcpy(strip.scales + g * scale_bytes, &scale.stored, scale_bytes);
+      operands[g] = scales[g].encode;
+      std::memcpy(strip.scales + g * scale_bytes, &scales[g].stored, scale_bytes);
     }
     const auto encode = encode_of(spec, strip.dtype);
     for (std::uint64_t r = 0; r < strip.height; ++r) {
@@ -257,6 +267,40 @@ class CpuBackend : public Backend {
              strip.ahead);
     }
     return *std::max_element(largest.begin(), largest.end());
+  }
+
+  /// Replaces the plain scale of each group, which `groups` holds, by the best of the format's candidates.
+  void search_scales(const QuantSpec& spec, float tensor, const Strip& strip, Groups& groups) const {
+    const formats::ScaleRules& rules = formats::scale_rules(*spec.format);
+    Trial trial{.scales = groups.scales, .encodes = {}, .decodes = {}, .errors = {}};
+    measure(spec, tensor, strip, trial);
+    std::vector<double> least = trial.errors;
+    for (int i = 1; i < rules.candidates; ++i) {
+      for (std::size_t g = 0; g < least.size(); ++g) trial.scales[g] = rules.candidate(codec::from_bits(groups.largest[g]), tensor, i);
+      measure(spec, tensor, strip, trial);
+      for (std::size_t g = 0; g < least.size(); ++g) {
+        if (!(trial.errors[g] < least[g])) continue;
+        least[g] = trial.errors[g];
+        groups.scales[g] = trial.scales[g];
+      }
+    }
+  }
+
+  /// The squared error of each group with the scales of `trial`.
+  void measure(const QuantSpec& spec, float tensor, const Strip& strip, Trial& trial) const {
+    const auto operand = formats::scale_rules(*spec.format).operand;
+    trial.encodes.clear();
+    trial.decodes.clear();
+    for (const formats::AnyScale& scale : trial.scales) {
+      trial.encodes.push_back(scale.encode);
+      trial.decodes.push_back(operand(scale.stored, tensor));
+    }
+    trial.errors.assign(trial.scales.size(), 0.0);
+    const auto error = kernels_.squared_error[spec.format->index()][source_index(strip.dtype)];
+    for (std::uint64_t r = 0; r < strip.height; ++r) {
+      error(strip.source + r * strip.source_stride, strip.columns, strip.width, trial.encodes.data(), trial.decodes.data(),
+            trial.errors.data());
+    }
   }
 
   const KernelTable& kernels_;

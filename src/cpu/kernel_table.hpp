@@ -28,6 +28,12 @@ struct KernelTable {
   /// Meanwhile what lies `ahead` bytes behind each element is brought into the caches.
   void (*encode[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, const float* operands,
                                              std::byte* codes, std::size_t ahead);
+  /// Adds, for each group g, the sum of (value - weight)² over its elements to sums[g], where encodes[g] and
+  /// decodes[g] are what encode() and decode() take.  Sums run in one order, whatever the instruction set:
+  /// in binary32 over 16 lanes, element i in lane i mod 16, for 512 elements at a time; then over the lanes by
+  /// halves; then in binary64.
+  void (*squared_error[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, const float* encodes,
+                                                    const float* decodes, double* sums);
   /// Values of `n` codes; operands[g] is what the format's decode() takes for group g.
   void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, std::size_t group, const float* operands, float* values);
   /// Rotates groups of `group` of `n` values in place; formats/rotation.hpp.

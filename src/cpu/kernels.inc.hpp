@@ -197,6 +197,78 @@ void encode(const std::byte* source, std::size_t n, std::size_t group, const flo
   }
 }
 
+constexpr std::size_t kLanes = 16;
+
+/// The operand of each of `n` elements.
+template <std::size_t Run>
+HALFTONE_HD void spread(const float* of_groups, std::size_t n, float* __restrict of_elements) {
+  for (std::size_t g = 0; g * Run < n; ++g) {
+    const float operand = of_groups[g];
+    const std::size_t end = smaller((g + 1) * Run, n);
+    for (std::size_t i = g * Run; i < end; ++i) of_elements[i] = operand;
+  }
+}
+
+/// The squared errors of elements in runs of `Run` with a scale each; the last may be shorter.  One step
+/// at a time: the compiler vectorises short loops over words of one size.
+template <class Format, class Source, std::size_t Run>
+HALFTONE_HD void squared_errors(const std::byte* __restrict source, std::size_t n, const float* encodes, const float* decodes,
+                                float* __restrict errors) {
+  alignas(64) float weights[kPackElements];
+  alignas(64) float operands[kPackElements];
+  alignas(64) std::uint32_t words[kPackElements];
+  for (std::size_t i = 0; i < n; ++i) weights[i] = Source::decode(load<typename Source::Raw>(source, i));
+  spread<Run>(encodes, n, operands);
+  for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(weights[i], operands[i]);
+  spread<Run>(decodes, n, operands);
+  for (std::size_t i = 0; i < n; ++i) errors[i] = Format::decode(static_cast<std::uint8_t>(words[i]), operands[i]);
+  for (std::size_t i = 0; i < n; ++i) errors[i] = (errors[i] - weights[i]) * (errors[i] - weights[i]);
+}
+
+/// The sum of up to kPackElements numbers behind which there is room for kLanes more.
+HALFTONE_HD float sum_of_chunk(float* numbers, std::size_t n) {
+  for (std::size_t i = n; i % kLanes != 0; ++i) numbers[i] = 0.0F;
+  alignas(64) float lanes[kLanes] = {};
+  for (std::size_t i = 0; i < n; i += kLanes) {
+    for (std::size_t l = 0; l < kLanes; ++l) lanes[l] += numbers[i + l];
+  }
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  }
+  return lanes[0];
+}
+
+/// Runs that divide kPackElements, several to a chunk.
+template <class Format, class Source, std::size_t Run>
+HALFTONE_HD void squared_error_of_runs(const std::byte* source, std::size_t n, const float* encodes, const float* decodes, double* sums) {
+  alignas(64) float errors[kPackElements + kLanes];
+  for (std::size_t done = 0; done < n; done += kPackElements) {
+    const std::size_t count = smaller(kPackElements, n - done);
+    const std::size_t first = done / Run;
+    squared_errors<Format, Source, Run>(source + done * sizeof(typename Source::Raw), count, encodes + first, decodes + first, errors);
+    for (std::size_t i = 0; i < count; i += Run) sums[first + i / Run] += sum_of_chunk(errors + i, smaller(Run, count - i));
+  }
+}
+
+template <class Format, class Source>
+void squared_error(const std::byte* source, std::size_t n, std::size_t group, const float* encodes, const float* decodes, double* sums) {
+  if constexpr (formats::kRunOf<Format> != 0) {
+    squared_error_of_runs<Format, Source, Format::kRun>(source, n, encodes, decodes, sums);
+  } else {
+    if (group == 64) return squared_error_of_runs<Format, Source, 64>(source, n, encodes, decodes, sums);
+    if (group == 128) return squared_error_of_runs<Format, Source, 128>(source, n, encodes, decodes, sums);
+    alignas(64) float errors[kPackElements + kLanes];
+    for (std::size_t first = 0, g = 0; first < n; first += group, ++g) {
+      const std::size_t end = smaller(first + group, n);
+      for (std::size_t i = first; i < end; i += kPackElements) {
+        const std::size_t count = smaller(kPackElements, end - i);
+        squared_errors<Format, Source, kPackElements>(source + i * sizeof(typename Source::Raw), count, encodes + g, decodes + g, errors);
+        sums[g] += sum_of_chunk(errors, count);
+      }
+    }
+  }
+}
+
 template <class Format>
 HALFTONE_HD void decode_run(const std::uint8_t* __restrict codes, std::size_t n, float operand, float* __restrict values) {
   if constexpr (formats::kPackingOf<Format> == formats::Packing::bytes) {
@@ -242,6 +314,13 @@ const KernelTable HALFTONE_KERNELS = {
 #define HALFTONE_FORMAT(folder)                                                                                                         \
   {encode<formats::folder::Format, F64Source>, encode<formats::folder::Format, F32Source>, encode<formats::folder::Format, Bf16Source>, \
    encode<formats::folder::Format, F16Source>},
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+    },
+    {
+#define HALFTONE_FORMAT(folder)                                                                          \
+  {squared_error<formats::folder::Format, F64Source>, squared_error<formats::folder::Format, F32Source>, \
+   squared_error<formats::folder::Format, Bf16Source>, squared_error<formats::folder::Format, F16Source>},
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
     },

@@ -12,8 +12,8 @@
 #include "exec/input_band.hpp"
 #include "exec/scale_writer.hpp"
 #include "exec/work.hpp"
-#include "formats/format_ops.hpp"
 #include "formats/layer_layout.hpp"
+#include "formats/scale_rules.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -117,7 +117,7 @@ class QuantizeWork : public Work {
     }
     out.flush();
     if (largest_scale_) note_scales(scales);
-    return out.bytes().size() + scales_.write(first_row, band.rows, scales);
+    return out.bytes().size() + scales_.write(first_row, scales);
   }
 
   /// The last row of a flat weight: `n` elements at `data`, filled up with zeros.
@@ -152,7 +152,7 @@ class QuantizeWork : public Work {
       std::memset(out.bytes().data(), 0, out.bytes().size());
       out.flush();
       const std::vector<float> ones(layout_.scale_count(bands_.size(task)), 1.0F);
-      scales_.write(bands_.first(task), bands_.size(task), std::as_bytes(std::span(ones)));
+      scales_.write(bands_.first(task), std::as_bytes(std::span(ones)));
     }
   }
 

@@ -20,7 +20,7 @@ class ScaleWriter {
   /// Room for the scales of `rows` rows, row by row.
   [[nodiscard]] std::vector<std::byte> room(std::uint64_t rows) const { return std::vector<std::byte>(layout_.scale_bytes(rows)); }
   /// Writes the `scales` of the band that begins at row `first`; returns the bytes written.
-  std::uint64_t write(std::uint64_t first, std::uint64_t rows, std::span<const std::byte> scales) const;
+  std::uint64_t write(std::uint64_t first, std::span<const std::byte> scales) const;
 
  private:
   const Context& context_;

@@ -13,17 +13,6 @@
 namespace halftone::formats {
 namespace {
 
-/// The type of a weight as torch names it, without "torch.".
-std::string_view short_torch_name(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::F64: return "float64";
-    case Dtype::F32: return "float32";
-    case Dtype::BF16: return "bfloat16";
-    case Dtype::F16: return "float16";
-    default: fail(ErrorKind::internal, "{} is no type of a weight to quantize", name_of(dtype));
-  }
-}
-
 /// The table as 16 little-endian binary32.
 std::string table_bytes(float (*level)(std::uint32_t)) {
   std::string bytes(16 * sizeof(float), '\0');
@@ -43,12 +32,10 @@ Support CodebookFormat::accepts(const TensorInfo& weight, const QuantSpec& spec)
   return {false, fmt::format("its {} elements are fewer than the block size {}", element_count(weight.shape), spec.block_size)};
 }
 
-std::string CodebookFormat::sidecar_json(const TensorInfo&, const QuantSpec&) const { return {}; }
-
 // Python's json.dumps; the order of the keys is all that tells the two layouts apart.
 std::string CodebookFormat::state_json(const TensorInfo& weight, const QuantSpec& spec) const {
   const std::string shape = fmt::format("[{}]", fmt::join(weight.shape, ", "));
-  const std::string_view dtype = short_torch_name(weight.dtype);
+  const std::string_view dtype = torch_name(weight.dtype);
   if (layout_.bitsandbytes) {
     return fmt::format("{{\"quant_type\": \"{}\", \"blocksize\": {}, \"dtype\": \"{}\", \"shape\": {}}}", layout_.type, spec.block_size,
                        dtype, shape);

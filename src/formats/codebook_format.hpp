@@ -4,6 +4,7 @@
 #include <halftone/format.hpp>
 
 #include "formats/format_traits.hpp"
+#include "formats/scale_search.hpp"
 
 namespace halftone::formats {
 
@@ -12,7 +13,7 @@ namespace halftone::formats {
 /// As convert_to_quant of December 2025 writes it: codes = nearest level of fl(w / absmax), absmax at
 /// least 1e-12, the first element of a pair in the low nibble.
 template <class Codec>
-struct SearchedCodes {
+struct SearchedCodes : ClippingSearch {
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
   static constexpr Packing kPacking = Packing::low_nibble_first;
 
@@ -27,7 +28,7 @@ struct SearchedCodes {
 /// As bitsandbytes writes it: codes by the limits of fl(w · fl(1 / absmax)), the first element of a
 /// pair in the high nibble.  A block of zeros keeps its absmax of 0, and is divided by 1e-38.
 template <class Codec>
-struct BnbCodes {
+struct BnbCodes : ClippingSearch {
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
   static constexpr Packing kPacking = Packing::high_nibble_first;
 
@@ -53,7 +54,6 @@ class CodebookFormat : public FormatDescriptor {
   CodebookFormat(FormatFacts facts, CodebookLayout layout) : FormatDescriptor(std::move(facts)), layout_(layout) {}
 
   [[nodiscard]] Support accepts(const TensorInfo& weight, const QuantSpec& spec) const override;
-  [[nodiscard]] std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] LayerReading recognise(const StoredLayer& layer) const override;
 

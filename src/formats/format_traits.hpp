@@ -6,7 +6,7 @@
 #include <halftone/codec/hd.hpp>
 #include <halftone/format.hpp>
 
-#include "formats/scale_rules.hpp"
+#include "formats/scale_chains.hpp"
 
 namespace halftone::formats {
 
@@ -23,6 +23,9 @@ namespace halftone::formats {
 //   kPacking                       how two codes share a byte
 //   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too
 //   decode_operand(stored, tensor) what decode() takes, where that is not the stored scale itself
+//   kCandidates                    how many scales a search may choose from for a group, and either
+//     factor(i)                    what the group's maximum is multiplied with for candidate i; factor(0) is 1
+//     candidate(amax, tensor, i)   the scale itself; candidate 0 is that of scale_from_amax()
 
 /// How codes lie in bytes.
 enum class Packing : std::uint8_t { bytes, high_nibble_first, low_nibble_first };
@@ -58,6 +61,27 @@ template <class Format>
     return Format::scale_from_amax(amax, tensor);
   } else {
     return Format::scale_from_amax(amax);
+  }
+}
+
+template <class Format>
+constexpr int kCandidatesOf = [] {
+  if constexpr (requires { Format::kCandidates; }) {
+    return Format::kCandidates;
+  } else {
+    return 1;
+  }
+}();
+
+/// Scale `i` of those that a search may choose from; 0 is group_scale().
+template <class Format>
+[[nodiscard]] HALFTONE_HD auto candidate_scale(float amax, float tensor, int i) {
+  if constexpr (requires { Format::candidate(amax, tensor, i); }) {
+    return Format::candidate(amax, tensor, i);
+  } else if constexpr (requires { Format::factor(i); }) {
+    return group_scale<Format>(amax * Format::factor(i), tensor);
+  } else {
+    return group_scale<Format>(amax, tensor);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <halftone/format.hpp>
 
 #include "base/checked.hpp"
+#include "formats/swizzle.hpp"
 
 namespace halftone::formats {
 
@@ -29,7 +30,7 @@ class LayerLayout {
   /// Bands begin at multiples of this many rows: whole rows of blocks, whole tiles of scales.
   [[nodiscard]] std::uint64_t row_multiple() const noexcept {
     if (storage_.grid == ScaleGrid::block) return block_;
-    return storage_.swizzled ? kTileRows : 1;
+    return storage_.swizzled ? Swizzle::kRows : 1;
   }
   /// Bytes of the codes of `rows` rows.
   [[nodiscard]] std::uint64_t code_bytes(std::uint64_t rows) const noexcept { return rows * (padded_columns() * storage_.code_bits / 8); }
@@ -43,7 +44,7 @@ class LayerLayout {
       case ScaleGrid::block: return block_;
       case ScaleGrid::run: return storage_.run;
     }
-    return columns_;
+    return 0;  // not reached: every grid is named above
   }
   [[nodiscard]] std::uint64_t group_rows() const noexcept { return storage_.grid == ScaleGrid::block ? block_ : 1; }
   /// Groups side by side; 0 where groups have no scales of their own.
@@ -62,9 +63,6 @@ class LayerLayout {
   /// Whether a scale serves all, so that the weight must be measured before it is quantized.
   [[nodiscard]] bool measures_first() const noexcept { return storage_.grid == ScaleGrid::tensor || storage_.two_level; }
   [[nodiscard]] bool swizzled() const noexcept { return storage_.swizzled; }
-
-  /// Rows of a tile of swizzled scales.
-  static constexpr std::uint64_t kTileRows = 128;
 
  private:
   const Storage& storage_;

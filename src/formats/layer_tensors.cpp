@@ -14,18 +14,17 @@ namespace {
 /// 1.0 in little-endian binary32.
 const std::string kOne("\x00\x00\x80\x3F", 4);
 
-/// What Python's str() gives for the type of a torch tensor.
+}  // namespace
+
 std::string_view torch_name(Dtype dtype) {
   switch (dtype) {
-    case Dtype::F64: return "torch.float64";
-    case Dtype::F32: return "torch.float32";
-    case Dtype::BF16: return "torch.bfloat16";
-    case Dtype::F16: return "torch.float16";
+    case Dtype::F64: return "float64";
+    case Dtype::F32: return "float32";
+    case Dtype::BF16: return "bfloat16";
+    case Dtype::F16: return "float16";
     default: fail(ErrorKind::internal, "{} is no type of a weight to quantize", name_of(dtype));
   }
 }
-
-}  // namespace
 
 Shape squeezed(Shape shape) { return element_count(shape) == 1 ? Shape{} : shape; }
 
@@ -53,7 +52,7 @@ std::string contradiction(const FormatDescriptor& format, const StoredLayer& lay
 }
 
 std::string origin_json(const TensorInfo& weight, std::uint32_t group_size) {
-  return fmt::format(", \"group_size\": {}, \"orig_dtype\": \"{}\", \"orig_shape\": [{}]", group_size, torch_name(weight.dtype),
+  return fmt::format(", \"group_size\": {}, \"orig_dtype\": \"torch.{}\", \"orig_shape\": [{}]", group_size, torch_name(weight.dtype),
                      fmt::join(weight.shape, ", "));
 }
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "formats/format_ops.hpp"
+#include "formats/scale_rules.hpp"
 #include "formats/swizzle.hpp"
 
 namespace halftone::formats {
@@ -13,16 +13,6 @@ namespace {
 
 /// Elements of flat blocks that are decoded at a time; small enough for the L2 cache.
 constexpr std::uint64_t kFlatElements = 1 << 15;
-
-/// The scales of rows [first, first + count), row by row, out of their tiles.
-std::vector<std::byte> unswizzled(std::span<const std::byte> scales, std::uint64_t across, std::uint64_t first, std::uint64_t count) {
-  const Swizzle swizzle(across);
-  std::vector<std::byte> natural(count * across);
-  for (std::uint64_t row = 0; row < count; ++row) {
-    for (std::uint64_t column = 0; column < across; ++column) natural[row * across + column] = scales[swizzle.offset(first + row, column)];
-  }
-  return natural;
-}
 
 }  // namespace
 
@@ -67,7 +57,7 @@ void StoredMatrix::read(const Backend& backend, std::uint64_t first, std::uint64
 void StoredMatrix::read_rows(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const {
   const MatrixView codes{codes_.data() + layout_.code_bytes(first), spec_.format->facts().code_dtype, count, columns_};
   if (layout_.swizzled()) {
-    const std::vector<std::byte> natural = unswizzled(scales_, layout_.groups_across(), first, count);
+    const std::vector<std::byte> natural = Swizzle(layout_.groups_across()).untiled(scales_, layout_.groups_across(), first, count);
     return backend.dequantize(spec_, codes, natural.data(), tensor_scale_, out);
   }
   const std::byte* scales = scales_.empty() ? nullptr : scales_.data() + layout_.first_scale(first) * spec_.format->storage().scale_bytes;

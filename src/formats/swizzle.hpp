@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "base/checked.hpp"
 
@@ -25,6 +27,25 @@ class Swizzle {
   [[nodiscard]] std::uint64_t offset(std::uint64_t row, std::uint64_t column) const noexcept {
     const std::uint64_t tile = row / kRows * tiles_across_ + column / kColumns;
     return tile * kRows * kColumns + row % 32 * 16 + row % kRows / 32 * 4 + column % kColumns;
+  }
+
+  /// `scales`, `columns` to a row, as tiles; begins with a tile.
+  [[nodiscard]] std::vector<std::byte> tiled(std::span<const std::byte> scales, std::uint64_t columns) const {
+    const std::uint64_t rows = columns == 0 ? 0 : scales.size() / columns;
+    std::vector<std::byte> tiles(bytes(rows));
+    for (std::uint64_t row = 0; row < rows; ++row) {
+      for (std::uint64_t column = 0; column < columns; ++column) tiles[offset(row, column)] = scales[row * columns + column];
+    }
+    return tiles;
+  }
+  /// Rows [first, first + count) of `tiles`, `columns` to a row.
+  [[nodiscard]] std::vector<std::byte> untiled(std::span<const std::byte> tiles, std::uint64_t columns, std::uint64_t first,
+                                               std::uint64_t count) const {
+    std::vector<std::byte> scales(count * columns);
+    for (std::uint64_t row = 0; row < count; ++row) {
+      for (std::uint64_t column = 0; column < columns; ++column) scales[row * columns + column] = tiles[offset(first + row, column)];
+    }
+    return scales;
   }
 
  private:

@@ -33,6 +33,12 @@ bool has_shape_needs(const FormatDescriptor& format) {
   return !facts.rotation_groups.empty() || !facts.block_sizes.empty() || facts.column_multiple > 1;
 }
 
+[[noreturn]] void refuse_search(const FormatDescriptor& format) {
+  // One integer scale for a whole weight gains much, but needs the error of the whole weight.
+  if (format.name() == "int8") fail(ErrorKind::unsupported, "--scales search is not supported yet for int8");
+  fail(ErrorKind::usage, "--scales search gains nothing on {}", format.name());
+}
+
 /// Refuses options that nothing of the conversion heeds.
 void check_options(const PlanOptions& options) {
   if (options.spec.format == nullptr) fail(ErrorKind::usage, "no format was chosen");
@@ -46,12 +52,13 @@ void check_options(const PlanOptions& options) {
   if (options.quant_metadata && !any_format(options, is_described)) {
     fail(ErrorKind::usage, "--quant-metadata has no effect on {}, which stores no layer description", name);
   }
+  if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) refuse_search(*options.spec.format);
   if (options.indivisible && !any_format(options, has_shape_needs)) {
     fail(ErrorKind::usage, "--indivisible has no effect on {}, which takes every shape", name);
   }
 }
 
-/// One layer per line of the header's `_quantization_metadata`, in order of the weights' names.
+/// The layers of the header's `_quantization_metadata`, in order of the weights' names.
 formats::LayerTexts sidecars(const ModelIndex& model, const std::vector<Decision>& decisions) {
   formats::LayerTexts texts;
   for (const Decision& decision : decisions) {

@@ -7,7 +7,7 @@ import reference
 import reference_blocks
 import safetensors_file as st
 from command_line import CommandLineTest
-from program import BAD_INPUT, LATER_FORMATS, OK, USAGE, ProgramTest, run
+from program import BAD_INPUT, LATER_FORMATS, OK, UNSUPPORTED, USAGE, ProgramTest, run
 
 FORMATS = reference.FORMATS + reference_blocks.FORMATS + LATER_FORMATS
 PLAIN = ("--format", "fp8", "--preset", "none")
@@ -50,6 +50,18 @@ class Usage(CommandLineTest):
 
     def test_option_without_effect_is_an_error(self):
         self.refuse_convert("--format", "fp8", "--block-size", "64", says=["--block-size"])
+
+    def test_scale_search_is_refused_where_it_has_no_effect(self):
+        for fmt in ("fp8", "fp8-e5m2", "fp8-cast", "int8-row", "int8-convrot", "mxfp8", "mxfp8-hybrid"):
+            with self.subTest(fmt):
+                self.refuse_convert("--format", fmt, "--scales", "search", says=["gains nothing"])
+
+    def test_what_is_planned_is_unsupported(self):
+        for words in (("--seed", "1"), ("--resume",), ("--shard-size", "5GB"), ("--rounding", "learned")):
+            with self.subTest(words):
+                self.refuse_convert("--format", "fp8", *words, code=UNSUPPORTED, says=["not supported yet"])
+        self.refuse("convert", self.source, "--format", "w4a8", code=UNSUPPORTED, says=["w4a8", "not supported yet"])
+        self.refuse("verify", self.source, code=UNSUPPORTED, says=["verify"])
 
     def test_no_arguments_show_the_commands(self):
         result = run()

@@ -86,12 +86,22 @@ TEST_P(ConversionLaw, Threads_and_memory_do_not_change_a_byte) {
 
 TEST_P(ConversionLaw, Devices_do_not_change_a_byte) {
   if (!api::describe_gpus().front().usable) GTEST_SKIP() << "no usable GPU";
+  if (!api::open_backend("cuda")->supports(default_spec(*GetParam().format), GetParam().source))
+    return;  // refused, as a test of its own says
   write_input();
   run("cpu.safetensors", {.threads = 2, .device = "cpu"});
   for (const std::uint64_t device_memory : {std::uint64_t{0}, std::uint64_t{64} << 20}) {
     run("cuda.safetensors", {.threads = 3, .replace = true, .device = "cuda", .device_memory_bytes = device_memory});
     EXPECT_EQ(read_bytes(folder_ / "cpu.safetensors"), read_bytes(folder_ / "cuda.safetensors"));
   }
+}
+
+TEST_P(ConversionLaw, A_format_that_a_device_does_not_serve_is_refused_there_and_converted_automatically) {
+  if (!api::describe_gpus().front().usable) GTEST_SKIP() << "no usable GPU";
+  if (api::open_backend("cuda")->supports(default_spec(*GetParam().format), GetParam().source)) return;
+  write_input();
+  EXPECT_THROW(run("cuda.safetensors", {.threads = 2, .device = "cuda"}), Error);
+  EXPECT_EQ(run("auto.safetensors", {.threads = 2}).device.substr(0, 3), "cpu");
 }
 
 TEST_P(ConversionLaw, The_plan_predicts_the_size) {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "laws/law_case.hpp"
-#include "unit/scalar_backend.hpp"
+#include "support/scalar_format.hpp"
 
 namespace halftone::test {
 namespace {
@@ -151,6 +151,32 @@ TEST_P(FormatLaw, Every_length_and_alignment_gives_the_same_codes) {
     backend().quantize(spec(), {shifted.bytes.data() + 1, w.dtype, w.rows, columns}, expected.amax,
                        {found.codes.data(), found.scales.data()});
     EXPECT_EQ(found, expected) << columns << " columns";
+  }
+}
+
+/// The sum of the squared errors in the space of the codes, where a rotation changes no length.
+double squared_error(const QuantSpec& spec, const Weight& weight, const Quantized& quantized) {
+  const auto wanted = scalar_values(spec, weight.view());
+  const auto values = scalar_decode(spec, weight.rows, weight.columns, quantized.codes, quantized.scales, quantized.tensor_scale);
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    sum += (static_cast<double>(values[i]) - wanted[i]) * (static_cast<double>(values[i]) - wanted[i]);
+  return sum;
+}
+
+TEST_P(FormatLaw, Searched_scales_are_never_worse_and_the_same_in_bands_and_on_every_backend) {
+  QuantSpec search = spec();
+  search.scales = ScaleMethod::search;
+  if (!can_search_scales(*spec().format) || !backend().supports(search, GetParam().source)) return;
+  const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
+  for (const std::uint64_t columns : {1U, 200U, 515U}) {
+    const Weight w = weight(rows_near(21), columns_near(columns), 11);
+    const Quantized plain = quantize(backend(), spec(), w, w.rows);
+    const Quantized best = quantize(backend(), search, w, w.rows);
+    EXPECT_EQ(best, quantize(backend(), search, w, rows_near(1)));
+    EXPECT_EQ(best, quantize(*baseline, search, w, w.rows));
+    // The search sums in binary32.
+    EXPECT_LE(squared_error(search, w, best), squared_error(spec(), w, plain) * (1 + 1e-5)) << columns << " columns";
   }
 }
 

@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 
 #include "cpu/cpu_backend.hpp"
+#include "support/scalar_format.hpp"
 #include "unit/printers.hpp"
-#include "unit/scalar_backend.hpp"
 
 namespace halftone::cpu {
 namespace {

@@ -38,6 +38,22 @@ TEST(Registry, Every_format_can_be_presented) {
   }
 }
 
+// What the loops over codes and scales serve; another combination needs a look at them first.
+TEST(Registry, Every_format_combines_what_is_served) {
+  for (const FormatDescriptor* format : all_formats()) {
+    const FormatFacts& facts = format->facts();
+    const Storage& storage = facts.storage;
+    const bool grouped = storage.grid != ScaleGrid::none && storage.grid != ScaleGrid::tensor;
+    EXPECT_TRUE(facts.rotation_groups.empty() || (storage.grid == ScaleGrid::row && !storage.two_level)) << facts.name;
+    EXPECT_TRUE(storage.code_bits == 8 || (storage.code_bits == 4 && grouped)) << facts.name;
+    EXPECT_TRUE(!storage.unit_scales_for_zeros || storage.scale_bytes == sizeof(float)) << facts.name;
+    EXPECT_TRUE(!storage.swizzled || storage.scale_bytes == 1) << facts.name;
+    EXPECT_TRUE(storage.padding == 1 || (storage.grid == ScaleGrid::run && storage.padding == storage.run)) << facts.name;
+    EXPECT_TRUE(!storage.flat || (storage.grid == ScaleGrid::row && !facts.block_sizes.empty())) << facts.name;
+    EXPECT_TRUE(!storage.two_level || grouped) << facts.name;
+  }
+}
+
 TEST(Registry, Block_sizes_and_their_defaults_are_the_documented_ones) {
   EXPECT_THAT(format_named("fp8-block").facts().block_sizes, testing::ElementsAre(64, 128));
   EXPECT_EQ(format_named("int8-block").facts().block_sizes.front(), 128U);

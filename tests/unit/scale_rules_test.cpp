@@ -1,6 +1,6 @@
-#include "formats/scale_rules.hpp"
+#include "formats/scale_chains.hpp"
 
-#include "formats/format_ops.hpp"
+#include "formats/scale_rules.hpp"
 
 #include <limits>
 
@@ -10,7 +10,7 @@
 #include <halftone/codec/integer.hpp>
 #include <halftone/codec/minifloat.hpp>
 
-#include "formats/format_ops.hpp"
+#include "formats/scale_rules.hpp"
 
 namespace halftone::formats {
 namespace {

@@ -134,7 +134,7 @@ void ConversionArguments::add_to(CLI::App& command) {
       ->type_name("FILE")
       ->allow_extra_args(false);
   command.add_flag("--allow-unused", allow_unused, "rules and patterns may match nothing");
-  command.add_option("--scales", scales, "absmax")->type_name("METHOD");
+  command.add_option("--scales", scales, "absmax, or search for the scales of least squared error (default absmax)")->type_name("METHOD");
   command.add_option("--rounding", rounding, "nearest")->type_name("METHOD");
   command.add_option("--bias-correction", bias_correction, "none")->type_name("METHOD");
   command.add_option("--target", target, "loader that must run the output: comfyui or none (default comfyui)")->type_name("LOADER");
@@ -158,12 +158,12 @@ PlanOptions ConversionArguments::plan_options() const {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
   static const std::map<std::string, Heuristic> heuristics = {{"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
   static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
-  only_supported("--scales", scales, "absmax", {"search"});
+  static const std::map<std::string, ScaleMethod> methods = {{"absmax", ScaleMethod::absmax}, {"search", ScaleMethod::search}};
   only_supported("--rounding", rounding, "nearest", {"learned"});
   only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
   PlanOptions options;
   const fs::path output = run.output_path(std::string(chosen_format().name()));
-  options.spec = {&chosen_format(), block_size, full_precision_mm, input_scale, rotation_group};
+  options.spec = {&chosen_format(), block_size, full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales")};
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");
   options.target = choose(targets, target, "--target");

@@ -86,8 +86,7 @@ struct Fp4Levels {
 /// never produced: a search finds code 0 first.
 struct Fp4 : Fp4Levels {
   [[nodiscard]] static HALFTONE_HD constexpr float level(std::uint32_t code) {
-    const float value = magnitude_of(code & 7U);
-    return (code & 8U) != 0 ? -value : value;
+    return from_bits(bits(magnitude_of(code & 7U)) | (code & 8U) << 28);
   }
   [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) { return level(code & 15U); }
 

@@ -3,12 +3,13 @@
 #include <halftone/codec/minifloat.hpp>
 #include <halftone/format.hpp>
 
-#include "formats/scale_rules.hpp"
+#include "formats/scale_chains.hpp"
+#include "formats/scale_search.hpp"
 
 namespace halftone::formats::fp8_row {
 
 /// FP8 E4M3, one scale for each row.
-struct Format : ReciprocalChain<codec::E4M3> {
+struct Format : ReciprocalChain<codec::E4M3>, MantissaSearch {
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
 };
 

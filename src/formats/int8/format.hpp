@@ -3,7 +3,7 @@
 #include <halftone/codec/integer.hpp>
 #include <halftone/format.hpp>
 
-#include "formats/scale_rules.hpp"
+#include "formats/scale_chains.hpp"
 
 namespace halftone::formats::int8 {
 

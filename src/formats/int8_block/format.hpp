@@ -3,12 +3,13 @@
 #include <halftone/codec/integer.hpp>
 #include <halftone/format.hpp>
 
-#include "formats/scale_rules.hpp"
+#include "formats/scale_chains.hpp"
+#include "formats/scale_search.hpp"
 
 namespace halftone::formats::int8_block {
 
 /// INT8, one scale for each square block.
-struct Format : DivisionChain<codec::Int8> {
+struct Format : DivisionChain<codec::Int8>, ClippingSearch {
   static constexpr ScaleGrid kGrid = ScaleGrid::block;
 };
 

@@ -1,18 +1,18 @@
 #include "formats/nvfp4/format.hpp"
 
-#include "formats/block_scaled_format.hpp"
+#include "formats/run_scaled_format.hpp"
 
 namespace halftone::formats::nvfp4 {
 
 const FormatDescriptor& descriptor() {
-  static const BlockScaledFormat format(
+  static const RunScaledFormat format(
       {
           .name = "nvfp4",
           .comfy_format = "nvfp4",
           .summary = "FP4 E2M1, an FP8 scale per 16 columns and one scale per tensor",
           .loaders = "ComfyUI",
           .code_dtype = Dtype::U8,
-          .storage = block_scaled_storage<Format>(),
+          .storage = run_scaled_storage<Format>(),
           .heuristic_block = 16,
       },
       {.scale_dtype = Dtype::F8_E4M3});

@@ -25,6 +25,18 @@ struct Format {
     const auto stored = static_cast<std::uint8_t>(codec::E4M3::encode_saturating(group / tensor));
     return {decode_operand(stored, tensor), stored};
   }
+  /// The plain scale, then every E4M3 scale from 0.6 to 1.75 times of it, the smallest first; where those
+  /// are fewer, the last again.
+  static constexpr int kCandidates = 15;
+  [[nodiscard]] static HALFTONE_HD ByteScale candidate(float amax, float tensor, int i) {
+    const float ratio = amax / codec::E2M1::max_value() / tensor;
+    const std::uint32_t lowest = codec::E4M3::encode_saturating(ratio * 0.6F);
+    const std::uint32_t highest = codec::E4M3::encode_saturating(ratio * 1.75F);
+    const std::uint32_t wanted = lowest + static_cast<std::uint32_t>(i) - 1U;
+    const std::uint32_t code = i == 0 ? codec::E4M3::encode_saturating(ratio) : wanted < highest ? wanted : highest;
+    const auto stored = static_cast<std::uint8_t>(code);
+    return {decode_operand(stored, tensor), stored};
+  }
   /// A group whose scale is too small for E4M3 loses everything: codes of +0.
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
     const std::uint32_t code = codec::E2M1::encode_saturating(weight / scale);

@@ -4,12 +4,13 @@
 #include <halftone/format.hpp>
 
 #include "formats/format_traits.hpp"
+#include "formats/scale_search.hpp"
 
 namespace halftone::formats::w4a4_convrot {
 
 /// INT4, one scale for each row, of a weight that was rotated along its rows; the loader rounds
 /// activations to four bits, too.  The chain is that of comfy-kitchen, computed in binary32 throughout.
-struct Format {
+struct Format : ClippingSearch {
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
   static constexpr Packing kPacking = Packing::low_nibble_first;
 

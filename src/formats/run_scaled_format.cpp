@@ -1,4 +1,4 @@
-#include "formats/block_scaled_format.hpp"
+#include "formats/run_scaled_format.hpp"
 
 #include <fmt/format.h>
 
@@ -9,23 +9,23 @@
 
 namespace halftone::formats {
 
-Support BlockScaledFormat::accepts(const TensorInfo&, const QuantSpec&) const { return {}; }
+Support RunScaledFormat::accepts(const TensorInfo&, const QuantSpec&) const { return {}; }
 
-Shape BlockScaledFormat::code_shape(const Shape& weight) const {
+Shape RunScaledFormat::code_shape(const Shape& weight) const {
   const std::uint64_t padding = storage().padding;
   return {base::round_up(weight[0], padding), base::round_up(weight[1], padding) * storage().code_bits / 8};
 }
 
-Shape BlockScaledFormat::scale_shape(const Shape& weight) const {
+Shape RunScaledFormat::scale_shape(const Shape& weight) const {
   return {base::round_up(weight[0], Swizzle::kRows), base::round_up(base::ceil_div(weight[1], storage().run), Swizzle::kColumns)};
 }
 
-std::string BlockScaledFormat::sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const {
+std::string RunScaledFormat::sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const {
   return fmt::format("{{\"format\": \"{}\"{}{}}}", facts().comfy_format, origin_json(weight, storage().run),
                      spec.full_precision_mm ? ", \"full_precision_matrix_mult\": true" : "");
 }
 
-std::vector<LayerTensor> BlockScaledFormat::outputs(const TensorInfo& weight, const QuantSpec& spec) const {
+std::vector<LayerTensor> RunScaledFormat::outputs(const TensorInfo& weight, const QuantSpec& spec) const {
   const std::string base = base_name(weight.name);
   std::vector<LayerTensor> tensors;
   tensors.push_back({Role::codes, weight.name, facts().code_dtype, code_shape(weight.shape), {}});
@@ -36,7 +36,7 @@ std::vector<LayerTensor> BlockScaledFormat::outputs(const TensorInfo& weight, co
   return tensors;
 }
 
-LayerReading BlockScaledFormat::recognise(const StoredLayer& layer) const {
+LayerReading RunScaledFormat::recognise(const StoredLayer& layer) const {
   if (layer.comfy_format != facts().comfy_format) return {};
   if (layer.weight->shape.size() != 2) {
     return {{}, fmt::format("{} expects a matrix, not {}", name(), to_string(layer.weight->shape))};

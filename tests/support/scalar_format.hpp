@@ -9,9 +9,9 @@
 #include <halftone/codec/half.hpp>
 
 #include "formats/all_formats.hpp"
-#include "formats/format_ops.hpp"
 #include "formats/format_traits.hpp"
 #include "formats/rotation.hpp"
+#include "formats/scale_rules.hpp"
 #include "support/format_spec.hpp"
 
 namespace halftone::test {

@@ -1,4 +1,4 @@
-#include "formats/format_ops.hpp"
+#include "formats/scale_rules.hpp"
 
 #include <array>
 #include <type_traits>
@@ -10,14 +10,23 @@ namespace halftone {
 namespace formats {
 namespace {
 
-template <class Format>
-AnyScale group(float amax, float tensor) {
-  const auto scale = group_scale<Format>(amax, tensor);
+template <class Format, class Scale>
+AnyScale any(const Scale& scale) {
   if constexpr (std::is_same_v<StoredScale<Format>, float>) {
     return {scale.encode, codec::bits(scale.stored)};
   } else {
     return {scale.encode, scale.stored};
   }
+}
+
+template <class Format>
+AnyScale group(float amax, float tensor) {
+  return any<Format>(group_scale<Format>(amax, tensor));
+}
+
+template <class Format>
+AnyScale candidate(float amax, float tensor, int i) {
+  return any<Format>(candidate_scale<Format>(amax, tensor, i));
 }
 
 template <class Format>
@@ -37,7 +46,9 @@ float operand(std::uint32_t stored, float tensor) {
 }
 
 constexpr std::array kRules = {
-#define HALFTONE_FORMAT(folder) ScaleRules{group<folder::Format>, tensor<folder::Format>, operand<folder::Format>},
+#define HALFTONE_FORMAT(folder)                                                                                       \
+  ScaleRules{group<folder::Format>, kCandidatesOf<folder::Format>, candidate<folder::Format>, tensor<folder::Format>, \
+             operand<folder::Format>},
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
 };
@@ -47,6 +58,8 @@ constexpr std::array kRules = {
 const ScaleRules& scale_rules(const FormatDescriptor& format) noexcept { return kRules[format.index()]; }
 
 }  // namespace formats
+
+bool can_search_scales(const FormatDescriptor& format) noexcept { return formats::scale_rules(format).candidates > 1; }
 
 float tensor_scale(const FormatDescriptor& format, float amax) { return formats::scale_rules(format).tensor(amax); }
 

@@ -7,7 +7,7 @@
 namespace halftone::formats {
 
 /// What tells the formats with a one-byte scale for each run of columns apart, besides their facts.
-struct BlockScaledNames {
+struct RunScaledNames {
   Dtype scale_dtype{};         ///< of `<layer>.weight_scale`
   bool largest_scale = false;  ///< the largest scale also stands in `<layer>.weight_scalar`
 };
@@ -15,9 +15,9 @@ struct BlockScaledNames {
 /// A format of the block-scaled matrix products: codes in `<layer>.weight`, filled up with zeros to
 /// whole runs in both dimensions; swizzled scales in `<layer>.weight_scale`; with two levels the
 /// weight's own scale in `<layer>.weight_scale_2`.
-class BlockScaledFormat : public FormatDescriptor {
+class RunScaledFormat : public FormatDescriptor {
  public:
-  BlockScaledFormat(FormatFacts facts, BlockScaledNames names) : FormatDescriptor(std::move(facts)), names_(names) {}
+  RunScaledFormat(FormatFacts facts, RunScaledNames names) : FormatDescriptor(std::move(facts)), names_(names) {}
 
   [[nodiscard]] Support accepts(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] std::string sidecar_json(const TensorInfo& weight, const QuantSpec& spec) const override;
@@ -28,12 +28,12 @@ class BlockScaledFormat : public FormatDescriptor {
   [[nodiscard]] Shape code_shape(const Shape& weight) const;
   [[nodiscard]] Shape scale_shape(const Shape& weight) const;
 
-  BlockScaledNames names_;
+  RunScaledNames names_;
 };
 
 /// The storage of such a format.
 template <class Format>
-[[nodiscard]] Storage block_scaled_storage() {
+[[nodiscard]] Storage run_scaled_storage() {
   return storage_of<Format>({.padding = kRunOf<Format>, .swizzled = true});
 }
 
