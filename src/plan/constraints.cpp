@@ -42,6 +42,7 @@ void write_plain(Decision& decision, const TensorInfo& tensor, const std::string
   decision.spec.block_size = 0;
   decision.spec.rotation_group = 0;
   decision.spec.input_scale = decision.spec.input_scale && plain.facts().takes_input_scale;
+  if (!can_search_scales(plain)) decision.spec.scales = ScaleMethod::absmax;
   decision.reason = fmt::format("{}; written as {}", why, name);
 }
 

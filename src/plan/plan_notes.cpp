@@ -1,0 +1,56 @@
+#include "plan/plan_notes.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "plan/constraints.hpp"
+
+namespace halftone::plan {
+namespace {
+
+/// Quantized layers that would load in ComfyUI and fail in its product.
+std::size_t unaligned_layers(const Plan& plan, const PlanOptions& options) {
+  if (options.target != Target::comfyui) return 0;
+  return static_cast<std::size_t>(std::count_if(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) {
+    if (job.kind != JobKind::quantize || job.spec.full_precision_mm) return false;
+    const std::uint32_t alignment = job.spec.format->facts().matmul_alignment;
+    const Shape& shape = job.inputs[0].info.shape;
+    return shape[0] % alignment != 0 || shape[1] % alignment != 0;
+  }));
+}
+
+/// Layers that the format keeps because it does not take their shape.
+std::size_t unfit_layers(const Plan& plan) {
+  return static_cast<std::size_t>(std::count_if(plan.decisions.begin(), plan.decisions.end(), [](const Decision& decision) {
+    return decision.action == Action::keep && decision.rule == kShapeRule;
+  }));
+}
+
+}  // namespace
+
+std::vector<std::string> notes_for(const Plan& plan, const PlanOptions& options) {
+  std::vector<std::string> notes;
+  std::set<const FormatDescriptor*> used;
+  for (const Decision& decision : plan.decisions) {
+    if (decision.action == Action::quantize) used.insert(decision.spec.format);
+  }
+  for (const FormatDescriptor* format : all_formats()) {
+    if (options.target != Target::comfyui || used.count(format) == 0 || !format->facts().needs_custom_node) continue;
+    notes.push_back(fmt::format("{} is loaded by {}, not by ComfyUI alone", format->name(), format->facts().loaders));
+  }
+  if (used.empty()) notes.emplace_back("no layer is quantized");
+  if (const std::size_t layers = unaligned_layers(plan, options); layers > 0) {
+    notes.push_back(fmt::format("{} {} a side that ComfyUI's fast product cannot take, and will fail there; --preset none adjusts nothing",
+                                base::counted(layers, "layer"), layers == 1 ? "has" : "have"));
+  }
+  if (const std::size_t layers = unfit_layers(plan); layers > 0) {
+    notes.push_back(fmt::format("{} of a shape that the format does not take {} unquantized; 'halftone plan --explain' names {}",
+                                base::counted(layers, "layer"), layers == 1 ? "stays" : "stay", layers == 1 ? "it" : "them"));
+  }
+  return notes;
+}
+
+}  // namespace halftone::plan

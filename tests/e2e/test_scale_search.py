@@ -1,0 +1,80 @@
+"""--scales search against plain scales, and for nvfp4 against every choice that there is."""
+import unittest
+
+import numpy as np
+
+import reference
+import reference_blocks as blocks
+import safetensors_file as st
+from program import SEED, ProgramTest, sha256
+
+FORMATS = ("nvfp4", "fp8-row", "fp8-block", "int8-block", "w4a4-convrot", "nf4", "fp4", "nf4-bnb", "fp4-bnb")
+# Gains on Gaussian weights that are more than chance, squared error against absmax.
+AT_MOST = {"nvfp4": 0.78, "fp8-row": 0.93, "fp8-block": 0.97, "int8-block": 0.96, "w4a4-convrot": 0.75, "nf4": 0.93, "fp4": 0.93,
+           "nf4-bnb": 0.93, "fp4-bnb": 0.93}
+
+
+def best_nvfp4_error(weight, tensor_scale):
+    """The least squared error of each group of 16 over all E4M3 scales from 0.6 to 1.75 times the plain one."""
+    groups = weight.reshape(-1, 16).astype(np.float32)
+    plain = np.abs(groups).max(axis=1) / np.float32(6) / tensor_scale
+    codes = np.arange(0x7F, dtype=np.uint8)
+    scales = reference.decode(codes, reference.E4M3)
+    low = reference.encode(np.minimum(plain * np.float32(0.6), 448), reference.E4M3)
+    high = reference.encode(np.minimum(plain * np.float32(1.75), 448), reference.E4M3)
+    least = np.full(len(groups), np.inf)
+    for code, scale in zip(codes, scales):
+        allowed = (code >= low) & (code <= high)
+        if not allowed.any():
+            continue
+        step = tensor_scale * scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.clip(groups / step, -6, 6) if step > 0 else np.zeros_like(groups)
+        found = blocks.decode_e2m1(blocks.encode_e2m1(values)) * step
+        error = ((found.astype(np.float64) - groups) ** 2).sum(axis=1)
+        least = np.where(allowed, np.minimum(least, error), least)
+    return least
+
+
+class ScaleSearch(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.rng = np.random.default_rng(SEED)
+        self.weight = self.rng.standard_normal((256, 512), np.float32) * np.float32(0.02)
+        self.source = st.write(self.folder / "in.safetensors", {"a.weight": reference.from_float32(self.weight, "BF16")})
+        self.weight = reference.to_float32(st.read(self.source).tensors["a.weight"])
+
+    def error(self, fmt, *options):
+        """The squared error of the dequantized weight."""
+        output = self.convert(self.source, fmt, *options)
+        back = self.folder / "back.safetensors"
+        self.check("dequantize", output, "-o", back, "--dtype", "f32", "--force", "--quiet")
+        values = reference.to_float32(st.read(back).tensors["a.weight"])
+        return ((values.astype(np.float64) - self.weight) ** 2).sum()
+
+    def test_search_gains(self):
+        for fmt in FORMATS:
+            with self.subTest(fmt):
+                self.assertLess(self.error(fmt, "--scales", "search"), AT_MOST[fmt] * self.error(fmt))
+
+    def test_nvfp4_takes_the_best_of_all_scales(self):
+        output = st.read(self.convert(self.source, "nvfp4", "--scales", "search")).tensors
+        tensor_scale = reference.to_float32(output["a.weight_scale_2"]).item()
+        self.assertAlmostEqual(self.error("nvfp4", "--scales", "search") / best_nvfp4_error(self.weight, np.float32(tensor_scale)).sum(),
+                               1, places=5)
+
+    def test_threads_and_memory_do_not_change_a_byte(self):
+        for fmt in ("nvfp4", "fp8-row", "int8-block", "nf4"):
+            sums = {sha256(self.convert(self.source, fmt, "--scales", "search", "--threads", threads, "--memory", memory))
+                    for threads in (1, 3) for memory in ("16MiB", "1GiB")}
+            with self.subTest(fmt):
+                self.assertEqual(len(sums), 1)
+
+    def test_plan_tells_the_two_apart(self):
+        hashes = {self.check("plan", self.source, "--format", "nvfp4", "--preset", "none", "--json", "--scales", scales).json["plan_hash"]
+                  for scales in ("absmax", "search")}
+        self.assertEqual(len(hashes), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
