@@ -1,7 +1,8 @@
 // All 2^32 binary32 patterns through the codecs and the CPU kernels:
 //   1. every codec against a search among the midpoints of its own values, which shares nothing
 //      with the codec's arithmetic;
-//   2. every format's kernel of every instruction set against the baseline's bytes.
+//   2. every format's kernel of every instruction set against the baseline's bytes;
+//   3. kernels that multiply BF16 weights, against the baseline's bytes for every factor.
 // Exits with 1 and the first mismatch.  Minutes on two cores; too long for every test run.
 #include <algorithm>
 #include <atomic>
@@ -144,6 +145,38 @@ void check_kernels() {
   }
 }
 
+/// Kernels that multiply BF16 weights, with every finite positive factor: as the first weight is 1, every
+/// magnitude of a product is among the results.
+void check_products() {
+  constexpr std::uint64_t group = 64;
+  constexpr std::uint64_t step = std::uint64_t{1} << 18;
+  std::vector<std::uint16_t> weights(step * group);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    weights[i] = static_cast<std::uint16_t>(0x3F80 + i % group * 129 % 0x400 + (i % group >= group / 2 ? 0x8000 : 0));
+  }
+  const auto* source = reinterpret_cast<const std::byte*>(weights.data());
+  const cpu::KernelTable& baseline = *cpu::usable_kernels().back();
+  for (const cpu::KernelTable* kernels : cpu::usable_kernels()) {
+    if (kernels == &baseline) continue;
+    base::parallel_for(codec::kInfinityBits / step, std::thread::hardware_concurrency(), [&](std::size_t chunk) {
+      std::vector<float> factors(step);
+      for (std::uint64_t i = 0; i < step; ++i) factors[i] = codec::from_bits(static_cast<std::uint32_t>(chunk * step + i));
+      std::vector<std::byte> expected(weights.size());
+      std::vector<std::byte> found(weights.size());
+      for (const std::string_view name : {"fp8", "fp8-e5m2", "int8"}) {
+        const std::size_t format = find_format(name)->index();
+        baseline.encode[format][cpu::kBf16](source, weights.size(), group, factors.data(), expected.data(), 0);
+        kernels->encode[format][cpu::kBf16](source, weights.size(), group, factors.data(), found.data(), 0);
+        if (found == expected) continue;
+        g_failed = true;
+        std::printf("products of %s of %s differ from the baseline in chunk %zu\n", std::string(name).c_str(), kernels->instruction_set,
+                    chunk);
+      }
+    });
+    std::printf("%-12s %s\n", kernels->instruction_set, g_failed ? "FAILED" : "gives the bytes of the baseline for all products");
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -157,5 +190,6 @@ int main() {
   check_half<codec::Bf16>("bf16", 0x7F80, 0x1p128);
   check_half<codec::F16>("f16", 0x7C00, 65536.0);
   check_kernels();
+  check_products();
   return g_failed ? 1 : 0;
 }

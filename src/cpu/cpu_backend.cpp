@@ -40,7 +40,7 @@ class CpuBackend : public Backend {
 
   [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
     std::uint32_t largest = 0;
-    max_of(band.dtype)(band.data, band.elements(), std::max<std::uint64_t>(band.elements(), 1), &largest);
+    max_of(band.dtype)(band.data, 0, 1, band.elements(), std::max<std::uint64_t>(band.elements(), 1), &largest);
     return largest;
   }
 
@@ -205,7 +205,7 @@ class CpuBackend : public Backend {
     std::size_t ahead;
 
    private:
-    static constexpr std::uint64_t kStripBytes = 128 << 10;
+    static constexpr std::uint64_t kStripBytes = 256 << 10;
     static constexpr std::uint64_t kShortElements = 8192;
   };
 
@@ -249,10 +249,7 @@ class CpuBackend : public Backend {
     largest.assign(across, 0);
     operands.resize(across);
     scales.resize(across);
-    const auto max_of_row = max_of(strip.dtype);
-    for (std::uint64_t r = 0; r < strip.height; ++r) {
-      max_of_row(strip.source + r * strip.source_stride, strip.columns, strip.width, largest.data());
-    }
+    max_of(strip.dtype)(strip.source, strip.source_stride, strip.height, strip.columns, strip.width, largest.data());
     const auto scale_of = formats::scale_rules(*spec.format).group;
     for (std::uint64_t g = 0; g < across; ++g) scales[g] = scale_of(codec::from_bits(largest[g]), tensor);
     if (spec.scales == ScaleMethod::search) search_scales(spec, tensor, strip, groups);
@@ -313,7 +310,7 @@ std::vector<const KernelTable*> usable_kernels() {
   std::vector<const KernelTable*> tables;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq");
   if (avx2 && avx512) tables.push_back(&kAvx512Kernels);

@@ -21,8 +21,10 @@ enum FormatCount : std::size_t {
 /// share a scale; the last group may be shorter.
 struct KernelTable {
   const char* instruction_set;
-  /// Raises largest[g] to the bits of the largest |x| of group g after conversion to binary32.
-  void (*max_magnitude[kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, std::uint32_t* largest);
+  /// Raises largest[g] to the bits of the largest |x| of group g after conversion to binary32; groups go
+  /// through `rows` rows of `n` elements, which begin `stride` bytes apart.
+  void (*max_magnitude[kSourceCount])(const std::byte* source, std::size_t stride, std::size_t rows, std::size_t n, std::size_t group,
+                                      std::uint32_t* largest);
   /// Codes of `n` elements, packed as the format has it; operands[g] is what its encode() takes for
   /// group g.  Groups of formats that share bytes between codes have an even number of elements.
   /// Meanwhile what lies `ahead` bytes behind each element is brought into the caches.

@@ -7,6 +7,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+
+#include <type_traits>
 #endif
 
 #include <halftone/codec/half.hpp>
@@ -46,31 +48,36 @@ struct F16Source {
 
 HALFTONE_HD std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
-/// Largest magnitude bits of a run; they order like the magnitudes.
-template <class Source>
-HALFTONE_HD std::uint32_t max_of_run(const std::byte* source, std::size_t n) {
-  std::uint32_t largest = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t mag = codec::bits(Source::decode(load<typename Source::Raw>(source, i))) & codec::kMagnitudeMask;
-    largest = mag > largest ? mag : largest;
-  }
-  return largest;
-}
+/// Elements that go through several steps at once: small enough for the L1 cache.
+constexpr std::size_t kPackElements = 512;
 
-/// The same for 16-bit sources, compared before they are widened.
-template <class Source>
-HALFTONE_HD std::uint32_t max_of_run_16(const std::byte* source, std::size_t n) {
-  std::uint16_t largest = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto mag = static_cast<std::uint16_t>(load<std::uint16_t>(source, i) & 0x7FFFU);
-    largest = mag > largest ? mag : largest;
+/// Magnitudes of a source in words that order like them: its own bits where it has 16, else those of binary32.
+template <class Source, bool Half = sizeof(typename Source::Raw) == 2>
+struct Magnitudes {
+  using Word = std::uint32_t;
+  static HALFTONE_HD Word load_one(const std::byte* from, std::size_t i) {
+    return codec::bits(Source::decode(load<typename Source::Raw>(from, i))) & codec::kMagnitudeMask;
   }
-  return codec::bits(Source::decode(largest));
-}
+  static HALFTONE_HD std::uint32_t bits(Word word) { return word; }
+};
+template <class Source>
+struct Magnitudes<Source, true> {
+  using Word = std::uint16_t;
+  static HALFTONE_HD Word load_one(const std::byte* from, std::size_t i) {
+    return static_cast<Word>(load<std::uint16_t>(from, i) & 0x7FFFU);
+  }
+  static HALFTONE_HD std::uint32_t bits(Word word) { return codec::bits(Source::decode(word)); }
+};
 
 template <class Source>
 HALFTONE_HD void raise_to_max(const std::byte* run, std::size_t n, std::uint32_t& largest) {
-  const std::uint32_t found = sizeof(typename Source::Raw) == 2 ? max_of_run_16<Source>(run, n) : max_of_run<Source>(run, n);
+  using Of = Magnitudes<Source>;
+  typename Of::Word word = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto one = Of::load_one(run, i);
+    word = one > word ? one : word;
+  }
+  const std::uint32_t found = Of::bits(word);
   largest = found > largest ? found : largest;
 }
 
@@ -83,7 +90,7 @@ HALFTONE_HD std::size_t max_of_whole_groups(const std::byte* source, std::size_t
 }
 
 template <class Source>
-void max_magnitude(const std::byte* source, std::size_t n, std::size_t group, std::uint32_t* largest) {
+HALFTONE_HD void max_of_row(const std::byte* source, std::size_t n, std::size_t group, std::uint32_t* largest) {
   std::size_t done = 0;
   if (group == 16) done = max_of_whole_groups<Source, 16>(source, n, largest);
   if (group == 32) done = max_of_whole_groups<Source, 32>(source, n, largest);
@@ -94,8 +101,38 @@ void max_magnitude(const std::byte* source, std::size_t n, std::size_t group, st
   }
 }
 
-/// Elements whose code words are computed before they are packed: small enough for the L1 cache.
-constexpr std::size_t kPackElements = 512;
+/// Several rows: the largest of each column first, so that only one row of them is cut into groups.
+template <class Source>
+HALFTONE_HD void max_of_columns(const std::byte* source, std::size_t stride, std::size_t rows, std::size_t n, std::size_t group,
+                                std::uint32_t* largest) {
+  using Of = Magnitudes<Source>;
+  alignas(64) typename Of::Word words[kPackElements];
+  for (std::size_t done = 0; done < n; done += kPackElements) {
+    const std::size_t count = smaller(kPackElements, n - done);
+    for (std::size_t i = 0; i < count; ++i) words[i] = 0;
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::byte* __restrict from = source + r * stride + done * sizeof(typename Source::Raw);
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto one = Of::load_one(from, i);
+        words[i] = one > words[i] ? one : words[i];
+      }
+    }
+    for (std::size_t i = 0; i < count;) {
+      const std::size_t g = (done + i) / group;
+      for (const std::size_t end = smaller(count, (g + 1) * group - done); i < end; ++i) {
+        const std::uint32_t found = Of::bits(words[i]);
+        largest[g] = found > largest[g] ? found : largest[g];
+      }
+    }
+  }
+}
+
+template <class Source>
+void max_magnitude(const std::byte* source, std::size_t stride, std::size_t rows, std::size_t n, std::size_t group,
+                   std::uint32_t* largest) {
+  if (rows == 1) return max_of_row<Source>(source, n, group, largest);
+  max_of_columns<Source>(source, stride, rows, n, group, largest);
+}
 
 /// Keeps the low byte of each of `n` words; every word is at most 255.
 HALFTONE_HD void pack_bytes(const std::uint32_t* __restrict words, std::size_t n, std::uint8_t* __restrict out) {
@@ -145,13 +182,33 @@ HALFTONE_HD void prefetch(const std::byte* from, std::size_t n_bytes) {
   for (std::size_t i = 0; i < n_bytes; i += 64) __builtin_prefetch(from + i);
 }
 
+#if defined(__AVX2__)
+#include "cpu/encode_bf16_avx2.inc.hpp"
+template <class Format, class Source>
+constexpr bool kHasVectors = std::is_same_v<Source, Bf16Source> && !std::is_void_v<typename VectorOf<Format>::type>;
+#else
+template <class Format, class Source>
+constexpr bool kHasVectors = false;
+#endif
+
+/// Encodes the beginning of a run where there is something faster than Format::encode(); returns how many elements.
+template <class Format, class Source>
+HALFTONE_HD std::size_t encode_beginning([[maybe_unused]] const std::byte* __restrict source, [[maybe_unused]] std::size_t n,
+                                         [[maybe_unused]] float operand, [[maybe_unused]] std::uint8_t* __restrict codes,
+                                         [[maybe_unused]] std::size_t ahead) {
+#if defined(__AVX2__)
+  if constexpr (kHasVectors<Format, Source>) return encode_vectors<Format>(source, n, operand, codes, ahead);
+#endif
+  return 0;
+}
+
 /// Elements that have one scale.
 template <class Format, class Source>
 HALFTONE_HD void encode_run(const std::byte* __restrict source, std::size_t n, float operand, std::uint8_t* __restrict codes,
                             std::size_t ahead) {
   using Raw = typename Source::Raw;
   alignas(64) std::uint32_t words[kPackElements];
-  for (std::size_t done = 0; done < n; done += kPackElements) {
+  for (std::size_t done = encode_beginning<Format, Source>(source, n, operand, codes, ahead); done < n; done += kPackElements) {
     const std::size_t count = smaller(kPackElements, n - done);
     const std::byte* __restrict from = source + done * sizeof(Raw);
     prefetch(from + ahead, count * sizeof(Raw));
@@ -186,7 +243,8 @@ void encode(const std::byte* source, std::size_t n, std::size_t group, const flo
   if constexpr (formats::kRunOf<Format> != 0) {
     encode_runs<Format, Source, Format::kRun>(source, n, operands, out, ahead);
   } else {
-    if constexpr (Format::kGrid == ScaleGrid::block || formats::kPackingOf<Format> != formats::Packing::bytes) {
+    if constexpr (!kHasVectors<Format, Source> &&
+                  (Format::kGrid == ScaleGrid::block || formats::kPackingOf<Format> != formats::Packing::bytes)) {
       if (group == 64) return encode_runs<Format, Source, 64>(source, n, operands, out, ahead);
       if (group == 128) return encode_runs<Format, Source, 128>(source, n, operands, out, ahead);
     }

@@ -19,6 +19,12 @@ using ByteScale = BasicScale<std::uint8_t>;
 // reordered or replaced by its algebraic equal: over the 128 mantissas of a bfloat16 maximum,
 // max / amax differs from the chain below in 33 cases.
 
+// Each chain names its Codec and what encode() does with its operand before the codec, for kernels that
+// do the same for many weights at once.
+
+/// What becomes of the operand of encode().
+enum class Operand : std::uint8_t { unused, factor, divisor };
+
 /// Smallest maximum that a chain works with: 1e-12 in binary32.
 inline constexpr float kSmallestAmax = 1e-12F;
 
@@ -32,8 +38,10 @@ inline constexpr float kSmallestAmax = 1e-12F;
 
 /// encode = fl(fl(1 / amax) * max), stored = fl(1 / encode), codes = codec(fl(w * encode)).
 /// PyTorch evaluates `max / tensor` as reciprocal, then product: two roundings.
-template <class Codec>
+template <class C>
 struct ReciprocalChain {
+  using Codec = C;
+  static constexpr Operand kOperand = Operand::factor;
   [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float amax) {
     const float bounded = codec::larger(amax, kSmallestAmax);
     const float encode = (1.0F / bounded) * Codec::max_value();
@@ -44,8 +52,10 @@ struct ReciprocalChain {
 };
 
 /// stored = fl(amax / max), encode = fl(1 / stored), codes = codec(fl(w * encode)).
-template <class Codec>
+template <class C>
 struct QuotientChain {
+  using Codec = C;
+  static constexpr Operand kOperand = Operand::factor;
   [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float amax) {
     const float stored = codec::larger(amax, kSmallestAmax) / Codec::max_value();
     return {1.0F / stored, stored};
@@ -55,8 +65,10 @@ struct QuotientChain {
 };
 
 /// stored = encode = max(fl(amax / max), 1e-8), codes = codec(fl(w / encode)): a true division.
-template <class Codec>
+template <class C>
 struct DivisionChain {
+  using Codec = C;
+  static constexpr Operand kOperand = Operand::divisor;
   static constexpr float kSmallestScale = 1e-8F;
   [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float amax) {
     const float stored = codec::larger(amax / Codec::max_value(), kSmallestScale);
@@ -74,8 +86,10 @@ struct DivisionChain {
 };
 
 /// No scale: the value itself is rounded.
-template <class Codec>
+template <class C>
 struct NoScale {
+  using Codec = C;
+  static constexpr Operand kOperand = Operand::unused;
   [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float) { return {1.0F, 1.0F}; }
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float) { return Codec::encode_saturating(weight); }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float) { return Codec::decode(code); }

@@ -2,7 +2,8 @@
 # The GPU gate: every GPU test and law, the short ones again under each tool of compute-sanitizer,
 # and the benchmark of the kernels, which compares every result with the CPU's first.
 # A missing GPU or tool, a skipped or disabled test, and a run of no test count as failures.
-# Needs a built tree, but neither CMake nor a compiler.
+# Needs a built tree, but neither CMake nor a compiler.  Shared libraries that the machine lacks are
+# found in BUILD_DIR/lib.
 #
 #   tests/gpu/gate.sh BUILD_DIR
 set -euo pipefail
@@ -13,13 +14,15 @@ fail() {
 }
 
 (($# == 1)) || fail "usage: tests/gpu/gate.sh BUILD_DIR"
-readonly tests=$1/cuda/halftone_gpu_tests laws=$1/tests/laws/halftone_law_tests program=$1/halftone
+build=$(realpath "$1")
+readonly build tests=$build/cuda/halftone_gpu_tests laws=$build/tests/laws/halftone_law_tests program=$build/halftone
 for file in "$tests" "$laws" "$program"; do
   [[ -x $file ]] || fail "there is no $file; configure with -DHALFTONE_CUDA=ON and build."
 done
 
 unset "${!GTEST_@}" # nothing outside may choose, shard or colour the tests
 export HALFTONE_REQUIRE_GPU=1
+if [[ -d $build/lib ]]; then export LD_LIBRARY_PATH=$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
 # Suites of this name go through 2^31 inputs or more: too many under a sanitizer.
 readonly short_tests='-*Exhaustive.*'
 # Every kernel, at every alignment.
@@ -87,7 +90,7 @@ scripts=(test_random_models test_conformance)
 if ! python3 -c 'import numpy' 2>/dev/null; then
   note program "FAILED: python3 has no numpy"
 elif (cd "$(dirname "$0")/../e2e" &&
-  HALFTONE_BIN=$(realpath "$program") HALFTONE_TEST_DEVICE=cuda python3 -m unittest "${scripts[@]}" -k fp8 -k int8_tensor -k int8_row. \
+  HALFTONE_BIN=$program HALFTONE_TEST_DEVICE=cuda python3 -m unittest "${scripts[@]}" -k fp8 -k int8_tensor -k int8_row. \
     -k RandomModels -k Determinism) 2>&1 | tee "$log" && [[ ${PIPESTATUS[0]} == 0 ]]; then
   note program "passed: $(sed -nE 's/^Ran ([0-9]+) tests.*/\1/p' "$log") tests of the program with --device cuda"
 else

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "cpu/cpu_backend.hpp"
+#include "formats/scale_rules.hpp"
 #include "support/scalar_format.hpp"
 #include "unit/printers.hpp"
 
@@ -18,6 +19,10 @@ using codec::bits;
 constexpr Dtype kSources[] = {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16};
 constexpr Dtype kHalves[] = {Dtype::BF16, Dtype::F16};
 constexpr std::byte kGuard{0x5A};
+
+SourceIndex source_index(Dtype dtype) {
+  return dtype == Dtype::F64 ? kF64 : dtype == Dtype::F32 ? kF32 : dtype == Dtype::BF16 ? kBf16 : kF16;
+}
 
 template <class T>
 void append(std::string& bytes, T value) {
@@ -131,6 +136,36 @@ TEST_P(FormatKernels, Every_half_pattern_gives_the_scalar_code_at_several_scales
   }
 }
 
+TEST_P(FormatKernels, Groups_of_every_scale_give_the_codes_of_the_baseline) {
+  // Vectors of codes are made from the upper halves of products and from whether the lower ones are zero:
+  // maxima with every upper half and several lower ones, each for a group of its own.
+  constexpr std::size_t group = 64;
+  if (spec_.format->storage().run != 0) return;  // its groups have another size
+  const KernelTable& kernels = *std::get<0>(GetParam());
+  const std::size_t format = spec_.format->index();
+  std::mt19937 random(20260722);
+  std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
+  std::vector<std::uint16_t> weights;
+  std::vector<float> operands;
+  for (std::uint32_t upper = 0; upper < 0x7F80; ++upper) {
+    for (const std::uint32_t lower : {0x0000U, 0x0001U, 0x7FFFU, 0x8000U, 0x8001U, 0xFFFFU}) {
+      const float amax = codec::from_bits(upper << 16 | lower);
+      operands.push_back(formats::scale_rules(*spec_.format).group(amax, 1.0F).encode);
+      for (std::size_t i = 0; i < group; ++i) {
+        const float part = i % 4 == 0 ? std::ldexp(uniform(random), -static_cast<int>(i) / 4) : uniform(random);
+        weights.push_back(codec::Bf16::encode(i == 0 ? amax : amax * part));
+      }
+    }
+  }
+  const auto* source = reinterpret_cast<const std::byte*>(weights.data());
+  std::vector<std::byte> found(weights.size());
+  std::vector<std::byte> expected(weights.size());
+  kernels.encode[format][kBf16](source, weights.size(), group, operands.data(), found.data(), 0);
+  kBaselineKernels.encode[format][kBf16](source, weights.size(), group, operands.data(), expected.data(), 0);
+  const auto at = std::mismatch(found.begin(), found.end(), expected.begin()).first - found.begin();
+  EXPECT_EQ(found, expected) << "from byte " << at;
+}
+
 TEST_P(FormatKernels, Wide_samples_give_the_scalar_codes) {
   // 130 columns leave a group of 2 behind blocks of 64 and 128.
   constexpr std::uint64_t rows = 300;
@@ -193,6 +228,29 @@ TEST_P(Kernels, Max_magnitude_of_every_length_at_an_odd_address_is_the_scalar_on
         const MatrixView row{source.data(), dtype, 1, n};
         ASSERT_EQ(backend_->max_magnitude(row), test::scalar_max(row)) << name_of(dtype) << ", " << n << " elements from " << begin;
       }
+    }
+  }
+}
+
+TEST_P(Kernels, Max_magnitude_over_several_rows_is_that_of_each_group) {
+  constexpr std::size_t rows = 5;
+  constexpr std::size_t columns = 1100;  // more than go through at once
+  constexpr std::size_t stride = columns + 3;
+  for (const Dtype dtype : kSources) {
+    const std::string all = random_values(dtype, rows * stride);
+    const std::size_t element = bits_of(dtype) / 8;
+    const Unaligned source(all);
+    for (const std::size_t group : {std::size_t{1}, std::size_t{48}, std::size_t{64}, std::size_t{128}, std::size_t{700}}) {
+      const std::size_t groups = base::ceil_div(columns, group);
+      std::vector<std::uint32_t> found(groups, 0);
+      std::vector<std::uint32_t> expected(groups, 0);
+      for (std::size_t i = 0; i < rows * columns; ++i) {
+        const std::size_t column = i % columns;
+        std::uint32_t& largest = expected[column / group];
+        largest = std::max(largest, test::scalar_max({source.data() + (i / columns * stride + column) * element, dtype, 1, 1}));
+      }
+      GetParam()->max_magnitude[source_index(dtype)](source.data(), stride * element, rows, columns, group, found.data());
+      EXPECT_EQ(found, expected) << name_of(dtype) << ", groups of " << group;
     }
   }
 }

@@ -23,6 +23,8 @@ struct Minifloat {
   static constexpr std::uint32_t kMinNormal = static_cast<std::uint32_t>(128 - Bias) << 23;
   /// Bits of 2^(23 + 1 - Bias - ManBits), whose unit in the last place is the subnormal step.
   static constexpr std::uint32_t kMagic = static_cast<std::uint32_t>(127 + 23 + 1 - Bias - ManBits) << 23;
+  /// Bits of 2^(Bias + ManBits - 1): so many subnormal steps make 1.
+  static constexpr std::uint32_t kStepsPerUnit = static_cast<std::uint32_t>(127 + Bias + ManBits - 1) << 23;
   /// Bits of the largest finite value.
   static constexpr std::uint32_t kMaxBits = (static_cast<std::uint32_t>(MaxCode) + kRebias) << kShift;
 
