@@ -47,6 +47,7 @@ class KernelBench {
       host_source_.resize(n_ * bits_of(source) / 8);
       cpu_->from_float(values.data(), n_, source, host_source_.data());
       source_ = upload(host_source_);
+      if (source == Dtype::BF16) bf16_source_ = host_source_;
       max_magnitude(source);
       for (const FormatDescriptor* format : all_formats()) quantize_and_back(*format, source);
     }
@@ -178,36 +179,100 @@ class KernelBench {
              time(launch), host_source_.size() + code_bytes});
   }
 
-  /// Many small weights, launched one by one into a graph: what a model of small layers costs.
+  /// Small BF16 weights one behind another in device memory: those of the large one, again and again.
+  struct SmallWeights {
+    static constexpr std::uint64_t kCount = 1000;
+    static constexpr std::uint64_t kSide = 1024;
+    static constexpr std::uint64_t kElements = kSide * kSide;
+    static constexpr std::uint64_t kInBytes = 2 * kElements;
+
+    QuantSpec spec;
+    std::uint64_t scale_bytes;  ///< of one weight
+    DeviceBuffer source;
+    DeviceBuffer codes;
+    DeviceBuffer scales;
+    DeviceBuffer largest;
+
+    [[nodiscard]] QuantizeArgs args(std::uint64_t i) const {
+      return {.source = source.data() + i * kInBytes,
+              .rows = kSide,
+              .columns = kSide,
+              .block_size = spec.block_size,
+              .tensor_amax = 1.0F,
+              .codes = codes.as<std::uint8_t>() + i * kElements,
+              .scales = reinterpret_cast<float*>(scales.data() + i * scale_bytes),
+              .largest = largest.as<std::uint32_t>()};
+    }
+  };
+
+  [[nodiscard]] std::uint64_t distinct_small_weights() const {
+    return std::min<std::uint64_t>(bf16_source_.size() / SmallWeights::kInBytes, SmallWeights::kCount);
+  }
+
+  [[nodiscard]] SmallWeights upload_small(const QuantSpec& spec) const {
+    const formats::LayerLayout layout(spec, SmallWeights::kSide, SmallWeights::kSide);
+    const std::uint64_t scale_bytes = layout.has_group_scales() ? layout.scale_bytes(SmallWeights::kSide) : 0;
+    SmallWeights small{spec,
+                       scale_bytes,
+                       make(SmallWeights::kCount * SmallWeights::kInBytes),
+                       make(SmallWeights::kCount * SmallWeights::kElements),
+                       make(SmallWeights::kCount * scale_bytes),
+                       make(sizeof(std::uint32_t))};
+    for (std::uint64_t i = 0; i < SmallWeights::kCount; ++i) {
+      check(cudaMemcpyAsync(small.source.data() + i * SmallWeights::kInBytes,
+                            bf16_source_.data() + i % distinct_small_weights() * SmallWeights::kInBytes, SmallWeights::kInBytes,
+                            cudaMemcpyHostToDevice, stream_.get()),
+            "copy to the device");
+    }
+    check(cudaMemsetAsync(small.codes.data(), 0xEE, SmallWeights::kCount * SmallWeights::kElements, stream_.get()), "clear device memory");
+    check(cudaMemsetAsync(small.largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
+    return small;
+  }
+
+  /// Compares each kind of weight with the CPU's, and the others with the first of their kind.
+  void require_small_equal(const SmallWeights& small) const {
+    const auto codes = download<std::byte>(small.codes, SmallWeights::kCount * SmallWeights::kElements);
+    const auto scales = download<std::byte>(small.scales, SmallWeights::kCount * small.scale_bytes);
+    const auto is = [](const std::byte* found, const std::byte* wanted, std::uint64_t n) {
+      return n == 0 || std::memcmp(found, wanted, n) == 0;
+    };
+    std::vector<std::byte> cpu_codes(SmallWeights::kElements);
+    std::vector<std::byte> cpu_scales(small.scale_bytes);
+    for (std::uint64_t i = 0; i < SmallWeights::kCount; ++i) {
+      const std::uint64_t first = i % distinct_small_weights();
+      const std::byte* wanted_codes = codes.data() + first * SmallWeights::kElements;
+      const std::byte* wanted_scales = scales.data() + first * small.scale_bytes;
+      if (i == first) {
+        cpu_->quantize(small.spec,
+                       {bf16_source_.data() + i * SmallWeights::kInBytes, Dtype::BF16, SmallWeights::kSide, SmallWeights::kSide}, 1.0F,
+                       {cpu_codes.data(), cpu_scales.data()});
+        wanted_codes = cpu_codes.data();
+        wanted_scales = cpu_scales.data();
+      }
+      require(is(codes.data() + i * SmallWeights::kElements, wanted_codes, SmallWeights::kElements) &&
+                  is(scales.data() + i * small.scale_bytes, wanted_scales, small.scale_bytes),
+              "quantize-small", small.spec.format->name(), Dtype::BF16);
+    }
+  }
+
+  /// What a model of small layers costs: their kernels, recorded one by one into a graph of several streams, as
+  /// many as a device has lanes.
   void quantize_small(const FormatDescriptor& format) {
-    constexpr std::uint64_t count = 1000;
-    constexpr std::uint64_t side = 1024;
-    if (!format.facts().rotation_groups.empty() || launches_of(format).quantize.front() == nullptr) return;
+    constexpr std::size_t n_streams = 8;
+    if (distinct_small_weights() == 0 || !format.facts().rotation_groups.empty() || launches_of(format).quantize.front() == nullptr) return;
     const auto& sizes = format.facts().block_sizes;
-    const QuantSpec spec{.format = &format, .block_size = sizes.empty() ? 0 : sizes.front()};
-    const formats::LayerLayout layout(spec, side, side);
-    const std::uint64_t in_bytes = side * side * bits_of(Dtype::BF16) / 8;
-    const DeviceBuffer source = make(count * in_bytes);
-    const DeviceBuffer codes = make(count * side * side);
-    const DeviceBuffer scales = make(count * std::max<std::uint64_t>(layout.scale_bytes(side), sizeof(float)));
-    const DeviceBuffer largest = make(sizeof(std::uint32_t));
-    check(cudaMemsetAsync(source.data(), 0x3C, count * in_bytes, stream_.get()), "clear device memory");
-    check(cudaMemsetAsync(largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
-    const Graph graph(stream_, [&] {
-      for (std::uint64_t i = 0; i < count; ++i) {
-        const QuantizeArgs args{.source = source.data() + i * in_bytes,
-                                .rows = side,
-                                .columns = side,
-                                .block_size = spec.block_size,
-                                .tensor_amax = 1.0F,
-                                .codes = codes.as<std::uint8_t>() + i * side * side,
-                                .scales = scales.as<float>() + i * layout.scale_count(side),
-                                .largest = largest.as<std::uint32_t>()};
-        launches_of(format).quantize[source_index(Dtype::BF16)](args, stream_.get());
+    const SmallWeights small = upload_small({.format = &format, .block_size = sizes.empty() ? 0 : sizes.front()});
+    const std::vector<Stream> streams(n_streams);
+    const Graph graph(stream_, streams, [&] {
+      for (std::uint64_t i = 0; i < SmallWeights::kCount; ++i) {
+        launches_of(format).quantize[source_index(Dtype::BF16)](small.args(i), streams[i % n_streams].get());
       }
     });
+    graph.launch(stream_);
+    require_small_equal(small);
     report_({"quantize-small", std::string(format.name()), "BF16", std::string(name_of(format.facts().code_dtype)),
-             time([&] { graph.launch(stream_); }), count * (in_bytes + side * side + layout.scale_bytes(side))});
+             time([&] { graph.launch(stream_); }),
+             SmallWeights::kCount * (SmallWeights::kInBytes + SmallWeights::kElements + small.scale_bytes)});
   }
 
   /// Back to `target`, from codes that are known to be right.
@@ -253,6 +318,7 @@ class KernelBench {
   std::uint64_t n_;
   Stream stream_;
   std::vector<std::byte> host_source_;
+  std::vector<std::byte> bf16_source_;
   DeviceBuffer source_;
   std::uint32_t amax_ = 0;
 };

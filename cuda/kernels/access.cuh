@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cuda_pipeline.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -28,9 +30,36 @@ __device__ Chunk<T, N> load_chunk(const T* from) {
   }
 }
 
+/// Results are read by nobody here: they should not push out of the caches what will be read again.
 template <class T, int N>
 __device__ void store_chunk(T* to, const Chunk<T, N>& chunk) {
-  *reinterpret_cast<Chunk<T, N>*>(to) = chunk;
+  if constexpr (sizeof chunk == 16) {
+    uint4 words;
+    memcpy(&words, &chunk, sizeof chunk);
+    __stcs(reinterpret_cast<uint4*>(to), words);
+  } else if constexpr (sizeof chunk == 8) {
+    uint2 words;
+    memcpy(&words, &chunk, sizeof chunk);
+    __stcs(reinterpret_cast<uint2*>(to), words);
+  } else {
+    *reinterpret_cast<Chunk<T, N>*>(to) = chunk;
+  }
+}
+
+/// Begins to copy a chunk to shared memory, where the same thread finds it after wait_for_copies(): no register
+/// holds it meanwhile.
+template <class T, int N>
+__device__ void copy_to_shared(Chunk<T, N>* to, const T* from) {
+  if constexpr (sizeof(Chunk<T, N>) == kVectorBytes) {
+    __pipeline_memcpy_async(to, from, kVectorBytes);
+  } else {
+    *to = load_chunk<T, N>(from);
+  }
+}
+
+__device__ inline void wait_for_copies() {
+  __pipeline_commit();
+  __pipeline_wait_prior(0);
 }
 
 /// Elements of `T` in one vector.

@@ -7,12 +7,14 @@
 #include "kernels/access.cuh"
 #include "kernels/reduce.cuh"
 #include "runtime/check.hpp"
+#include "runtime/dependent_launch.cuh"
 
 namespace halftone::cuda {
 
 constexpr unsigned kFlatThreads = 256;
-/// Chunks whose loads a thread has in flight at once.
-constexpr int kFlatChunks = 4;
+/// Chunks whose loads a thread has in flight at once; more where nothing is stored.
+template <class Op>
+constexpr int kFlatChunks = Op::kWrites ? 4 : 8;
 
 /// In which order the blocks of a launch walk over the elements.  After a pass from the first element to
 /// the last, one from the last to the first still finds the end in the second-level cache.
@@ -20,22 +22,25 @@ enum class Order : std::uint8_t { forwards, backwards };
 
 /// Applies `op` to every chunk of `Width` elements and to the rest one by one, between op.begin() and
 /// op.finish(), which every thread calls once.  Op::kWrites tells whether there is an output,
-/// Op::kReadAgain whether another pass follows.
+/// Op::kReadAgain whether another pass follows, and Op::kFollows whether begin() needs what the kernel before
+/// in the stream wrote; the loads need not wait for it.
 template <int Width, class In, class Out, class Op>
 __global__ void __launch_bounds__(kFlatThreads)
     flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, Op op, Order order) {
   const std::uint64_t chunks = n / Width;
   const unsigned block = order == Order::forwards ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
-  const std::uint64_t first = static_cast<std::uint64_t>(block) * kFlatThreads * kFlatChunks + threadIdx.x;
-  Chunk<In, Width> loaded[kFlatChunks];
+  constexpr int n_chunks = kFlatChunks<Op>;
+  const std::uint64_t first = static_cast<std::uint64_t>(block) * kFlatThreads * n_chunks + threadIdx.x;
+  Chunk<In, Width> loaded[n_chunks];
 #pragma unroll
-  for (int k = 0; k < kFlatChunks; ++k) {
+  for (int k = 0; k < n_chunks; ++k) {
     const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
     if (chunk < chunks) loaded[k] = load_chunk<In, Width, Op::kReadAgain>(in + chunk * Width);
   }
+  if constexpr (Op::kFollows) wait_for_kernel_before();
   op.begin();  // while the loads are under way
 #pragma unroll
-  for (int k = 0; k < kFlatChunks; ++k) {
+  for (int k = 0; k < n_chunks; ++k) {
     const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
     if (chunk >= chunks) break;
     const Chunk<Out, Width> made = op(loaded[k]);
@@ -52,9 +57,9 @@ __global__ void __launch_bounds__(kFlatThreads)
 
 template <int Width, class In, class Out, class Op>
 void launch_flat_of_width(const In* in, Out* out, std::uint64_t n, const Op& op, Order order, cudaStream_t stream) {
-  const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks;
-  const std::uint64_t blocks = (n + per_block - 1) / per_block;
-  flat_kernel<Width, In, Out, Op><<<static_cast<unsigned>(blocks), kFlatThreads, 0, stream>>>(in, out, n, op, order);
+  const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks<Op>;
+  const auto blocks = static_cast<unsigned>((n + per_block - 1) / per_block);
+  launch_after<Op::kFollows>(flat_kernel<Width, In, Out, Op>, blocks, kFlatThreads, stream, in, out, n, op, order);
 }
 
 /// Runs `op` over `n` elements; any alignment of the elements' own size.

@@ -9,6 +9,7 @@
 #include "kernels/magnitude.cuh"
 #include "kernels/reduce.cuh"
 #include "runtime/check.hpp"
+#include "runtime/shared_memory.hpp"
 
 namespace halftone::cuda {
 
@@ -32,27 +33,42 @@ struct Groups {
 };
 
 /// Threads of a block, unless a group needs more; one group takes a power of two of them, at least a warp.
-constexpr unsigned kGroupThreads = 256;
+constexpr unsigned kGroupThreads = 128;
 constexpr unsigned kMostGroupThreads = 1024;
-/// Chunks of a group that one thread keeps in registers, at most.
-constexpr int kMostChunks = 8;
+/// Chunks that a thread of a group has at least, where there are more than a warp takes, and at most, where there
+/// are more threads: with fewer or more of them a block waits longer than it works (measured on an H100).
+constexpr unsigned kFewestChunks = 4;
+constexpr unsigned kMostChunks = 16;
 
 /// How the threads of a group walk over it: thread t begins at row t / across and chunk t % across
 /// and goes on by the steps.
 struct Walk {
-  unsigned threads = 0;  ///< for each group; 0 where the registers of a block do not hold a group
+  unsigned threads = 0;  ///< for each group
   unsigned across = 1;   ///< of which so many lie side by side
   unsigned step_rows = 0;
   unsigned step_chunks = 0;
-  unsigned steps = 0;  ///< of each thread
+  unsigned steps = 0;  ///< of each thread, at most
 };
 
-template <class Format, class Source, int Width, int Steps>
-__global__ void __launch_bounds__(Steps > 4 ? kMostGroupThreads : 2 * kGroupThreads, Steps > 4 ? 1 : 3)
+/// Steps of a thread that begins in `row` and `column` of a group of which `high` rows and `wide` columns lie
+/// inside the weight.
+template <int Width>
+__device__ unsigned steps_inside(const Walk& walk, unsigned row, unsigned column, unsigned high, unsigned wide) {
+  if (row >= high || column >= wide) return 0;
+  if (walk.step_chunks == 0) return (high - row - 1) / walk.step_rows + 1;
+  return (wide - column - 1) / (walk.step_chunks * Width) + 1;
+}
+
+/// The chunks of a group wait in shared memory, each thread's own ones behind one another: registers that held
+/// them would leave room for too few threads to keep the memory busy.
+template <class Format, class Source, int Width>
+__global__ void __launch_bounds__(kMostGroupThreads, 2)
     groups_kernel(const typename Source::Raw* __restrict__ in, Groups groups, Walk walk, std::uint8_t* __restrict__ codes,
                   float* __restrict__ scales, std::uint32_t* __restrict__ largest) {
   using Raw = typename Source::Raw;
-  __shared__ std::uint32_t shared[kMostGroupThreads / 32];
+  using Kept = Chunk<Raw, Width>;
+  extern __shared__ uint4 dynamic_shared[];
+  __shared__ std::uint32_t of_warps[kMostGroupThreads / 32];
   const unsigned per_block = blockDim.x / walk.threads;
   const unsigned group = blockIdx.x * per_block + threadIdx.x / walk.threads;
   const bool exists = group < groups.count;
@@ -66,46 +82,42 @@ __global__ void __launch_bounds__(Steps > 4 ? kMostGroupThreads : 2 * kGroupThre
   const unsigned column = thread % walk.across * Width;
   const std::uint64_t first = (top + row) * groups.columns + left + column;
   const std::uint64_t step = walk.step_rows * groups.columns + static_cast<std::uint64_t>(walk.step_chunks) * Width;
-  const auto inside = [&](int k) {
-    const auto n = static_cast<unsigned>(k);
-    return row + n * walk.step_rows < high && column + n * walk.step_chunks * Width < wide;
-  };
+  const unsigned steps = steps_inside<Width>(walk, row, column, high, wide);
 
-  Chunk<Raw, Width> kept[Steps];
-#pragma unroll
-  for (int k = 0; k < Steps; ++k) {
-    if (inside(k)) kept[k] = load_chunk<Raw, Width>(in + first + static_cast<unsigned>(k) * step);
-  }
+  Kept* const kept = reinterpret_cast<Kept*>(dynamic_shared) + threadIdx.x;
+  const Raw* from = in + first;
+  for (unsigned k = 0; k < steps; ++k, from += step) copy_to_shared(kept + k * blockDim.x, from);
+  const SharedMax of_weight(largest);  // while the copies are under way
+  wait_for_copies();
   LargestMagnitude<Source> magnitude;
-#pragma unroll
-  for (int k = 0; k < Steps; ++k) {
-    if (inside(k)) magnitude.add(kept[k]);
-  }
-  const std::uint32_t found = max_over_threads(magnitude.bits(), walk.threads, shared);
+#pragma unroll 2
+  for (unsigned k = 0; k < steps; ++k) magnitude.add(kept[k * blockDim.x]);
+  const std::uint32_t found = max_over_threads(magnitude.bits(), walk.threads, of_warps);
   if (!exists) return;
   const auto scale = Format::scale_from_amax(codec::from_bits(found));
   if (thread == 0) {
     scales[group] = scale.stored;
-    raise(largest, found);
+    of_weight.raise(found);
   }
-#pragma unroll
-  for (int k = 0; k < Steps; ++k) {
-    if (!inside(k)) continue;
+  std::uint8_t* to = codes + first;
+#pragma unroll 2
+  for (unsigned k = 0; k < steps; ++k, to += step) {
+    const Kept chunk = kept[k * blockDim.x];
     Chunk<std::uint8_t, Width> made;
 #pragma unroll
-    for (int i = 0; i < Width; ++i) {
-      made.items[i] = static_cast<std::uint8_t>(Format::encode(Source::decode(kept[k].items[i]), scale.encode));
-    }
-    store_chunk<std::uint8_t, Width>(codes + first + static_cast<unsigned>(k) * step, made);
+    for (int i = 0; i < Width; ++i) made.items[i] = static_cast<std::uint8_t>(Format::encode(Source::decode(chunk.items[i]), scale.encode));
+    store_chunk<std::uint8_t, Width>(to, made);
   }
 }
 
+constexpr unsigned kLargeGroupThreads = 256;
+
 /// The same for groups of any size, read twice; one block for each.
 template <class Format, class Source>
-__global__ void __launch_bounds__(kGroupThreads)
+__global__ void __launch_bounds__(kLargeGroupThreads)
     large_groups_kernel(const typename Source::Raw* __restrict__ in, Groups groups, std::uint8_t* __restrict__ codes,
                         float* __restrict__ scales, std::uint32_t* __restrict__ largest) {
-  __shared__ std::uint32_t shared[kGroupThreads / 32];
+  __shared__ std::uint32_t shared[kLargeGroupThreads / 32];
   const unsigned group = blockIdx.x;
   const std::uint64_t top = static_cast<std::uint64_t>(group / groups.across) * groups.height;
   const std::uint64_t left = group % groups.across * groups.width;
@@ -113,32 +125,31 @@ __global__ void __launch_bounds__(kGroupThreads)
   const std::uint64_t right = min(left + groups.width, groups.columns);
   LargestMagnitude<Source> magnitude;
   for (std::uint64_t r = top; r < bottom; ++r) {
-    for (std::uint64_t c = left + threadIdx.x; c < right; c += kGroupThreads) {
+    for (std::uint64_t c = left + threadIdx.x; c < right; c += kLargeGroupThreads) {
       magnitude.add(load_chunk<typename Source::Raw, 1>(in + r * groups.columns + c));
     }
   }
-  const std::uint32_t found = max_over_threads(magnitude.bits(), kGroupThreads, shared);
+  const std::uint32_t found = max_over_threads(magnitude.bits(), kLargeGroupThreads, shared);
   const auto scale = Format::scale_from_amax(codec::from_bits(found));
   if (threadIdx.x == 0) {
     scales[group] = scale.stored;
-    raise(largest, found);
+    SharedMax(largest).raise(found);
   }
   for (std::uint64_t r = top; r < bottom; ++r) {
-    for (std::uint64_t c = left + threadIdx.x; c < right; c += kGroupThreads) {
+    for (std::uint64_t c = left + threadIdx.x; c < right; c += kLargeGroupThreads) {
       const std::uint64_t at = r * groups.columns + c;
       codes[at] = static_cast<std::uint8_t>(Format::encode(Source::decode(in[at]), scale.encode));
     }
   }
 }
 
-/// The walk over groups in chunks of `width` elements: few enough steps to keep all loads in flight.
+/// The walk over groups in chunks of `width` elements; no threads where they cannot share a group evenly.
 inline Walk walk_over(const Groups& groups, unsigned width) {
   const std::uint64_t across = (groups.width + width - 1) / width;
   const std::uint64_t chunks = across * groups.height;
   unsigned threads = 32;
-  while (threads < kGroupThreads && threads * 2 < chunks) threads *= 2;
-  while (threads < kMostGroupThreads && threads * kMostChunks / 2 < chunks) threads *= 2;
-  if (threads * static_cast<std::uint64_t>(kMostChunks) < chunks) return {};
+  while (threads < kGroupThreads && std::uint64_t{threads} * kFewestChunks < chunks) threads *= 2;
+  while (threads < kMostGroupThreads && std::uint64_t{threads} * kMostChunks < chunks) threads *= 2;
   const auto steps = static_cast<unsigned>((chunks + threads - 1) / threads);
   if (groups.height == 1) return {threads, threads, 0, threads, steps};
   if (across > threads || threads % across != 0) return {};
@@ -146,6 +157,7 @@ inline Walk walk_over(const Groups& groups, unsigned width) {
   return {threads, side_by_side, threads / side_by_side, 0, steps};
 }
 
+/// False where rows do not begin at chunks or a group does not fit the shared memory of a block.
 template <class Format, class Source, int Width>
 bool launch_groups_of_width(const typename Source::Raw* in, const Groups& groups, std::uint8_t* codes, float* scales,
                             std::uint32_t* largest, cudaStream_t stream) {
@@ -153,17 +165,12 @@ bool launch_groups_of_width(const typename Source::Raw* in, const Groups& groups
   const Walk walk = walk_over(groups, Width);
   if (walk.threads == 0) return false;
   const unsigned threads = walk.threads > kGroupThreads ? walk.threads : kGroupThreads;
+  const std::size_t shared_bytes = std::size_t{walk.steps} * threads * sizeof(typename Source::Raw) * Width;
+  constexpr auto kernel = groups_kernel<Format, Source, Width>;
+  if (shared_bytes > dynamic_shared_bytes<kernel>()) return false;
   const std::uint64_t per_block = threads / walk.threads;
   const auto blocks = static_cast<unsigned>((std::uint64_t{groups.count} + per_block - 1) / per_block);
-  const auto launch = [&](auto kernel) { kernel<<<blocks, threads, 0, stream>>>(in, groups, walk, codes, scales, largest); };
-  const bool small = threads <= 2 * kGroupThreads;
-  if (small && walk.steps <= 2) {
-    launch(groups_kernel<Format, Source, Width, 2>);
-  } else if (small && walk.steps <= 4) {
-    launch(groups_kernel<Format, Source, Width, 4>);
-  } else {
-    launch(groups_kernel<Format, Source, Width, kMostChunks>);
-  }
+  kernel<<<blocks, threads, shared_bytes, stream>>>(in, groups, walk, codes, scales, largest);
   return true;
 }
 
@@ -176,7 +183,7 @@ void launch_groups(const typename Source::Raw* in, const Groups& groups, std::ui
   constexpr int width = kVectorElements<typename Source::Raw>;
   if (!launch_groups_of_width<Format, Source, width>(in, groups, codes, scales, largest, stream) &&
       !launch_groups_of_width<Format, Source, 1>(in, groups, codes, scales, largest, stream)) {
-    large_groups_kernel<Format, Source><<<groups.count, kGroupThreads, 0, stream>>>(in, groups, codes, scales, largest);
+    large_groups_kernel<Format, Source><<<groups.count, kLargeGroupThreads, 0, stream>>>(in, groups, codes, scales, largest);
   }
   check_launch("start a quantization kernel");
 }

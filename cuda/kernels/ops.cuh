@@ -13,6 +13,7 @@ struct MaxMagnitude {
   using Out = std::uint8_t;
   static constexpr bool kWrites = false;
   static constexpr bool kReadAgain = true;
+  static constexpr bool kFollows = false;
   std::uint32_t* largest;  ///< raised
   LargestMagnitude<Source> found = {};
 
@@ -24,7 +25,7 @@ struct MaxMagnitude {
   __device__ void begin() const {}
   __device__ void finish() const {
     const std::uint32_t of_warp = __reduce_max_sync(0xFFFF'FFFFU, found.bits());
-    if (threadIdx.x % 32 == 0) raise(largest, of_warp);
+    if (threadIdx.x % 32 == 0) SharedMax(largest).raise(of_warp);
   }
 };
 
@@ -34,6 +35,7 @@ struct Encode {
   using Out = std::uint8_t;
   static constexpr bool kWrites = true;
   static constexpr bool kReadAgain = false;
+  static constexpr bool kFollows = false;
   float scale;  ///< operand of Format::encode
 
   template <int Width>
@@ -53,6 +55,7 @@ struct EncodeMeasured {
   using Out = std::uint8_t;
   static constexpr bool kWrites = true;
   static constexpr bool kReadAgain = false;
+  static constexpr bool kFollows = true;
   const std::uint32_t* largest;  ///< bits of the largest magnitude
   float scale = 0;
 
@@ -70,6 +73,7 @@ struct EncodeAndMeasure {
   using Out = std::uint8_t;
   static constexpr bool kWrites = true;
   static constexpr bool kReadAgain = false;
+  static constexpr bool kFollows = false;
   MaxMagnitude<Source> measure;
 
   template <int Width>
@@ -87,6 +91,7 @@ struct Cast {
   using Out = typename Target::Raw;
   static constexpr bool kWrites = true;
   static constexpr bool kReadAgain = false;
+  static constexpr bool kFollows = false;
 
   template <int Width>
   __device__ Chunk<Out, Width> operator()(const Chunk<typename Source::Raw, Width>& chunk) const {

@@ -4,10 +4,19 @@
 
 namespace halftone::cuda {
 
-/// Raises *largest to `value`.  Most values are small, so a look at what is there saves the atomic.
-__device__ inline void raise(std::uint32_t* largest, std::uint32_t value) {
-  if (value > *static_cast<volatile std::uint32_t*>(largest)) atomicMax(largest, value);
-}
+/// A maximum in device memory that many threads raise.  Most values are small: a look at what is there, taken
+/// early so that nobody waits for it, saves the atomic operation.
+class SharedMax {
+ public:
+  __device__ explicit SharedMax(std::uint32_t* largest) : largest_(largest), known_(*static_cast<volatile std::uint32_t*>(largest)) {}
+  __device__ void raise(std::uint32_t value) const {
+    if (value > known_) atomicMax(largest_, value);
+  }
+
+ private:
+  std::uint32_t* largest_;
+  std::uint32_t known_;  ///< what was there, or less than what is there now
+};
 
 /// The largest `value` of the `threads` consecutive threads of a block to which this thread
 /// belongs; `threads` is a multiple of 32 that divides the block's size.  All threads of the block

@@ -12,6 +12,7 @@ class Event {
   Event& operator=(const Event&) = delete;
   ~Event() { cudaEventDestroy(event_); }
 
+  [[nodiscard]] cudaEvent_t get() const noexcept { return event_; }
   void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "record an event"); }
   /// Blocks until the stream has passed the event.
   void synchronize() const { check(cudaEventSynchronize(event_), "wait for an event"); }

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+
+#include "runtime/check.hpp"
+
+namespace halftone::cuda {
+
+/// How much shared memory a launch of `Kernel` may ask for on the current device, in bytes; the first call on a
+/// device raises it to all that there is.  Any thread may call it.  Throws device.
+template <auto Kernel>
+[[nodiscard]] std::size_t dynamic_shared_bytes() {
+  constexpr std::size_t most_devices = 64;
+  static std::array<std::atomic<int>, most_devices> known{};
+  int device = 0;
+  check(cudaGetDevice(&device), "ask for the current device");
+  std::atomic<int>& bytes = known[static_cast<std::size_t>(device) % most_devices];
+  if (bytes != 0 && static_cast<std::size_t>(device) < most_devices) return static_cast<std::size_t>(bytes.load());
+  int most = 0;
+  cudaFuncAttributes attributes{};
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "ask for the shared memory of a device");
+  check(cudaFuncGetAttributes(&attributes, Kernel), "ask for the attributes of a kernel");
+  most -= static_cast<int>(attributes.sharedSizeBytes);
+  check(cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most), "give a kernel shared memory");
+  check(cudaFuncSetAttribute(Kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
+        "give a kernel shared memory");
+  bytes = most;
+  return static_cast<std::size_t>(most);
+}
+
+}  // namespace halftone::cuda
