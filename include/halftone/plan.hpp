@@ -58,13 +58,21 @@ struct Decision {
 
 enum class JobKind : std::uint8_t { copy, constant, cast, quantize, dequantize };
 
+/// How the weight of a job is stored in the input, where it is quantized there.
+struct StoredWeight {
+  QuantSpec spec;
+  Shape shape;              ///< of the dequantized weight
+  std::vector<Role> roles;  ///< what the inputs of the job hold; the codes first
+};
+
 /// A unit of work: reads input tensors, writes whole output tensors.
 struct Job {
   JobKind kind{};
-  QuantSpec spec;                      ///< quantize, dequantize
+  QuantSpec spec;                      ///< quantize: how the weight is written
   std::vector<ModelTensor> inputs;     ///< the weight first
   std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
-  std::vector<Role> roles;             ///< what the outputs (quantize) or the inputs (dequantize) hold; codes first
+  std::vector<Role> roles;             ///< quantize: what the outputs hold; the codes first
+  std::optional<StoredWeight> stored;  ///< dequantize, and quantize of a weight that is quantized already
   std::string bytes;                   ///< constant
 };
 

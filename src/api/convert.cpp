@@ -18,8 +18,11 @@ namespace {
 /// Why `backend` cannot run `plan`; empty where it can.
 std::string obstacle_to(const Plan& plan, const Backend& backend) {
   for (const Job& job : plan.jobs) {
-    if (job.kind != JobKind::quantize && job.kind != JobKind::dequantize) continue;
-    const Dtype source = job.kind == JobKind::quantize ? job.inputs[0].info.dtype : Dtype::F32;
+    if (job.stored) {
+      if (const Support support = backend.supports(job.stored->spec, Dtype::F32); !support) return support.reason;
+    }
+    if (job.kind != JobKind::quantize) continue;
+    const Dtype source = job.stored ? Dtype::F32 : job.inputs[0].info.dtype;
     if (const Support support = backend.supports(job.spec, source); !support) return support.reason;
   }
   return {};

@@ -1,35 +1,13 @@
-#include <cstring>
-#include <span>
 #include <vector>
 
-#include "base/fail.hpp"
 #include "exec/bands.hpp"
 #include "exec/input_band.hpp"
 #include "exec/store_floats.hpp"
+#include "exec/stored_input.hpp"
 #include "exec/work.hpp"
-#include "formats/stored_matrix.hpp"
 
 namespace halftone::exec {
 namespace {
-
-/// The input of `job` that has this role, or null.
-const ModelTensor* input_of(const Job& job, Role role) {
-  for (std::size_t i = 0; i < job.inputs.size(); ++i) {
-    if (job.roles[i] == role) return &job.inputs[i];
-  }
-  return nullptr;
-}
-
-formats::StoredMatrix stored_matrix(const Job& job, const Context& context, const Shape& shape) {
-  const auto bytes = [&](const ModelTensor* tensor) {
-    return tensor == nullptr ? std::span<const std::byte>() : context.files.bytes(*tensor);
-  };
-  float tensor_scale = 1.0F;
-  if (const auto found = bytes(input_of(job, Role::tensor_scale)); !found.empty()) {
-    std::memcpy(&tensor_scale, found.data(), sizeof tensor_scale);
-  }
-  return {job.spec, shape, bytes(&job.inputs[0]), bytes(input_of(job, Role::scales)), tensor_scale};
-}
 
 /// Turns the codes and scales of a layer back into floats.
 class DequantizeWork : public Work {
@@ -38,13 +16,8 @@ class DequantizeWork : public Work {
       : job_(job),
         context_(context),
         target_(context.plan.output.tensors[job.outputs[0]]),
-        stored_(stored_matrix(job, context, target_.shape)),
-        bands_(stored_.rows(), stored_.columns() * bits_of(target_.dtype) / 8, stored_.row_multiple(), context.band_bytes) {
-    if (const auto bad = stored_.first_bad_scale()) {
-      fail(ErrorKind::bad_quantization, "the layer of '{}' has a scale that is not finite (number {} of them)", job.inputs[0].info.name,
-           *bad + 1);
-    }
-  }
+        stored_(stored_input(job, context)),
+        bands_(stored_.rows(), stored_.columns() * bits_of(target_.dtype) / 8, stored_.row_multiple(), context.band_bytes) {}
 
   [[nodiscard]] std::size_t stages() const override { return 1; }
   [[nodiscard]] std::size_t tasks(std::size_t) const override { return stored_.columns() == 0 ? 0 : bands_.count(); }

@@ -158,14 +158,15 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
     case JobKind::constant:
     case JobKind::cast: return 1;
     case JobKind::quantize: {
-      const Shape& weight = job.inputs[0].info.shape;
+      const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
       const std::uint64_t rotated = job.spec.rotation_group == 0 ? 0 : layout.columns() * sizeof(float);
-      return layout.code_bytes(layout.row_multiple()) + 2 * layout.scale_bytes(layout.row_multiple()) + rotated;
+      const std::uint64_t decoded = job.stored ? layout.row_multiple() * layout.columns() * sizeof(float) : 0;
+      return layout.code_bytes(layout.row_multiple()) + 2 * layout.scale_bytes(layout.row_multiple()) + rotated + decoded;
     }
     case JobKind::dequantize: {
       const auto [rows, columns] = formats::extent_of(written);
-      return formats::LayerLayout(job.spec, rows, columns).group_rows() * columns * sizeof(float);
+      return formats::LayerLayout(job.stored->spec, rows, columns).group_rows() * columns * sizeof(float);
     }
   }
   return 1;

@@ -8,9 +8,8 @@
 
 #include "base/fail.hpp"
 #include "exec/bands.hpp"
-#include "exec/float_check.hpp"
-#include "exec/input_band.hpp"
 #include "exec/scale_writer.hpp"
+#include "exec/weight_source.hpp"
 #include "exec/work.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/scale_rules.hpp"
@@ -40,7 +39,8 @@ class QuantizeWork : public Work {
   QuantizeWork(const Job& job, const Context& context)
       : job_(job),
         context_(context),
-        weight_(job.inputs[0].info),
+        source_(job, context),
+        weight_(source_.info()),
         layout_(job.spec, weight_.shape[0], weight_.shape[1]),
         scales_(context, layout_, output_of(job, Role::scales)),
         largest_scale_(output_of(job, Role::largest_scale)),
@@ -60,8 +60,8 @@ class QuantizeWork : public Work {
       kept_[task].reset();
       return written;
     }
-    const std::uint64_t begin = bands_.first(task) * row_bytes();
-    const InputBand in(context_.files, job_.inputs[0], begin, std::min(band.rows * row_bytes(), weight_.bytes() - begin), measure);
+    const std::uint64_t first = bands_.first(task) * layout_.columns();
+    const WeightSource::Band in(source_, first, std::min(band.elements(), layout_.elements() - first), measure);
     band.data = in.data();
     std::uint64_t written = 0;
     if (measure) {
@@ -140,7 +140,7 @@ class QuantizeWork : public Work {
   void check_values() const {
     const float limit = job_.spec.format->facts().largest_weight;
     if (magnitude_ < codec::kInfinityBits && !(amax() > limit)) return;
-    reject_first_beyond(context_.backend, weight_, context_.files.bytes(job_.inputs[0]), limit, limit, true);
+    source_.reject_first_beyond(limit);
     context_.files.check();
     fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", weight_.name);
   }
@@ -166,6 +166,7 @@ class QuantizeWork : public Work {
 
   const Job& job_;
   const Context& context_;
+  WeightSource source_;
   const TensorInfo& weight_;
   formats::LayerLayout layout_;
   ScaleWriter scales_;

@@ -43,6 +43,14 @@ void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers) {
   metadata[kMetadataKey] = python_dump(document);
 }
 
+void remove_layers(Metadata& metadata, const std::vector<std::string>& layers) {
+  const auto existing = metadata.find(kMetadataKey);
+  if (layers.empty() || existing == metadata.end() || !has_layers(existing->second)) return;
+  auto document = base::parse_json<ordered_json>(existing->second, ErrorKind::bad_quantization, kMetadataKey);
+  for (const std::string& layer : layers) document["layers"].erase(layer);
+  existing->second = python_dump(document);
+}
+
 bool has_layers(const std::string& entry) noexcept {
   try {
     const auto document = base::parse_json<ordered_json>(entry, ErrorKind::bad_quantization, "");

@@ -16,6 +16,9 @@ using LayerTexts = std::vector<std::pair<std::string, std::string>>;
 /// Throws bad_quantization where the existing entry is no such object.
 void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers);
 
+/// Removes layers, by base name, from an existing `_quantization_metadata`; nothing happens without one.
+void remove_layers(Metadata& metadata, const std::vector<std::string>& layers);
+
 /// Whether an entry is JSON with an object `layers`, as loaders expect.
 [[nodiscard]] bool has_layers(const std::string& entry) noexcept;
 

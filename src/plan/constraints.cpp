@@ -97,8 +97,12 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   if (element_count(tensor.shape) == 0) return keep(decision, "empty", "it has no elements");
   if (stored != nullptr) {
     stored->require_readable();
-    fail(ErrorKind::unsupported, "'{}' is quantized already ({}); run 'halftone dequantize' first, or --exclude it", tensor.name,
-         stored->format_text);
+    if (stored->readable->spec.format == decision.spec.format) return keep(decision, "stored", "it is stored in this format already");
+    if (stored->readable->shape.size() != 2) return keep(decision, "stored", "it is stored as " + stored->format_name() + " and no matrix");
+    const TensorInfo decoded{.name = tensor.name, .dtype = Dtype::F32, .shape = stored->readable->shape};
+    apply_constraints(decision, decoded, nullptr, options);
+    if (decision.action == Action::quantize) decision.reason += "; its source is stored as " + stored->format_name();
+    return;
   }
   if (!is_source_float(tensor.dtype)) {
     return keep(decision, "element type", fmt::format("its type {} holds no weights to quantize", name_of(tensor.dtype)));

@@ -16,23 +16,6 @@ namespace {
 
 using formats::QuantizedLayer;
 
-Job dequantize_job(const QuantizedLayer& layer) {
-  Job job{.kind = JobKind::dequantize,
-          .spec = layer.readable->spec,
-          .inputs = {*layer.weight},
-          .outputs = {},
-          .roles = {Role::codes},
-          .bytes = {}};
-  const auto add = [&](const ModelTensor* tensor, Role role) {
-    if (tensor == nullptr) return;
-    job.inputs.push_back(*tensor);
-    job.roles.push_back(role);
-  };
-  add(layer.readable->scales, Role::scales);
-  add(layer.readable->tensor_scale, Role::tensor_scale);
-  return job;
-}
-
 Decision decision_for(const ModelTensor& tensor, Action action, std::string reason) {
   Decision decision{.tensor = tensor.info.name, .action = action, .rule = "dequantize", .reason = std::move(reason)};
   decision.layer = plan::is_layer(tensor.info);
@@ -69,12 +52,9 @@ Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtyp
     } else {
       decisions.push_back(decision_for(tensor, Action::cast, "is stored as " + layer->second->format_text));
       layer->second->require_readable();
-      TensorInfo out = tensor.info;
-      out.dtype = dtype;
-      out.shape = layer->second->readable->shape;
       decisions.back().dtype = dtype;
-      decisions.back().out_bytes = byte_count(dtype, out.shape);
-      builder.add_job(dequantize_job(*layer->second), {std::move(out)});
+      decisions.back().out_bytes = byte_count(dtype, layer->second->readable->shape);
+      builder.add_dequantized(*layer->second, dtype);
     }
   }
   Metadata metadata = model.metadata();

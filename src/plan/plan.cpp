@@ -9,17 +9,23 @@
 #include "plan/option_checks.hpp"
 #include "plan/plan_builder.hpp"
 #include "plan/plan_notes.hpp"
+#include "plan/second_generation.hpp"
 #include "plan/selection.hpp"
 
 namespace halftone {
 namespace {
 
 /// The layers of the header's `_quantization_metadata`, in order of the weights' names.
-formats::LayerTexts sidecars(const ModelIndex& model, const std::vector<Decision>& decisions) {
+formats::LayerTexts sidecars(const ModelIndex& model, const std::vector<Decision>& decisions, const plan::StoredByWeight& stored) {
   formats::LayerTexts texts;
   for (const Decision& decision : decisions) {
     if (decision.action != Action::quantize) continue;
-    std::string json = decision.spec.format->sidecar_json(model.find(decision.tensor)->info, decision.spec);
+    TensorInfo weight = model.find(decision.tensor)->info;
+    if (const auto* layer = stored.find(decision.tensor)) {
+      weight.dtype = Dtype::F32;
+      weight.shape = layer->readable->shape;
+    }
+    std::string json = decision.spec.format->sidecar_json(weight, decision.spec);
     if (!json.empty()) texts.emplace_back(formats::base_name(decision.tensor), std::move(json));
   }
   return texts;
@@ -44,14 +50,18 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   plan::PlanBuilder builder(model);
   builder.plan().preset = rules.preset_name;
   builder.plan().preset_reason = rules.preset_reason;
-  std::vector<Decision> decisions = plan::decide(model, formats::find_quantized_layers(model, texts), rules, options);
-  for (Decision& decision : decisions) builder.add(decision);
+  const auto layers = formats::find_quantized_layers(model, texts);
+  const plan::StoredByWeight stored(layers);
+  std::vector<Decision> decisions = plan::decide(model, layers, rules, options);
+  const plan::SecondGeneration again = plan::add_all(model, builder, decisions, stored);
   Metadata metadata = model.metadata();
+  formats::remove_layers(metadata, again.layers);
   const std::string note = without_broken_entry(metadata, options);
-  if (options.quant_metadata) formats::add_quantization_metadata(metadata, sidecars(model, decisions));
+  if (options.quant_metadata) formats::add_quantization_metadata(metadata, sidecars(model, decisions, stored));
   Plan plan = builder.finish(std::move(metadata), model.has_metadata() || options.quant_metadata, std::move(decisions));
   plan.notes = plan::notes_for(plan, options);
   plan.notes.insert(plan.notes.end(), rules.notes.begin(), rules.notes.end());
+  plan.notes.insert(plan.notes.end(), again.notes.begin(), again.notes.end());
   if (!note.empty()) plan.notes.push_back(note);
   return plan;
 }

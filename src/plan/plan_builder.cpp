@@ -6,6 +6,22 @@
 #include "base/fail.hpp"
 
 namespace halftone::plan {
+namespace {
+
+/// A job that reads a stored layer.
+Job reading(const formats::QuantizedLayer& layer, JobKind kind) {
+  Job job{.kind = kind, .inputs = {*layer.weight}, .stored = StoredWeight{layer.readable->spec, layer.readable->shape, {Role::codes}}};
+  const auto add = [&](const ModelTensor* tensor, Role role) {
+    if (tensor == nullptr) return;
+    job.inputs.push_back(*tensor);
+    job.stored->roles.push_back(role);
+  };
+  add(layer.readable->scales, Role::scales);
+  add(layer.readable->tensor_scale, Role::tensor_scale);
+  return job;
+}
+
+}  // namespace
 
 PlanBuilder::PlanBuilder(const ModelIndex& model) : model_(model) {
   plan_.input_digest = model.digest();
@@ -18,42 +34,47 @@ void PlanBuilder::add(Decision& decision) {
   switch (decision.action) {
     case Action::drop: decision.out_bytes = 0; return;
     case Action::keep: return add_copy(tensor);
-    case Action::quantize: return add_quantized(decision, tensor);
+    case Action::quantize: return add_quantized(decision, tensor.info, {.kind = JobKind::quantize, .inputs = {tensor}});
     case Action::cast: {
       TensorInfo out = tensor.info;
       out.dtype = decision.dtype;
       decision.out_bytes = byte_count(out.dtype, out.shape);
       const JobKind kind = out.dtype == tensor.info.dtype ? JobKind::copy : JobKind::cast;
-      add_job({.kind = kind, .spec = {}, .inputs = {tensor}, .outputs = {}, .roles = {}, .bytes = {}}, {std::move(out)});
+      add_job({.kind = kind, .inputs = {tensor}}, {std::move(out)});
       return;
     }
   }
 }
 
-void PlanBuilder::add_copy(const ModelTensor& tensor) {
-  add_job({.kind = JobKind::copy, .spec = {}, .inputs = {tensor}, .outputs = {}, .roles = {}, .bytes = {}}, {tensor.info});
+void PlanBuilder::add_copy(const ModelTensor& tensor) { add_job({.kind = JobKind::copy, .inputs = {tensor}}, {tensor.info}); }
+
+void PlanBuilder::add_again(Decision& decision, const formats::QuantizedLayer& layer) {
+  const TensorInfo weight{.name = layer.weight->info.name, .dtype = Dtype::F32, .shape = layer.readable->shape};
+  add_quantized(decision, weight, reading(layer, JobKind::quantize));
 }
 
-void PlanBuilder::add_quantized(Decision& decision, const ModelTensor& tensor) {
+void PlanBuilder::add_dequantized(const formats::QuantizedLayer& layer, Dtype dtype) {
+  add_job(reading(layer, JobKind::dequantize), {{.name = layer.weight->info.name, .dtype = dtype, .shape = layer.readable->shape}});
+}
+
+void PlanBuilder::add_quantized(Decision& decision, const TensorInfo& weight, Job job) {
   std::vector<TensorInfo> computed;
-  std::vector<Role> roles;
   decision.out_bytes = 0;
-  for (LayerTensor& out : decision.spec.format->outputs(tensor.info, decision.spec)) {
+  for (LayerTensor& out : decision.spec.format->outputs(weight, decision.spec)) {
     TensorInfo info{.name = std::move(out.name), .dtype = out.dtype, .shape = std::move(out.shape)};
     decision.out_bytes += byte_count(info.dtype, info.shape);
     if (out.role != Role::constant) {
       computed.push_back(std::move(info));
-      roles.push_back(out.role);
+      job.roles.push_back(out.role);
     } else {
       if (out.bytes.size() != byte_count(info.dtype, info.shape)) {
         fail(ErrorKind::internal, "the format {} gives '{}' {} bytes", decision.spec.format->name(), info.name, out.bytes.size());
       }
-      add_job({.kind = JobKind::constant, .spec = {}, .inputs = {}, .outputs = {}, .roles = {}, .bytes = std::move(out.bytes)},
-              {std::move(info)});
+      add_job({.kind = JobKind::constant, .bytes = std::move(out.bytes)}, {std::move(info)});
     }
   }
-  add_job({.kind = JobKind::quantize, .spec = decision.spec, .inputs = {tensor}, .outputs = {}, .roles = std::move(roles), .bytes = {}},
-          std::move(computed));
+  job.spec = decision.spec;
+  add_job(std::move(job), std::move(computed));
 }
 
 void PlanBuilder::add_job(Job job, std::vector<TensorInfo> outputs) {

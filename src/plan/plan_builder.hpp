@@ -6,6 +6,8 @@
 
 #include <halftone/plan.hpp>
 
+#include "formats/stored_layers.hpp"
+
 namespace halftone::plan {
 
 /// Collects the tensors and jobs of a plan, then lays the output out.
@@ -17,6 +19,10 @@ class PlanBuilder {
 
   /// Adds what `decision` writes and sets its out_bytes.
   void add(Decision& decision);
+  /// The same for a layer that is quantized anew.
+  void add_again(Decision& decision, const formats::QuantizedLayer& layer);
+  /// Adds the job that dequantizes `layer` to `dtype`.
+  void add_dequantized(const formats::QuantizedLayer& layer, Dtype dtype);
   /// Adds a tensor that is copied.
   void add_copy(const ModelTensor& tensor);
   /// Adds a job that reads `inputs` and writes `outputs`, in that order.
@@ -27,7 +33,8 @@ class PlanBuilder {
   [[nodiscard]] Plan finish(Metadata metadata, bool has_metadata, std::vector<Decision> decisions);
 
  private:
-  void add_quantized(Decision& decision, const ModelTensor& tensor);
+  /// Adds what `decision` writes for `weight`; `job` has the inputs.
+  void add_quantized(Decision& decision, const TensorInfo& weight, Job job);
 
   const ModelIndex& model_;
   Plan plan_;

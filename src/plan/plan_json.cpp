@@ -8,7 +8,7 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Raised when the meaning of a plan's text changes.
-constexpr int kPlanRevision = 2;
+constexpr int kPlanRevision = 3;
 
 std::string_view name_of(JobKind kind) {
   switch (kind) {
@@ -47,6 +47,7 @@ ordered_json tensor_json(const TensorInfo& tensor) {
 ordered_json job_json(const Job& job, const Header& output) {
   ordered_json json = {{"kind", name_of(job.kind)}};
   if (job.spec.format != nullptr) json["spec"] = spec_json(job.spec);
+  if (job.stored) json["stored"] = {{"spec", spec_json(job.stored->spec)}, {"shape", job.stored->shape}};
   for (const ModelTensor& input : job.inputs) json["inputs"].push_back({{"name", input.info.name}, {"shard", input.shard}});
   for (const std::uint32_t index : job.outputs) json["outputs"].push_back(output.tensors[index].name);
   if (job.kind == JobKind::constant) json["bytes"] = hex(job.bytes);

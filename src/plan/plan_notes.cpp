@@ -17,7 +17,7 @@ std::size_t unaligned_layers(const Plan& plan, const PlanOptions& options) {
   return static_cast<std::size_t>(std::count_if(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) {
     if (job.kind != JobKind::quantize || job.spec.full_precision_mm) return false;
     const std::uint32_t alignment = job.spec.format->facts().matmul_alignment;
-    const Shape& shape = job.inputs[0].info.shape;
+    const Shape& shape = job.stored ? job.stored->shape : job.inputs[0].info.shape;
     return shape[0] % alignment != 0 || shape[1] % alignment != 0;
   }));
 }

@@ -198,17 +198,6 @@ class NotAFile(ProgramTest):
         (self.folder / "empty").mkdir()
         self.check_missing(self.folder / "empty", (BAD_INPUT, USAGE), r"safetensors|shard")
 
-    def test_already_quantized_layer_is_not_quantized_again(self):
-        source = st.write(self.folder / "in.safetensors", {"a.weight": models.floats(np.random.default_rng(1), (64, 64))})
-        once = self.convert(source, "fp8", output=self.folder / "once.safetensors")
-        twice = self.folder / "twice.safetensors"
-        result = self.check("convert", once, "-o", twice, "--format", "fp8-row", "--preset", "none",
-                            code=(0, BAD_INPUT, UNSUPPORTED))
-        if result.code == 0 and "a.weight" in st.read(twice).tensors:
-            self.assertEqual(st.read(twice).tensors["a.weight"], st.read(once).tensors["a.weight"])
-        else:
-            self.assertIn("a.weight", result.stderr)
-
 
 def add_tests(table, check):
     for number, (name, arguments) in enumerate(table.items(), 1):

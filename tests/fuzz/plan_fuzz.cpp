@@ -60,7 +60,7 @@ void check_jobs(const Plan& plan) {
     if (job.kind == JobKind::copy) {
       require(job.inputs.front().info.bytes() == first.bytes(), "a copy changes the size");
     } else if (job.kind != JobKind::constant && keeps_shape(job.spec)) {
-      require(job.inputs.front().info.shape == first.shape, "a weight changes its shape");
+      require((job.stored ? job.stored->shape : job.inputs.front().info.shape) == first.shape, "a weight changes its shape");
     }
   }
   for (const int times : written) require(times == 1, "a tensor of the output is not written exactly once");

@@ -168,12 +168,14 @@ TEST(Constraints, Integers_are_kept) {
   EXPECT_THAT(decision.reason, HasSubstr("I32"));
 }
 
-TEST(Constraints, Layer_that_is_quantized_already_is_refused) {
-  EXPECT_THAT(
-      [] {
-        (void)decide_one({"a.weight", Dtype::F8_E4M3, {64, 64}}, options_for("int8"));
-      },
-      fails_with(ErrorKind::unsupported, "'a.weight'", "F8_E4M3", "dequantize", "--exclude"));
+TEST(Constraints, Layer_that_is_quantized_already_is_quantized_anew_or_kept) {
+  const TensorInfo cast{"a.weight", Dtype::F8_E4M3, {64, 64}};
+  const Decision anew = decide_one(cast, options_for("int8"));
+  EXPECT_EQ(anew.action, Action::quantize);
+  EXPECT_THAT(anew.reason, HasSubstr("stored as fp8-cast"));
+  const Decision same = decide_one(cast, options_for("fp8-cast"));
+  EXPECT_EQ(same.action, Action::keep);
+  EXPECT_THAT(same.reason, HasSubstr("in this format already"));
 }
 
 }  // namespace
