@@ -165,7 +165,7 @@ def main():
     finally:
         shutil.rmtree(bench.folder, ignore_errors=True)
     if arguments.json:
-        device = {"machine": platform.machine(), "cores": os.cpu_count(), "kernel": platform.release()}
+        device = {"machine": platform.machine(), "cores": os.cpu_count(), "kernel": ".".join(platform.release().split(".")[:2])}
         Path(arguments.json).write_text(json.dumps({"device": device, "runs": arguments.runs, "rows": bench.rows}, indent=1) + "\n")
 
 

@@ -41,6 +41,10 @@ __device__ void store_chunk(T* to, const Chunk<T, N>& chunk) {
     uint2 words;
     memcpy(&words, &chunk, sizeof chunk);
     __stcs(reinterpret_cast<uint2*>(to), words);
+  } else if constexpr (sizeof chunk == 4) {
+    unsigned word;
+    memcpy(&word, &chunk, sizeof chunk);
+    __stcs(reinterpret_cast<unsigned*>(to), word);
   } else {
     *reinterpret_cast<Chunk<T, N>*>(to) = chunk;
   }

@@ -72,7 +72,6 @@ void launch_flat(const In* in, Out* out, std::uint64_t n, const Op& op, cudaStre
   } else {
     launch_flat_of_width<1>(in, out, n, op, order, stream);
   }
-  check_launch("start a kernel");
 }
 
 }  // namespace halftone::cuda

@@ -35,8 +35,8 @@ struct Groups {
 /// Threads of a block, unless a group needs more; one group takes a power of two of them, at least a warp.
 constexpr unsigned kGroupThreads = 128;
 constexpr unsigned kMostGroupThreads = 1024;
-/// Chunks that a thread of a group has at least, where there are more than a warp takes, and at most, where there
-/// are more threads: with fewer or more of them a block waits longer than it works (measured on an H100).
+/// Threads double while each would have more chunks than the first, up to kGroupThreads, and then more than the
+/// second, up to kMostGroupThreads (measured on an H100: fewer make too little work between two waits).
 constexpr unsigned kFewestChunks = 4;
 constexpr unsigned kMostChunks = 16;
 
@@ -59,8 +59,8 @@ __device__ unsigned steps_inside(const Walk& walk, unsigned row, unsigned column
   return (wide - column - 1) / (walk.step_chunks * Width) + 1;
 }
 
-/// The chunks of a group wait in shared memory, each thread's own ones behind one another: registers that held
-/// them would leave room for too few threads to keep the memory busy.
+/// The chunks of a group wait in shared memory, chunk k of all threads side by side: registers that held them
+/// would leave room for too few threads to keep the memory busy.
 template <class Format, class Source, int Width>
 __global__ void __launch_bounds__(kMostGroupThreads, 2)
     groups_kernel(const typename Source::Raw* __restrict__ in, Groups groups, Walk walk, std::uint8_t* __restrict__ codes,
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kMostGroupThreads, 2)
   Kept* const kept = reinterpret_cast<Kept*>(dynamic_shared) + threadIdx.x;
   const Raw* from = in + first;
   for (unsigned k = 0; k < steps; ++k, from += step) copy_to_shared(kept + k * blockDim.x, from);
-  const SharedMax of_weight(largest);  // while the copies are under way
+  const SharedMax of_weight(largest, thread == 0);  // while the copies are under way
   wait_for_copies();
   LargestMagnitude<Source> magnitude;
 #pragma unroll 2

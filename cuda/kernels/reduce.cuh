@@ -4,11 +4,13 @@
 
 namespace halftone::cuda {
 
-/// A maximum in device memory that many threads raise.  Most values are small: a look at what is there, taken
-/// early so that nobody waits for it, saves the atomic operation.
+/// A maximum in device memory that many threads raise.  Most values are small: a look at what is there saves the
+/// atomic operation, and costs no time where it is taken early.
 class SharedMax {
  public:
-  __device__ explicit SharedMax(std::uint32_t* largest) : largest_(largest), known_(*static_cast<volatile std::uint32_t*>(largest)) {}
+  /// `raises`: whether this thread will call raise().
+  __device__ explicit SharedMax(std::uint32_t* largest, bool raises = true)
+      : largest_(largest), known_(raises ? *static_cast<volatile std::uint32_t*>(largest) : 0U) {}
   __device__ void raise(std::uint32_t value) const {
     if (value > known_) atomicMax(largest_, value);
   }

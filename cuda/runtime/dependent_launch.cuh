@@ -16,8 +16,9 @@ __device__ inline void wait_for_kernel_before() {
 #endif
 }
 
-/// Launches `kernel`; with `Early`, while the last blocks of the kernel before are still at work.  Such a kernel
-/// calls wait_for_kernel_before() before it reads or writes what that one writes.
+/// Launches `kernel`; with `Early`, as soon as every block of the kernel before has ended, or has said that its
+/// dependents may begin, and before what that one wrote can be read.  Such a kernel calls wait_for_kernel_before()
+/// before it reads or writes what that one writes.
 template <bool Early, class... Parameters, class... Arguments>
 void launch_after(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, cudaStream_t stream, Arguments&&... arguments) {
   cudaLaunchAttribute early{};

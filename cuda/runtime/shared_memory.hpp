@@ -11,12 +11,11 @@ namespace halftone::cuda {
 /// device raises it to all that there is.  Any thread may call it.  Throws device.
 template <auto Kernel>
 [[nodiscard]] std::size_t dynamic_shared_bytes() {
-  constexpr std::size_t most_devices = 64;
-  static std::array<std::atomic<int>, most_devices> known{};
+  static std::array<std::atomic<int>, 64> known{};  // more devices than a host has; those beyond ask each time
   int device = 0;
   check(cudaGetDevice(&device), "ask for the current device");
-  std::atomic<int>& bytes = known[static_cast<std::size_t>(device) % most_devices];
-  if (bytes != 0 && static_cast<std::size_t>(device) < most_devices) return static_cast<std::size_t>(bytes.load());
+  const auto place = static_cast<std::size_t>(device);
+  if (place < known.size() && known[place] != 0) return static_cast<std::size_t>(known[place].load());
   int most = 0;
   cudaFuncAttributes attributes{};
   check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "ask for the shared memory of a device");
@@ -25,7 +24,7 @@ template <auto Kernel>
   check(cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most), "give a kernel shared memory");
   check(cudaFuncSetAttribute(Kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
         "give a kernel shared memory");
-  bytes = most;
+  if (place < known.size()) known[place] = most;
   return static_cast<std::size_t>(most);
 }
 

@@ -17,16 +17,6 @@
 namespace halftone::cpu {
 namespace {
 
-SourceIndex source_index(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::F64: return kF64;
-    case Dtype::F32: return kF32;
-    case Dtype::BF16: return kBf16;
-    case Dtype::F16: return kF16;
-    default: fail(ErrorKind::internal, "the CPU kernels read no {}", name_of(dtype));
-  }
-}
-
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const KernelTable& kernels) : kernels_(kernels), name_(fmt::format("cpu ({})", kernels.instruction_set)) {}
@@ -305,6 +295,16 @@ class CpuBackend : public Backend {
 };
 
 }  // namespace
+
+SourceIndex source_index(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::F64: return kF64;
+    case Dtype::F32: return kF32;
+    case Dtype::BF16: return kBf16;
+    case Dtype::F16: return kF16;
+    default: fail(ErrorKind::internal, "the CPU kernels read no {}", name_of(dtype));
+  }
+}
 
 std::vector<const KernelTable*> usable_kernels() {
   std::vector<const KernelTable*> tables;

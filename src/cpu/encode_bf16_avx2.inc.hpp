@@ -1,7 +1,8 @@
 // Part of kernels.inc.hpp, for instruction sets with AVX2 and FMA.  No include guard.
 //
 // Codes of BF16 weights, 16 in a register wherever 16 bits are enough.  A second way to the codes of the
-// shared maths, which tests compare with it: over all 2^16 weights, and over all products.
+// shared maths, which tests compare with it: over all 2^16 weights, over all products, and over all quotients
+// near the midpoint of two codes.
 
 /// Weights that one call of encode_32() takes.
 constexpr std::size_t kVectorWeights = 32;
@@ -96,8 +97,9 @@ struct Int8Of32 {
   HALFTONE_HD __m256 result(__m256 magnitudes) const {
     const __m256 product = _mm256_mul_ps(magnitudes, factor);
     if constexpr (!Divides) return product;
-    // Markstein's correction of a * fl(1 / b) gives fl(a / b) as long as nothing leaves the range of normal
-    // numbers.  With the scales of a DivisionChain, quotients of 2^-60 to 2^20 do not; smaller ones are code
+    // Markstein's correction of a * fl(1 / b) gives fl(a / b), for weights of 8 significant bits at least in every
+    // quotient near the midpoint of two codes (tested), as long as nothing leaves the range of normal numbers.
+    // With the scales of a DivisionChain, quotients of 2^-60 to 2^20 do not; smaller ones are code
     // 0 in any case, and larger ones stay large or, from an infinite product, become NaN.
     const __m256 rest = _mm256_fnmadd_ps(product, divisor, magnitudes);
     return _mm256_fmadd_ps(rest, factor, product);

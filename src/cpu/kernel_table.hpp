@@ -3,10 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <halftone/dtype.hpp>
+
 namespace halftone::cpu {
 
 /// Position of each source type in the tables below.
 enum SourceIndex : std::size_t { kF64, kF32, kBf16, kF16, kSourceCount };
+/// Throws internal for other types.
+[[nodiscard]] SourceIndex source_index(Dtype dtype);
 
 /// Number of formats in formats.def.
 enum FormatCount : std::size_t {

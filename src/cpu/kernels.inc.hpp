@@ -50,6 +50,8 @@ HALFTONE_HD std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a
 
 /// Elements that go through several steps at once: small enough for the L1 cache.
 constexpr std::size_t kPackElements = 512;
+/// Squared errors that are added before the sum goes on in binary64: part of what decides bytes (KernelTable::squared_error).
+constexpr std::size_t kSumElements = 512;
 
 /// Magnitudes of a source in words that order like them: its own bits where it has 16, else those of binary32.
 template <class Source, bool Half = sizeof(typename Source::Raw) == 2>
@@ -272,9 +274,9 @@ HALFTONE_HD void spread(const float* of_groups, std::size_t n, float* __restrict
 template <class Format, class Source, std::size_t Run>
 HALFTONE_HD void squared_errors(const std::byte* __restrict source, std::size_t n, const float* encodes, const float* decodes,
                                 float* __restrict errors) {
-  alignas(64) float weights[kPackElements];
-  alignas(64) float operands[kPackElements];
-  alignas(64) std::uint32_t words[kPackElements];
+  alignas(64) float weights[kSumElements];
+  alignas(64) float operands[kSumElements];
+  alignas(64) std::uint32_t words[kSumElements];
   for (std::size_t i = 0; i < n; ++i) weights[i] = Source::decode(load<typename Source::Raw>(source, i));
   spread<Run>(encodes, n, operands);
   for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(weights[i], operands[i]);
@@ -283,7 +285,7 @@ HALFTONE_HD void squared_errors(const std::byte* __restrict source, std::size_t 
   for (std::size_t i = 0; i < n; ++i) errors[i] = (errors[i] - weights[i]) * (errors[i] - weights[i]);
 }
 
-/// The sum of up to kPackElements numbers behind which there is room for kLanes more.
+/// The sum of up to kSumElements numbers behind which there is room for kLanes more.
 HALFTONE_HD float sum_of_chunk(float* numbers, std::size_t n) {
   for (std::size_t i = n; i % kLanes != 0; ++i) numbers[i] = 0.0F;
   alignas(64) float lanes[kLanes] = {};
@@ -296,12 +298,12 @@ HALFTONE_HD float sum_of_chunk(float* numbers, std::size_t n) {
   return lanes[0];
 }
 
-/// Runs that divide kPackElements, several to a chunk.
+/// Runs that divide kSumElements, several to a chunk.
 template <class Format, class Source, std::size_t Run>
 HALFTONE_HD void squared_error_of_runs(const std::byte* source, std::size_t n, const float* encodes, const float* decodes, double* sums) {
-  alignas(64) float errors[kPackElements + kLanes];
-  for (std::size_t done = 0; done < n; done += kPackElements) {
-    const std::size_t count = smaller(kPackElements, n - done);
+  alignas(64) float errors[kSumElements + kLanes];
+  for (std::size_t done = 0; done < n; done += kSumElements) {
+    const std::size_t count = smaller(kSumElements, n - done);
     const std::size_t first = done / Run;
     squared_errors<Format, Source, Run>(source + done * sizeof(typename Source::Raw), count, encodes + first, decodes + first, errors);
     for (std::size_t i = 0; i < count; i += Run) sums[first + i / Run] += sum_of_chunk(errors + i, smaller(Run, count - i));
@@ -315,12 +317,12 @@ void squared_error(const std::byte* source, std::size_t n, std::size_t group, co
   } else {
     if (group == 64) return squared_error_of_runs<Format, Source, 64>(source, n, encodes, decodes, sums);
     if (group == 128) return squared_error_of_runs<Format, Source, 128>(source, n, encodes, decodes, sums);
-    alignas(64) float errors[kPackElements + kLanes];
+    alignas(64) float errors[kSumElements + kLanes];
     for (std::size_t first = 0, g = 0; first < n; first += group, ++g) {
       const std::size_t end = smaller(first + group, n);
-      for (std::size_t i = first; i < end; i += kPackElements) {
-        const std::size_t count = smaller(kPackElements, end - i);
-        squared_errors<Format, Source, kPackElements>(source + i * sizeof(typename Source::Raw), count, encodes + g, decodes + g, errors);
+      for (std::size_t i = first; i < end; i += kSumElements) {
+        const std::size_t count = smaller(kSumElements, end - i);
+        squared_errors<Format, Source, kSumElements>(source + i * sizeof(typename Source::Raw), count, encodes + g, decodes + g, errors);
         sums[g] += sum_of_chunk(errors, count);
       }
     }

@@ -19,6 +19,8 @@ namespace halftone::formats {
 //
 // and, where they differ from the plain case,
 //
+//   Codec, kOperand                for chains (scale_chains.hpp): what encode() is made of; kernels may do the same
+//                                  for many weights at once, so a format with an encode() of its own has neither
 //   kRun                           elements of a run, with ScaleGrid::run
 //   kPacking                       how two codes share a byte
 //   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too

@@ -20,10 +20,6 @@ constexpr Dtype kSources[] = {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16};
 constexpr Dtype kHalves[] = {Dtype::BF16, Dtype::F16};
 constexpr std::byte kGuard{0x5A};
 
-SourceIndex source_index(Dtype dtype) {
-  return dtype == Dtype::F64 ? kF64 : dtype == Dtype::F32 ? kF32 : dtype == Dtype::BF16 ? kBf16 : kF16;
-}
-
 template <class T>
 void append(std::string& bytes, T value) {
   bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -164,6 +160,31 @@ TEST_P(FormatKernels, Groups_of_every_scale_give_the_codes_of_the_baseline) {
   kBaselineKernels.encode[format][kBf16](source, weights.size(), group, operands.data(), expected.data(), 0);
   const auto at = std::mismatch(found.begin(), found.end(), expected.begin()).first - found.begin();
   EXPECT_EQ(found, expected) << "from byte " << at;
+}
+
+TEST(DividedCodes, Quotients_near_the_midpoint_of_two_codes_are_those_of_the_baseline) {
+  // Every mantissa of a weight over every divisor that brings it within three steps of a midpoint.
+  constexpr std::size_t group = 32;  // what a vector takes
+  const std::size_t format = find_format("int8-block")->index();
+  std::vector<std::uint16_t> weights;
+  std::vector<float> divisors;
+  for (std::uint16_t mantissa = 0x3F80; mantissa < 0x4000; ++mantissa) {
+    for (int code = 0; code < 127; ++code) {
+      const std::uint32_t nearest = bits(codec::Bf16::decode(mantissa) / (static_cast<float>(code) + 0.5F));
+      for (std::uint32_t divisor = nearest - 3; divisor <= nearest + 3; ++divisor) {
+        divisors.push_back(codec::from_bits(divisor));
+        weights.insert(weights.end(), group, mantissa);
+      }
+    }
+  }
+  const auto* source = reinterpret_cast<const std::byte*>(weights.data());
+  std::vector<std::byte> expected(weights.size());
+  kBaselineKernels.encode[format][kBf16](source, weights.size(), group, divisors.data(), expected.data(), 0);
+  for (const KernelTable* kernels : usable_kernels()) {
+    std::vector<std::byte> found(weights.size());
+    kernels->encode[format][kBf16](source, weights.size(), group, divisors.data(), found.data(), 0);
+    EXPECT_EQ(found, expected) << kernels->instruction_set;
+  }
 }
 
 TEST_P(FormatKernels, Wide_samples_give_the_scalar_codes) {
