@@ -10,7 +10,7 @@
 namespace halftone {
 namespace {
 
-/// Formats that the interface names and this version does not have.
+/// Formats that are planned and not there yet.
 constexpr std::array<std::string_view, 1> kPlanned = {"w4a8"};
 
 }  // namespace

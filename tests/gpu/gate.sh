@@ -90,7 +90,7 @@ scripts=(test_random_models test_conformance)
 if ! python3 -c 'import numpy' 2>/dev/null; then
   note program "FAILED: python3 has no numpy"
 elif (cd "$(dirname "$0")/../e2e" &&
-  HALFTONE_BIN=$program HALFTONE_TEST_DEVICE=cuda python3 -m unittest "${scripts[@]}" -k fp8 -k int8_tensor -k int8_row. \
+  HALFTONE_BIN=$program HALFTONE_TEST_DEVICE=cuda python3 -m unittest "${scripts[@]}" -k _fp8 -k int8_tensor -k '*int8_row' -k int8_block \
     -k RandomModels -k Determinism) 2>&1 | tee "$log" && [[ ${PIPESTATUS[0]} == 0 ]]; then
   skipped=$(count '^OK \(skipped=([0-9]+)\)')
   # The full set of the reference converter's files is no part of this repository.

@@ -50,7 +50,7 @@ std::string sentence_of(const CLI::App& at, const CLI::ParseError& error) {
   return error.what();
 }
 
-/// Whether the interface names a subcommand that this version does not have.
+/// Whether `word` is a subcommand that is planned and not there yet.
 bool is_planned_command(std::string_view word) {
   static constexpr std::string_view names[] = {
 #define HALFTONE_PLANNED_COMMAND(name) name,

@@ -4,7 +4,7 @@
 // shared maths, which tests compare with it: over all 2^16 weights, over all products, and over all quotients
 // near the midpoint of two codes.
 
-/// Weights that one call of encode_32() takes.
+/// Weights that a vector encodes at a time.
 constexpr std::size_t kVectorWeights = 32;
 
 /// Sixteen weights as binary32, in the order in which a pack instruction puts them back:
@@ -129,20 +129,25 @@ requires kBytesOfAChain<Format> &&(Format::Codec::kShift > 15) && (Format::kOper
   using type = MinifloatOf32<typename Format::Codec>;
 };
 
-/// Codes of as many of `n` weights as fill whole vectors; returns how many.
 template <class Format>
-HALFTONE_HD std::size_t encode_vectors(const std::byte* __restrict source, std::size_t n, float operand, std::uint8_t* __restrict codes,
-                                       std::size_t ahead) {
-  const typename VectorOf<Format>::type vector(Format::kOperand == formats::Operand::unused ? 1.0F : operand);
-  std::size_t i = 0;
-  for (; i + kVectorWeights <= n; i += kVectorWeights) {
-    const std::byte* from = source + 2 * i;
-    // Into the second-level cache: what is needed next comes from there, and the buffers that wait for lines of the first are few.
-    __builtin_prefetch(from + ahead, 0, 2);
-    if (i % 64 == 0) __builtin_prefetch(codes + i + ahead / 2, 1, 2);
-    const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-    const __m256i second = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from) + 1);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + i), vector(first, second));
+requires(!std::is_void_v<typename VectorOf<Format>::type>) struct Beginning<Format, Bf16Source> {
+  static constexpr bool kFast = true;
+
+  /// As many of `n` weights as fill whole vectors.
+  static HALFTONE_HD std::size_t encode(const std::byte* __restrict source, std::size_t n, float operand, std::uint8_t* __restrict codes,
+                                        std::size_t ahead) {
+    const typename VectorOf<Format>::type vector(Format::kOperand == formats::Operand::unused ? 1.0F : operand);
+    std::size_t i = 0;
+    for (; i + kVectorWeights <= n; i += kVectorWeights) {
+      const std::byte* from = source + 2 * i;
+      // Into the second-level cache: what is needed next comes from there, and the buffers that wait for lines of
+      // the first are few.
+      __builtin_prefetch(from + ahead, 0, 2);
+      if (i % 64 == 0) __builtin_prefetch(codes + i + ahead / 2, 1, 2);
+      const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+      const __m256i second = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from) + 1);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + i), vector(first, second));
+    }
+    return i;
   }
-  return i;
-}
+};
