@@ -5,28 +5,28 @@ BUILD := $(if $(filter release,$(PRESET)),build,build-$(PRESET))
 VENV := build/venv
 PYTHON := $(abspath $(VENV))/bin/python
 
-.PHONY: demo test build configure bench gpu-gate fuzz format lint package clean deps-build deps-test deps-python
+.PHONY: demo test build configure bench gpu-gate fuzz format lint package clean deps deps-python
 
 demo: configure deps-python
 	cmake --build --preset $(PRESET) --target halftone_program
 	tests/interop/demo.sh $(BUILD)/halftone $(PYTHON) build/demo
 
-test: deps-test deps-python build
+test: deps-python build
 	ctest --preset $(PRESET) -j2
 
 build: configure
 	cmake --build --preset $(PRESET)
 
-configure: deps-build
+configure: deps
 	cmake --preset $(PRESET) --log-level=WARNING
 
-bench: deps-test deps-python build
+bench: deps-python build
 	bench/run.sh $(BUILD) $(PYTHON)
 
-gpu-gate: deps-test build
+gpu-gate: build
 	tests/gpu/gate.sh $(BUILD)
 
-fuzz: deps-build
+fuzz: deps
 	third_party/install.sh fuzz
 	tests/fuzz/run.sh
 
@@ -46,12 +46,9 @@ package: build
 clean:
 	rm -rf build build-debug build-asan build-tsan build-fuzz
 
-deps-build:
-	third_party/install.sh build
-
-deps-test:
+# A build for developers has the tests in it, and so needs what they need.
+deps:
 	third_party/install.sh build test
 
-deps-python:
-	third_party/install.sh build test
+deps-python: deps
 	third_party/python.sh $(VENV)
