@@ -11,6 +11,8 @@
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
+#include "cpu/scale_search.hpp"
+#include "cpu/strips.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/scale_rules.hpp"
 
@@ -79,37 +81,11 @@ class CpuBackend : public Backend {
   }
 
  private:
-  /// How far ahead of an element memory is read, in bytes; measured best of 1 to 8 KiB.
-  static constexpr std::size_t kAhead = 4096;
-  /// The largest strip that a second-level cache holds beside the next one.
-  static constexpr std::size_t kMostAhead = 512 << 10;
-
-  /// A rectangle of whole groups that is quantized at once: `height` rows of `columns` elements, whose
-  /// groups take `width` columns and all of its rows.
-  struct Strip {
-    const std::byte* source;
-    Dtype dtype;
-    std::uint64_t height;
-    std::uint64_t columns;
-    std::uint64_t source_stride;  ///< bytes from one row to the next
-    std::uint64_t width;
-    std::byte* codes;
-    std::uint64_t code_stride;  ///< bytes from one row of codes to the next
-    std::byte* scales;
-    std::size_t ahead;  ///< bytes from an element to that of the next strip
-  };
   /// Working memory of quantize_strip(), kept from one call to the next.
   struct Groups {
     std::vector<std::uint32_t> largest;
     std::vector<float> operands;
     std::vector<formats::AnyScale> scales;
-  };
-  /// The same of search_scales().
-  struct Trial {
-    std::vector<formats::AnyScale> scales;
-    std::vector<float> encodes;
-    std::vector<float> decodes;
-    std::vector<double> errors;
   };
   using MaxMagnitude = decltype(KernelTable::max_magnitude[0]);
 
@@ -174,31 +150,6 @@ class CpuBackend : public Backend {
     return largest;
   }
 
-  /// How a band is cut into strips: small enough for the second-level cache, so that the second
-  /// reading of an element finds it there, and large enough to be worth a call.
-  struct Strips {
-    Strips(const formats::LayerLayout& layout, std::uint64_t bytes) : rows(layout.group_rows()), element_bytes(bytes) {
-      const std::uint64_t elements = kStripBytes / element_bytes;
-      const std::uint64_t width = layout.group_columns();
-      columns = std::max<std::uint64_t>(elements / rows / width, 1) * width;
-      if (rows == 1 && width == layout.columns()) {
-        rows = std::max<std::uint64_t>(kShortElements / width, 1);
-        columns = rows * width;
-      }
-      ahead = std::max<std::size_t>(columns * element_bytes, kAhead);
-      if (columns * rows * element_bytes > kMostAhead) ahead = kAhead;
-    }
-
-    std::uint64_t rows;
-    std::uint64_t columns;
-    std::uint64_t element_bytes;
-    std::size_t ahead;
-
-   private:
-    static constexpr std::uint64_t kStripBytes = 256 << 10;
-    static constexpr std::uint64_t kShortElements = 8192;
-  };
-
   /// Codes of 0 for the columns that padding adds.
   static void clear_padding(const formats::LayerLayout& layout, std::uint64_t rows, std::byte* codes) {
     if (layout.padded_columns() != layout.columns()) std::memset(codes, 0, layout.code_bytes(rows));
@@ -242,7 +193,7 @@ class CpuBackend : public Backend {
     max_of(strip.dtype)(strip.source, strip.source_stride, strip.height, strip.columns, strip.width, largest.data());
     const auto scale_of = formats::scale_rules(*spec.format).group;
     for (std::uint64_t g = 0; g < across; ++g) scales[g] = scale_of(codec::from_bits(largest[g]), tensor);
-    if (spec.scales == ScaleMethod::search) search_scales(spec, tensor, strip, groups);
+    if (spec.scales == ScaleMethod::search) search_scales(kernels_, spec, tensor, strip, largest, scales);
     const std::uint32_t scale_bytes = spec.format->storage().scale_bytes;
     for (std::uint64_t g = 0; g < across; ++g) {
       operands[g] = scales[g].encode;
@@ -254,40 +205,6 @@ class CpuBackend : public Backend {
              strip.ahead);
     }
     return *std::max_element(largest.begin(), largest.end());
-  }
-
-  /// Replaces the plain scale of each group, which `groups` holds, by the best of the format's candidates.
-  void search_scales(const QuantSpec& spec, float tensor, const Strip& strip, Groups& groups) const {
-    const formats::ScaleRules& rules = formats::scale_rules(*spec.format);
-    Trial trial{.scales = groups.scales, .encodes = {}, .decodes = {}, .errors = {}};
-    measure(spec, tensor, strip, trial);
-    std::vector<double> least = trial.errors;
-    for (int i = 1; i < rules.candidates; ++i) {
-      for (std::size_t g = 0; g < least.size(); ++g) trial.scales[g] = rules.candidate(codec::from_bits(groups.largest[g]), tensor, i);
-      measure(spec, tensor, strip, trial);
-      for (std::size_t g = 0; g < least.size(); ++g) {
-        if (!(trial.errors[g] < least[g])) continue;
-        least[g] = trial.errors[g];
-        groups.scales[g] = trial.scales[g];
-      }
-    }
-  }
-
-  /// The squared error of each group with the scales of `trial`.
-  void measure(const QuantSpec& spec, float tensor, const Strip& strip, Trial& trial) const {
-    const auto operand = formats::scale_rules(*spec.format).operand;
-    trial.encodes.clear();
-    trial.decodes.clear();
-    for (const formats::AnyScale& scale : trial.scales) {
-      trial.encodes.push_back(scale.encode);
-      trial.decodes.push_back(operand(scale.stored, tensor));
-    }
-    trial.errors.assign(trial.scales.size(), 0.0);
-    const auto error = kernels_.squared_error[spec.format->index()][source_index(strip.dtype)];
-    for (std::uint64_t r = 0; r < strip.height; ++r) {
-      error(strip.source + r * strip.source_stride, strip.columns, strip.width, trial.encodes.data(), trial.decodes.data(),
-            trial.errors.data());
-    }
   }
 
   const KernelTable& kernels_;
