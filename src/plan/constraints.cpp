@@ -93,11 +93,20 @@ std::string heuristic_reason(Heuristic heuristic, const Shape& shape, std::uint3
   return {};
 }
 
+namespace {
+
+/// Whether two layers have the same format with the same options that decide their codes.
+bool same_way(const QuantSpec& a, const QuantSpec& b) {
+  return a.format == b.format && a.block_size == b.block_size && a.rotation_group == b.rotation_group;
+}
+
+}  // namespace
+
 void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored, const PlanOptions& options) {
   if (element_count(tensor.shape) == 0) return keep(decision, "empty", "it has no elements");
   if (stored != nullptr) {
     stored->require_readable();
-    if (stored->readable->spec.format == decision.spec.format) return keep(decision, "stored", "it is stored in this format already");
+    if (same_way(stored->readable->spec, decision.spec)) return keep(decision, "stored", "it is stored in this format already");
     if (stored->readable->shape.size() != 2) return keep(decision, "stored", "it is stored as " + stored->format_name() + " and no matrix");
     const TensorInfo decoded{.name = tensor.name, .dtype = Dtype::F32, .shape = stored->readable->shape};
     apply_constraints(decision, decoded, nullptr, options);

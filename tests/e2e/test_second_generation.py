@@ -47,10 +47,17 @@ class SecondGeneration(ProgramTest):
         self.assertEqual(len(files), 1)
 
     def test_same_format_is_kept_as_it_is(self):
-        first = self.convert(self.source, "nvfp4", output=self.folder / "first.safetensors")
-        output, report = self.again(first, "nvfp4")
-        self.assert_holds(output, st.read(first).tensors)
-        self.assertEqual({layer["action"] for layer in report.json["layers"]}, {"keep"})
+        for fmt in SOURCES:
+            with self.subTest(format=fmt):
+                first = self.convert(self.source, fmt, output=self.folder / "first.safetensors")
+                output, report = self.again(first, fmt)
+                self.assert_holds(output, st.read(first).tensors)
+                self.assertEqual({layer["action"] for layer in report.json["layers"]}, {"keep"})
+
+    def test_another_block_size_is_another_way(self):
+        first = self.convert(self.source, "fp8-block", "--block-size", "128", output=self.folder / "first.safetensors")
+        found = st.read(self.again(first, "fp8-block", "--block-size", "64")[0]).tensors
+        self.assertEqual(found["a.weight_scale"].shape, (2, 4))
 
     def test_notes_say_second_generation_and_what_grows(self):
         first = self.convert(self.source, "nvfp4", output=self.folder / "first.safetensors")
