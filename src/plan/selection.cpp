@@ -154,10 +154,6 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
   return decision;
 }
 
-}  // namespace
-
-namespace {
-
 /// The scales and labels of layers that are quantized anew go with them, and the marker of the older
 /// layout with its last layer.
 void drop_companions(std::vector<Decision>& decisions, const std::vector<formats::QuantizedLayer>& quantized) {
