@@ -153,4 +153,13 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
   return layers;
 }
 
+StoredByWeight::StoredByWeight(const std::vector<QuantizedLayer>& layers) : layers_(layers) {
+  for (const QuantizedLayer& layer : layers) by_weight_.emplace(layer.weight->info.name, &layer);
+}
+
+const QuantizedLayer* StoredByWeight::find(std::string_view weight) const {
+  const auto found = by_weight_.find(weight);
+  return found == by_weight_.end() ? nullptr : found->second;
+}
+
 }  // namespace halftone::formats

@@ -2,6 +2,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include <halftone/format.hpp>
@@ -38,5 +40,19 @@ struct QuantizedLayer {
 /// `_quantization_metadata` overrides its `.comfy_quant` tensor, as ComfyUI has it.
 /// Throws bad_quantization where a JSON text is broken.
 [[nodiscard]] std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts);
+
+/// The stored layers of a model by the names of their weights.
+class StoredByWeight {
+ public:
+  /// `layers` must outlive this.
+  explicit StoredByWeight(const std::vector<QuantizedLayer>& layers);
+  /// Null where `weight` belongs to no stored layer.
+  [[nodiscard]] const QuantizedLayer* find(std::string_view weight) const;
+  [[nodiscard]] const std::vector<QuantizedLayer>& layers() const noexcept { return layers_; }
+
+ private:
+  const std::vector<QuantizedLayer>& layers_;
+  std::unordered_map<std::string_view, const QuantizedLayer*> by_weight_;
+};
 
 }  // namespace halftone::formats

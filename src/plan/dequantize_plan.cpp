@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <unordered_map>
 #include <unordered_set>
 
 #include <halftone/plan.hpp>
@@ -28,12 +27,9 @@ Decision decision_for(const ModelTensor& tensor, Action action, std::string reas
 Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtype dtype) {
   const auto layers = formats::find_quantized_layers(model, texts);
   if (layers.empty()) fail(ErrorKind::usage, "no layer of the input is quantized; there is nothing to dequantize");
-  std::unordered_map<std::string_view, const QuantizedLayer*> by_weight;
+  const formats::StoredByWeight stored(layers);
   std::unordered_set<std::string_view> companions;
-  for (const QuantizedLayer& layer : layers) {
-    by_weight.emplace(layer.weight->info.name, &layer);
-    companions.insert(layer.companions.begin(), layer.companions.end());
-  }
+  for (const QuantizedLayer& layer : layers) companions.insert(layer.companions.begin(), layer.companions.end());
   const bool legacy =
       std::any_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.format_text == formats::kLegacyFormat; });
   plan::PlanBuilder builder(model);
@@ -41,20 +37,20 @@ Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtyp
   builder.plan().preset_reason = "every quantized layer is dequantized";
   std::vector<Decision> decisions;
   for (const ModelTensor& tensor : model.tensors()) {
-    const auto layer = by_weight.find(tensor.info.name);
+    const QuantizedLayer* layer = stored.find(tensor.info.name);
     const bool marker = legacy && formats::is_legacy_marker(tensor.info.name);
     if (marker || companions.count(tensor.info.name) != 0) {
       decisions.push_back(decision_for(tensor, Action::drop, marker ? "marks the older layout" : "belongs to a quantized layer"));
       decisions.back().out_bytes = 0;
-    } else if (layer == by_weight.end()) {
+    } else if (layer == nullptr) {
       decisions.push_back(decision_for(tensor, Action::keep, "is not quantized"));
       builder.add_copy(tensor);
     } else {
-      decisions.push_back(decision_for(tensor, Action::cast, "is stored as " + layer->second->format_text));
-      layer->second->require_readable();
+      decisions.push_back(decision_for(tensor, Action::cast, "is stored as " + layer->format_text));
+      layer->require_readable();
       decisions.back().dtype = dtype;
-      decisions.back().out_bytes = byte_count(dtype, layer->second->readable->shape);
-      builder.add_dequantized(*layer->second, dtype);
+      decisions.back().out_bytes = byte_count(dtype, layer->readable->shape);
+      builder.add_dequantized(*layer, dtype);
     }
   }
   Metadata metadata = model.metadata();

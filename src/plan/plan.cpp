@@ -16,7 +16,7 @@ namespace halftone {
 namespace {
 
 /// The layers of the header's `_quantization_metadata`, in order of the weights' names.
-formats::LayerTexts sidecars(const ModelIndex& model, const std::vector<Decision>& decisions, const plan::StoredByWeight& stored) {
+formats::LayerTexts sidecars(const ModelIndex& model, const std::vector<Decision>& decisions, const formats::StoredByWeight& stored) {
   formats::LayerTexts texts;
   for (const Decision& decision : decisions) {
     if (decision.action != Action::quantize) continue;
@@ -51,8 +51,8 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   builder.plan().preset = rules.preset_name;
   builder.plan().preset_reason = rules.preset_reason;
   const auto layers = formats::find_quantized_layers(model, texts);
-  const plan::StoredByWeight stored(layers);
-  std::vector<Decision> decisions = plan::decide(model, layers, rules, options);
+  const formats::StoredByWeight stored(layers);
+  std::vector<Decision> decisions = plan::decide(model, stored, rules, options);
   const plan::SecondGeneration again = plan::add_all(model, builder, decisions, stored);
   Metadata metadata = model.metadata();
   formats::remove_layers(metadata, again.layers);

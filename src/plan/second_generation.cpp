@@ -1,7 +1,11 @@
 #include "plan/second_generation.hpp"
 
+#include <string_view>
+#include <unordered_map>
+
 #include <fmt/format.h>
 
+#include "formats/stored_facts.hpp"
 #include "plan/plan_builder.hpp"
 
 namespace halftone::plan {
@@ -21,16 +25,8 @@ std::string layers(std::size_t n, std::string_view verb_of_one, std::string_view
 
 }  // namespace
 
-StoredByWeight::StoredByWeight(const std::vector<formats::QuantizedLayer>& layers) {
-  for (const formats::QuantizedLayer& layer : layers) layers_.emplace(layer.weight->info.name, &layer);
-}
-
-const formats::QuantizedLayer* StoredByWeight::find(std::string_view weight) const {
-  const auto found = layers_.find(weight);
-  return found == layers_.end() ? nullptr : found->second;
-}
-
-SecondGeneration add_all(const ModelIndex& model, PlanBuilder& builder, std::vector<Decision>& decisions, const StoredByWeight& stored) {
+SecondGeneration add_all(const ModelIndex& model, PlanBuilder& builder, std::vector<Decision>& decisions,
+                         const formats::StoredByWeight& stored) {
   SecondGeneration again;
   std::size_t larger = 0;
   for (Decision& decision : decisions) {
@@ -48,6 +44,29 @@ SecondGeneration add_all(const ModelIndex& model, PlanBuilder& builder, std::vec
                                     layers(again.layers.size(), "was", "were")));
   if (larger > 0) again.notes.push_back(fmt::format("{} larger than in the input", layers(larger, "becomes", "become")));
   return again;
+}
+
+void drop_companions(std::vector<Decision>& decisions, const formats::StoredByWeight& stored) {
+  std::unordered_map<std::string_view, Decision*> by_name;
+  for (Decision& decision : decisions) by_name.emplace(decision.tensor, &decision);
+  const auto drop = [&](Decision& decision, const char* reason) {
+    decision.action = Action::drop;
+    decision.spec = {};
+    decision.rule = "stored";
+    decision.reason = reason;
+  };
+  bool legacy_anew = false;
+  bool legacy_kept = false;
+  for (const formats::QuantizedLayer& layer : stored.layers()) {
+    const bool anew = by_name.at(layer.weight->info.name)->action == Action::quantize;
+    if (layer.format_text == formats::kLegacyFormat) (anew ? legacy_anew : legacy_kept) = true;
+    if (!anew) continue;
+    for (const std::string& name : layer.companions) drop(*by_name.at(name), "belongs to a layer that is quantized anew");
+  }
+  if (!legacy_anew || legacy_kept) return;
+  for (Decision& decision : decisions) {
+    if (formats::is_legacy_marker(decision.tensor)) drop(decision, "marks the older layout");
+  }
 }
 
 }  // namespace halftone::plan

@@ -1,14 +1,13 @@
 #include "plan/selection.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include <halftone/preset.hpp>
 
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
-#include "formats/stored_facts.hpp"
 #include "plan/constraints.hpp"
+#include "plan/second_generation.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -154,31 +153,6 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
   return decision;
 }
 
-/// The scales and labels of layers that are quantized anew go with them, and the marker of the older
-/// layout with its last layer.
-void drop_companions(std::vector<Decision>& decisions, const std::vector<formats::QuantizedLayer>& quantized) {
-  std::unordered_map<std::string_view, Decision*> by_name;
-  for (Decision& decision : decisions) by_name.emplace(decision.tensor, &decision);
-  const auto drop = [&](Decision& decision, const char* reason) {
-    decision.action = Action::drop;
-    decision.spec = {};
-    decision.rule = "stored";
-    decision.reason = reason;
-  };
-  bool legacy_anew = false;
-  bool legacy_kept = false;
-  for (const formats::QuantizedLayer& layer : quantized) {
-    const bool anew = by_name.at(layer.weight->info.name)->action == Action::quantize;
-    if (layer.format_text == formats::kLegacyFormat) (anew ? legacy_anew : legacy_kept) = true;
-    if (!anew) continue;
-    for (const std::string& name : layer.companions) drop(*by_name.at(name), "belongs to a layer that is quantized anew");
-  }
-  if (!legacy_anew || legacy_kept) return;
-  for (Decision& decision : decisions) {
-    if (formats::is_legacy_marker(decision.tensor)) drop(decision, "marks the older layout");
-  }
-}
-
 }  // namespace
 
 bool is_layer(const TensorInfo& tensor) { return tensor.shape.size() == 2 && formats::has_suffix(tensor.name, formats::kWeightSuffix); }
@@ -226,24 +200,19 @@ RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
   return rules;
 }
 
-std::vector<Decision> decide(const ModelIndex& model, const std::vector<formats::QuantizedLayer>& quantized, const RuleSet& rules,
+std::vector<Decision> decide(const ModelIndex& model, const formats::StoredByWeight& stored, const RuleSet& rules,
                              const PlanOptions& options) {
-  std::unordered_map<std::string_view, const formats::QuantizedLayer*> stored;
-  for (const formats::QuantizedLayer& layer : quantized) stored.emplace(layer.weight->info.name, &layer);
   Usage usage(rules);
   std::vector<Decision> decisions;
   decisions.reserve(model.tensors().size());
   for (const ModelTensor& tensor : model.tensors()) {
     usage.see(tensor.info);
     Decision decision = first_choice(tensor.info, rules, options);
-    if (decision.action == Action::quantize) {
-      const auto layer = stored.find(tensor.info.name);
-      apply_constraints(decision, tensor.info, layer == stored.end() ? nullptr : layer->second, options);
-    }
+    if (decision.action == Action::quantize) apply_constraints(decision, tensor.info, stored.find(tensor.info.name), options);
     decisions.push_back(std::move(decision));
   }
   if (!options.allow_unused) usage.check();
-  drop_companions(decisions, quantized);
+  drop_companions(decisions, stored);
   return decisions;
 }
 

@@ -28,7 +28,7 @@ struct RuleSet {
 
 /// Decides every tensor of the model, by name.
 /// Throws unused_rule, indivisible, unsupported.
-[[nodiscard]] std::vector<Decision> decide(const ModelIndex& model, const std::vector<formats::QuantizedLayer>& quantized,
-                                           const RuleSet& rules, const PlanOptions& options);
+[[nodiscard]] std::vector<Decision> decide(const ModelIndex& model, const formats::StoredByWeight& stored, const RuleSet& rules,
+                                           const PlanOptions& options);
 
 }  // namespace halftone::plan
