@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <mutex>
 
 #include <fmt/format.h>
 
@@ -12,101 +11,12 @@
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "formats/layer_layout.hpp"
+#include "kept_bands.hpp"
 #include "lane.hpp"
 #include "launch_table.hpp"
 
 namespace halftone::cuda {
 namespace {
-
-/// Bytes of device memory that a backend may still take.
-class Budget {
- public:
-  explicit Budget(std::uint64_t n_bytes) : left_(n_bytes) {}
-  [[nodiscard]] bool take(std::uint64_t n_bytes) {
-    std::uint64_t left = left_.load();
-    while (left >= n_bytes) {
-      if (left_.compare_exchange_weak(left, left - n_bytes)) return true;
-    }
-    return false;
-  }
-  void give_back(std::uint64_t n_bytes) { left_ += n_bytes; }
-
- private:
-  std::atomic<std::uint64_t> left_;
-};
-
-/// Device buffers that wait for their next use.  Whoever gives one back has waited for the work on it.
-class BufferStore {
- public:
-  /// A stored buffer of exactly `n_bytes`, or an empty one.
-  [[nodiscard]] DeviceBuffer take(std::uint64_t n_bytes) {
-    const std::lock_guard lock(mutex_);
-    for (DeviceBuffer& buffer : free_) {
-      if (buffer.size() != n_bytes) continue;
-      std::swap(buffer, free_.back());
-      DeviceBuffer found = std::move(free_.back());
-      free_.pop_back();
-      return found;
-    }
-    return {};
-  }
-  void give_back(DeviceBuffer buffer) {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(buffer));
-  }
-  /// Frees what is stored and returns how much that was, in bytes.
-  std::uint64_t clear() {
-    const std::lock_guard lock(mutex_);
-    std::uint64_t n_bytes = 0;
-    for (const DeviceBuffer& buffer : free_) n_bytes += buffer.size();
-    free_.clear();
-    return n_bytes;
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<DeviceBuffer> free_;
-};
-
-/// One device: its lanes, and what may be kept there.
-struct Place {
-  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), budget(keep_bytes) {}
-
-  /// Memory for a band, or an empty buffer where the budget or the device has no more.
-  [[nodiscard]] DeviceBuffer make_buffer(std::uint64_t n_bytes, const Lane& lane) {
-    if (DeviceBuffer stored = store.take(n_bytes); stored.size() != 0) return stored;
-    if (!budget.take(n_bytes)) {
-      budget.give_back(store.clear());
-      if (!budget.take(n_bytes)) return {};
-    }
-    try {
-      return {n_bytes, lane.stream.get()};
-    } catch (const Error&) {
-      budget.give_back(n_bytes);
-      return {};
-    }
-  }
-
-  LanePool pool;
-  Budget budget;
-  BufferStore store;
-};
-
-/// A band in device memory.
-class DeviceBand : public KeptBand {
- public:
-  DeviceBand(Place& place, DeviceBuffer buffer) : place_(place), buffer_(std::move(buffer)) {}
-  DeviceBand(const DeviceBand&) = delete;
-  DeviceBand& operator=(const DeviceBand&) = delete;
-  ~DeviceBand() override { place_.store.give_back(std::move(buffer_)); }
-
-  [[nodiscard]] Place& place() const noexcept { return place_; }
-  [[nodiscard]] const std::byte* data() const noexcept { return buffer_.data(); }
-
- private:
-  Place& place_;
-  DeviceBuffer buffer_;
-};
 
 /// Cuts of a lane's buffer, each aligned for any access.
 class Parts {
@@ -157,9 +67,8 @@ class CudaBackend : public Backend {
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
     if (spec.scales == ScaleMethod::search) return {false, "there is no scale search on CUDA yet"};
     const Storage& storage = spec.format->storage();
-    const bool plain = !storage.two_level && !storage.swizzled && !storage.flat && storage.padding == 1 && spec.rotation_group == 0;
-    if (!plain || launches_of(*spec.format).quantize.front() == nullptr) {
-      return {false, fmt::format("there are no CUDA kernels for {} yet", spec.format->name())};
+    if (storage.padding != std::max(storage.run, 1U)) {
+      return {false, fmt::format("there are no CUDA kernels for the padding of {}", spec.format->name())};
     }
     if (is_source_float(source)) return {};
     return {false, fmt::format("CUDA quantizes F64, F32, BF16 and F16, not {}", name_of(source))};
@@ -191,9 +100,9 @@ class CudaBackend : public Backend {
     LanePool::Lease lane = next_place().pool.acquire();
     const formats::LayerLayout layout(spec, band.rows, band.columns);
     for_tiles(band, layout.row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
-      const std::byte* part =
-          layout.has_group_scales() ? scales + layout.scale_bytes(row) : reinterpret_cast<const std::byte*>(&tensor_scale);
-      dequantize_tile(*lane, spec, tile_of(band, row, rows), part, out + row * band.columns);
+      const std::byte* part = scales == nullptr ? nullptr : scales + layout.scale_bytes(row);
+      const MatrixView tile{band.data + layout.code_bytes(row), band.dtype, rows, band.columns};
+      dequantize_tile(*lane, spec, tile, part, tensor_scale, out + row * band.columns);
     });
   }
 
@@ -267,17 +176,22 @@ class CudaBackend : public Backend {
     const std::size_t largest = parts.add(sizeof(std::uint32_t));
     const std::size_t scales = parts.add(scale_bytes);
     const std::size_t codes = parts.add(code_bytes);
-    lane.reserve(on_device == nullptr ? tile.bytes() : 0, parts.bytes());
+    Parts inputs;
+    const std::size_t source = inputs.add(on_device == nullptr ? tile.bytes() : 0);
+    const std::size_t rotated = inputs.add(spec.rotation_group == 0 ? 0 : tile.elements() * sizeof(float));
+    lane.reserve(on_device == nullptr ? tile.bytes() : 0, codes + code_bytes, {inputs.bytes(), parts.bytes()});
     std::byte* device = lane.device_out.data();
     clear(lane, device, codes);  // the largest magnitude, and the gaps between the parts
-    if (on_device == nullptr) copy_in(lane, lane.device_in.data(), tile.data, tile.bytes());
-    const QuantizeArgs args{.source = on_device != nullptr ? on_device : lane.device_in.data(),
+    if (on_device == nullptr) copy_in(lane, lane.device_in.data() + source, tile.data, tile.bytes());
+    const QuantizeArgs args{.source = on_device != nullptr ? on_device : lane.device_in.data() + source,
                             .rows = tile.rows,
                             .columns = tile.columns,
                             .block_size = spec.block_size,
+                            .rotation_group = spec.rotation_group,
+                            .rotated = reinterpret_cast<float*>(lane.device_in.data() + rotated),
                             .tensor_amax = tensor_amax,
                             .codes = reinterpret_cast<std::uint8_t*>(device + codes),
-                            .scales = reinterpret_cast<float*>(device + scales),
+                            .scales = device + scales,
                             .largest = reinterpret_cast<std::uint32_t*>(device + largest)};
     launches_of(*spec.format).quantize[source_index(tile.dtype)](args, lane.stream.get());
     copy_out(lane, codes + code_bytes);
@@ -288,24 +202,34 @@ class CudaBackend : public Backend {
     return found;
   }
 
-  static void dequantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const std::byte* scales, float* out) {
+  /// `scales`: those of the groups of the tile, or null.
+  static void dequantize_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, const std::byte* scales, float tensor_scale,
+                              float* out) {
     const formats::LayerLayout layout(spec, tile.rows, tile.columns);
-    const std::uint64_t scale_bytes = layout.has_group_scales() ? layout.scale_bytes(tile.rows) : sizeof(float);
+    const std::uint64_t code_bytes = layout.code_bytes(tile.rows);
+    const std::uint64_t scale_bytes = layout.has_group_scales() ? layout.scale_bytes(tile.rows) : 0;
     Parts parts;
-    const std::size_t code_part = parts.add(tile.bytes());
+    const std::size_t code_part = parts.add(code_bytes);
     const std::size_t scale_part = parts.add(scale_bytes);
+    const std::size_t tensor_part = parts.add(sizeof tensor_scale);
     lane.reserve(parts.bytes(), tile.elements() * sizeof(float));
-    std::memcpy(lane.host_in.data() + code_part, tile.data, tile.bytes());
-    std::memcpy(lane.host_in.data() + scale_part, scales, scale_bytes);
+    std::memcpy(lane.host_in.data() + code_part, tile.data, code_bytes);
+    if (scale_bytes != 0) std::memcpy(lane.host_in.data() + scale_part, scales, scale_bytes);
+    std::memcpy(lane.host_in.data() + tensor_part, &tensor_scale, sizeof tensor_scale);
     std::byte* device = lane.device_in.data();
     check(cudaMemcpyAsync(device, lane.host_in.data(), parts.bytes(), cudaMemcpyHostToDevice, lane.stream.get()), "copy to the device");
     const DequantizeArgs args{.codes = reinterpret_cast<const std::uint8_t*>(device + code_part),
                               .rows = tile.rows,
                               .columns = tile.columns,
                               .block_size = spec.block_size,
-                              .scales = reinterpret_cast<const float*>(device + scale_part),
+                              .scales = device + (layout.has_group_scales() ? scale_part : tensor_part),
+                              .tensor_scale = reinterpret_cast<const float*>(device + tensor_part),
                               .out = lane.device_out.data()};
     launches_of(*spec.format).dequantize[target_index(Dtype::F32)](args, lane.stream.get());
+    if (spec.rotation_group != 0) {
+      rotate_launch(Dtype::F32)(lane.device_out.data(), tile.elements(), spec.rotation_group, lane.device_out.as<float>(),
+                                lane.stream.get());
+    }
     copy_out(lane, tile.elements() * sizeof(float));
     std::memcpy(out, lane.host_out.data(), tile.elements() * sizeof(float));
   }

@@ -10,6 +10,9 @@
 #include "kernels/flat.cuh"
 #include "kernels/groups.cuh"
 #include "kernels/ops.cuh"
+#include "kernels/rotate.cuh"
+#include "kernels/rotated_rows.cuh"
+#include "kernels/runs.cuh"
 #include "kernels/sources.cuh"
 #include "launch_table.hpp"
 
@@ -18,46 +21,84 @@ namespace halftone::cuda {
 template <class Format>
 Groups groups_of(std::uint64_t rows, std::uint64_t columns, std::uint32_t block_size) {
   if constexpr (Format::kGrid == ScaleGrid::block) return Groups::of(rows, columns, block_size, block_size);
+  if constexpr (Format::kGrid == ScaleGrid::run) return Groups::of(rows, columns, 1, formats::kRunOf<Format>);
   return Groups::of(rows, columns, 1, columns);
+}
+
+/// One scale for all.
+template <class Format, class Source>
+void quantize_tensor(const QuantizeArgs& args, cudaStream_t stream) {
+  const auto* source = static_cast<const typename Source::Raw*>(args.source);
+  const std::uint64_t n = args.rows * args.columns;
+  if (args.measured != nullptr) {
+    launch_flat(source, args.codes, n, EncodeMeasured<Format, Source>{args.measured}, stream, Order::backwards);
+  } else {
+    launch_flat(source, args.codes, n, Encode<Format, Source>{Format::scale_from_amax(args.tensor_amax).encode}, stream);
+  }
+}
+
+/// One scale for each group.
+template <class Format, class Source>
+void quantize_groups(const QuantizeArgs& args, cudaStream_t stream) {
+  const auto* source = static_cast<const typename Source::Raw*>(args.source);
+  auto* scales = reinterpret_cast<formats::StoredScale<Format>*>(args.scales);
+  const Groups groups = groups_of<Format>(args.rows, args.columns, args.block_size);
+  if constexpr (Format::kGrid == ScaleGrid::run || kNibbles<Format>) {
+    const bool short_groups = groups.height == 1 && runs_fit<Source>(groups.width);
+    if (Format::kGrid == ScaleGrid::run || short_groups) {
+      return launch_runs<Format, Source>(source, args.rows, args.columns, static_cast<std::uint32_t>(groups.width),
+                                         {args.tensor_amax, args.measured}, args.codes, scales, args.largest, stream);
+    }
+  }
+  if constexpr (Format::kGrid != ScaleGrid::run) {
+    launch_groups<Format, Source>(source, groups, args.codes, scales, args.largest, stream);
+  }
+}
+
+/// One scale for each group of a weight that is rotated first.
+template <class Format, class Source>
+void quantize_rotated(const QuantizeArgs& args, cudaStream_t stream) {
+  const auto* source = static_cast<const typename Source::Raw*>(args.source);
+  if constexpr (formats::kRotates<Format>) {
+    const bool launched = launch_rotated_rows<Format, Source>(source, args.rows, args.columns, args.rotation_group, args.codes,
+                                                              reinterpret_cast<float*>(args.scales), args.largest, stream);
+    if (launched) return;
+  }
+  const std::uint64_t n = args.rows * args.columns;
+  launch_flat(source, static_cast<std::uint8_t*>(nullptr), n, MaxMagnitude<Source>{args.largest}, stream);
+  launch_rotate<Source>(source, n, args.rotation_group, args.rotated, stream);
+  QuantizeArgs rotated = args;
+  rotated.source = args.rotated;
+  rotated.rotation_group = 0;
+  quantize_groups<Format, F32>(rotated, stream);
 }
 
 template <class Format, class Source>
 void quantize(const QuantizeArgs& args, cudaStream_t stream) {
-  const auto* source = static_cast<const typename Source::Raw*>(args.source);
-  const std::uint64_t n = args.rows * args.columns;
   if constexpr (Format::kGrid == ScaleGrid::none) {
-    launch_flat(source, args.codes, n, EncodeAndMeasure<Format, Source>{{args.largest}}, stream);
+    const auto* source = static_cast<const typename Source::Raw*>(args.source);
+    launch_flat(source, args.codes, args.rows * args.columns, EncodeAndMeasure<Format, Source>{{args.largest}}, stream);
   } else if constexpr (Format::kGrid == ScaleGrid::tensor) {
-    if (args.measured != nullptr) {
-      launch_flat(source, args.codes, n, EncodeMeasured<Format, Source>{args.measured}, stream, Order::backwards);
-      return;
-    }
-    launch_flat(source, args.codes, n, Encode<Format, Source>{Format::scale_from_amax(args.tensor_amax).encode}, stream);
+    quantize_tensor<Format, Source>(args, stream);
   } else {
-    launch_groups<Format, Source>(source, groups_of<Format>(args.rows, args.columns, args.block_size), args.codes, args.scales,
-                                  args.largest, stream);
+    if (args.rotation_group != 0) return quantize_rotated<Format, Source>(args, stream);
+    quantize_groups<Format, Source>(args, stream);
   }
 }
 
 template <class Format, class Target>
 void dequantize(const DequantizeArgs& args, cudaStream_t stream) {
-  launch_dequantize<Format, Target>(args.codes, groups_of<Format>(args.rows, args.columns, args.block_size), args.scales,
+  constexpr std::uint64_t run = formats::kRunOf<Format>;
+  const std::uint64_t padded = run == 0 ? args.columns : (args.columns + run - 1) / run * run;
+  const Scales<Format> scales{reinterpret_cast<const formats::StoredScale<Format>*>(args.scales), args.tensor_scale};
+  launch_dequantize<Format, Target>(args.codes, groups_of<Format>(args.rows, args.columns, args.block_size), padded, scales,
                                     static_cast<typename Target::Raw*>(args.out), stream);
 }
 
-/// The kernels write one byte for each code and an F32 for each scale.
-template <class Format>
-constexpr bool kHasKernels = formats::kPackingOf<Format> == formats::Packing::bytes&& formats::kRunOf<Format> == 0 &&
-                             std::is_same_v<formats::StoredScale<Format>, float>;
-
 template <class Format>
 FormatLaunches launches() {
-  if constexpr (!kHasKernels<Format>) {
-    return {};
-  } else {
-    return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
-            {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
-  }
+  return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
+          {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
 }
 
 }  // namespace halftone::cuda

@@ -43,6 +43,7 @@ class KernelBench {
   void run() {
     copy();
     const std::vector<float> values = sample_weights(n_);
+    rotated_ = make(n_ * sizeof(float));
     for (const Dtype source : {Dtype::BF16, Dtype::F16, Dtype::F32}) {
       host_source_.resize(n_ * bits_of(source) / 8);
       cpu_->from_float(values.data(), n_, source, host_source_.data());
@@ -117,51 +118,62 @@ class KernelBench {
     report_({"max_magnitude", "", std::string(name_of(source)), "", time(launch), host_source_.size()});
   }
 
-  void quantize_and_back(const FormatDescriptor& format, Dtype source) {
+  /// A format as the benchmark runs it: with its first block size and rotation group.
+  [[nodiscard]] static QuantSpec spec_of(const FormatDescriptor& format) {
     const auto& sizes = format.facts().block_sizes;
-    if (!format.facts().rotation_groups.empty() || launches_of(format).quantize.front() == nullptr) return;
-    const QuantSpec spec{.format = &format, .block_size = sizes.empty() ? 0 : sizes.front()};
-    const formats::LayerLayout layout(spec, options_.rows, options_.columns);
-    const std::uint64_t code_bytes = layout.code_bytes(options_.rows);
-    const bool grouped = layout.has_group_scales();
-    const std::uint64_t n_scales = grouped ? layout.scale_count(options_.rows) : 1;
+    const auto& groups = format.facts().rotation_groups;
+    return {.format = &format, .block_size = sizes.empty() ? 0 : sizes.front(), .rotation_group = groups.empty() ? 0 : groups.front()};
+  }
+
+  /// The weight as rows of the format's own width: a flat one has a block in each.
+  [[nodiscard]] static MatrixView shaped(const QuantSpec& spec, const std::byte* data, Dtype dtype, std::uint64_t rows,
+                                         std::uint64_t columns) {
+    const formats::LayerLayout layout(spec, rows, columns);
+    return {data, dtype, layout.rows(), layout.columns()};
+  }
+
+  void quantize_and_back(const FormatDescriptor& format, Dtype source) {
+    const QuantSpec spec = spec_of(format);
+    const MatrixView weight = shaped(spec, host_source_.data(), source, options_.rows, options_.columns);
+    const formats::LayerLayout layout(spec, weight.rows, weight.columns);
+    if (!format.accepts({"", source, {options_.rows, options_.columns}, 0}, spec) || weight.elements() != n_) return;
+    const std::uint64_t code_bytes = layout.code_bytes(weight.rows);
+    const std::uint64_t scale_bytes = layout.has_group_scales() ? layout.scale_bytes(weight.rows) : 0;
 
     std::vector<std::byte> codes(code_bytes);
-    std::vector<float> scales(n_scales, 1.0F);
+    std::vector<std::byte> scales(scale_bytes);
     const float amax = codec::from_bits(amax_);
-    cpu_->quantize(spec, {host_source_.data(), source, options_.rows, options_.columns}, amax,
-                   {codes.data(), reinterpret_cast<std::byte*>(scales.data())});
-    if (layout.measures_first()) scales[0] = tensor_scale(format, amax);
+    cpu_->quantize(spec, weight, amax, {codes.data(), scales.data()});
 
     const DeviceBuffer device_codes = make(code_bytes);
-    const DeviceBuffer device_scales = make(n_scales * sizeof(float));
+    const DeviceBuffer device_scales = make(scale_bytes);
     const DeviceBuffer largest = make(sizeof(std::uint32_t));
     check(cudaMemsetAsync(device_codes.data(), 0xEE, code_bytes, stream_.get()), "clear device memory");
+    check(cudaMemsetAsync(device_scales.data(), 0xEE, scale_bytes, stream_.get()), "clear device memory");
     check(cudaMemsetAsync(largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
-    check(cudaMemcpyAsync(device_scales.data(), scales.data(), n_scales * sizeof(float), cudaMemcpyHostToDevice, stream_.get()),
-          "copy to the device");
     const QuantizeArgs args{.source = source_.data(),
-                            .rows = options_.rows,
-                            .columns = options_.columns,
+                            .rows = weight.rows,
+                            .columns = weight.columns,
                             .block_size = spec.block_size,
+                            .rotation_group = spec.rotation_group,
+                            .rotated = rotated_.as<float>(),
                             .tensor_amax = amax,
                             .codes = device_codes.as<std::uint8_t>(),
-                            .scales = device_scales.as<float>(),
+                            .scales = device_scales.data(),
                             .largest = largest.as<std::uint32_t>()};
     const auto launch = [&] { launches_of(format).quantize[source_index(source)](args, stream_.get()); };
     launch();
-    require(download<std::byte>(device_codes, code_bytes) == codes && download<float>(device_scales, n_scales) == scales, "quantize",
+    require(download<std::byte>(device_codes, code_bytes) == codes && download<std::byte>(device_scales, scale_bytes) == scales, "quantize",
             format.name(), source);
-    const std::uint64_t scale_bytes = grouped ? n_scales * sizeof(float) : 0;
     report_({"quantize", std::string(format.name()), std::string(name_of(source)), std::string(name_of(format.facts().code_dtype)),
              time(launch), host_source_.size() + code_bytes + scale_bytes});
-    if (layout.measures_first()) measure_and_quantize(format, source, args, codes, code_bytes);
-    if (source != Dtype::F32) dequantize(spec, source, codes, scales, device_codes, device_scales);
+    if (layout.measures_first()) measure_and_quantize(format, source, args, codes, code_bytes + scale_bytes);
+    if (source != Dtype::F32) dequantize(spec, weight, source, codes, scales, device_codes, device_scales);
   }
 
-  /// Both passes of a format with one scale per tensor, the maximum never leaving the device.
+  /// Both passes of a format with a scale of the whole weight, the maximum never leaving the device.
   void measure_and_quantize(const FormatDescriptor& format, Dtype source, QuantizeArgs args, const std::vector<std::byte>& codes,
-                            std::uint64_t code_bytes) {
+                            std::uint64_t out_bytes) {
     const DeviceBuffer largest = make(sizeof(std::uint32_t));
     args.measured = largest.as<std::uint32_t>();
     const auto launch = [&] {
@@ -169,14 +181,14 @@ class KernelBench {
       max_magnitude_launch(source)(args.source, n_, largest.as<std::uint32_t>(), stream_.get());
       launches_of(format).quantize[source_index(source)](args, stream_.get());
     };
-    check(cudaMemsetAsync(args.codes, 0xEE, code_bytes, stream_.get()), "clear device memory");
+    check(cudaMemsetAsync(args.codes, 0xEE, codes.size(), stream_.get()), "clear device memory");
     launch();
-    std::vector<std::byte> found(code_bytes);
-    check(cudaMemcpyAsync(found.data(), args.codes, code_bytes, cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
+    std::vector<std::byte> found(codes.size());
+    check(cudaMemcpyAsync(found.data(), args.codes, codes.size(), cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
     stream_.synchronize();
     require(found == codes, "measure+quantize", format.name(), source);
     report_({"measure+quantize", std::string(format.name()), std::string(name_of(source)), std::string(name_of(format.facts().code_dtype)),
-             time(launch), host_source_.size() + code_bytes});
+             time(launch), host_source_.size() + out_bytes});
   }
 
   /// Small BF16 weights one behind another in device memory: those of the large one, again and again.
@@ -187,7 +199,9 @@ class KernelBench {
     static constexpr std::uint64_t kInBytes = 2 * kElements;
 
     QuantSpec spec;
-    std::uint64_t scale_bytes;  ///< of one weight
+    MatrixView shape;          ///< of one, without data
+    std::uint64_t code_bytes;  ///< of one
+    std::uint64_t scale_bytes;
     DeviceBuffer source;
     DeviceBuffer codes;
     DeviceBuffer scales;
@@ -195,12 +209,13 @@ class KernelBench {
 
     [[nodiscard]] QuantizeArgs args(std::uint64_t i) const {
       return {.source = source.data() + i * kInBytes,
-              .rows = kSide,
-              .columns = kSide,
+              .rows = shape.rows,
+              .columns = shape.columns,
               .block_size = spec.block_size,
+              .rotation_group = spec.rotation_group,
               .tensor_amax = 1.0F,
-              .codes = codes.as<std::uint8_t>() + i * kElements,
-              .scales = reinterpret_cast<float*>(scales.data() + i * scale_bytes),
+              .codes = codes.as<std::uint8_t>() + i * code_bytes,
+              .scales = scales.data() + i * scale_bytes,
               .largest = largest.as<std::uint32_t>()};
     }
   };
@@ -210,12 +225,16 @@ class KernelBench {
   }
 
   [[nodiscard]] SmallWeights upload_small(const QuantSpec& spec) const {
-    const formats::LayerLayout layout(spec, SmallWeights::kSide, SmallWeights::kSide);
-    const std::uint64_t scale_bytes = layout.has_group_scales() ? layout.scale_bytes(SmallWeights::kSide) : 0;
+    const MatrixView shape = shaped(spec, nullptr, Dtype::BF16, SmallWeights::kSide, SmallWeights::kSide);
+    const formats::LayerLayout layout(spec, shape.rows, shape.columns);
+    const std::uint64_t code_bytes = layout.code_bytes(shape.rows);
+    const std::uint64_t scale_bytes = layout.has_group_scales() ? layout.scale_bytes(shape.rows) : 0;
     SmallWeights small{spec,
+                       shape,
+                       code_bytes,
                        scale_bytes,
                        make(SmallWeights::kCount * SmallWeights::kInBytes),
-                       make(SmallWeights::kCount * SmallWeights::kElements),
+                       make(SmallWeights::kCount * code_bytes),
                        make(SmallWeights::kCount * scale_bytes),
                        make(sizeof(std::uint32_t))};
     for (std::uint64_t i = 0; i < SmallWeights::kCount; ++i) {
@@ -224,44 +243,43 @@ class KernelBench {
                             cudaMemcpyHostToDevice, stream_.get()),
             "copy to the device");
     }
-    check(cudaMemsetAsync(small.codes.data(), 0xEE, SmallWeights::kCount * SmallWeights::kElements, stream_.get()), "clear device memory");
+    check(cudaMemsetAsync(small.codes.data(), 0xEE, SmallWeights::kCount * code_bytes, stream_.get()), "clear device memory");
     check(cudaMemsetAsync(small.largest.data(), 0, sizeof(std::uint32_t), stream_.get()), "clear device memory");
     return small;
   }
 
   /// Compares each kind of weight with the CPU's, and the others with the first of their kind.
   void require_small_equal(const SmallWeights& small) const {
-    const auto codes = download<std::byte>(small.codes, SmallWeights::kCount * SmallWeights::kElements);
+    const auto codes = download<std::byte>(small.codes, SmallWeights::kCount * small.code_bytes);
     const auto scales = download<std::byte>(small.scales, SmallWeights::kCount * small.scale_bytes);
     const auto is = [](const std::byte* found, const std::byte* wanted, std::uint64_t n) {
       return n == 0 || std::memcmp(found, wanted, n) == 0;
     };
-    std::vector<std::byte> cpu_codes(SmallWeights::kElements);
+    std::vector<std::byte> cpu_codes(small.code_bytes);
     std::vector<std::byte> cpu_scales(small.scale_bytes);
     for (std::uint64_t i = 0; i < SmallWeights::kCount; ++i) {
       const std::uint64_t first = i % distinct_small_weights();
-      const std::byte* wanted_codes = codes.data() + first * SmallWeights::kElements;
+      const std::byte* wanted_codes = codes.data() + first * small.code_bytes;
       const std::byte* wanted_scales = scales.data() + first * small.scale_bytes;
       if (i == first) {
-        cpu_->quantize(small.spec,
-                       {bf16_source_.data() + i * SmallWeights::kInBytes, Dtype::BF16, SmallWeights::kSide, SmallWeights::kSide}, 1.0F,
-                       {cpu_codes.data(), cpu_scales.data()});
+        MatrixView weight = small.shape;
+        weight.data = bf16_source_.data() + i * SmallWeights::kInBytes;
+        cpu_->quantize(small.spec, weight, 1.0F, {cpu_codes.data(), cpu_scales.data()});
         wanted_codes = cpu_codes.data();
         wanted_scales = cpu_scales.data();
       }
-      require(is(codes.data() + i * SmallWeights::kElements, wanted_codes, SmallWeights::kElements) &&
+      require(is(codes.data() + i * small.code_bytes, wanted_codes, small.code_bytes) &&
                   is(scales.data() + i * small.scale_bytes, wanted_scales, small.scale_bytes),
               "quantize-small", small.spec.format->name(), Dtype::BF16);
     }
   }
 
   /// What a model of small layers costs: their kernels, recorded one by one into a graph of several streams, as
-  /// many as a device has lanes.
+  /// many as a device has lanes.  Needs a large weight of at least one small one.
   void quantize_small(const FormatDescriptor& format) {
     constexpr std::size_t n_streams = 8;
-    if (distinct_small_weights() == 0 || !format.facts().rotation_groups.empty() || launches_of(format).quantize.front() == nullptr) return;
-    const auto& sizes = format.facts().block_sizes;
-    const SmallWeights small = upload_small({.format = &format, .block_size = sizes.empty() ? 0 : sizes.front()});
+    if (distinct_small_weights() == 0) return;
+    const SmallWeights small = upload_small(spec_of(format));
     const std::vector<Stream> streams(n_streams);
     const Graph graph(stream_, streams, [&] {
       for (std::uint64_t i = 0; i < SmallWeights::kCount; ++i) {
@@ -271,31 +289,35 @@ class KernelBench {
     graph.launch(stream_);
     require_small_equal(small);
     report_({"quantize-small", std::string(format.name()), "BF16", std::string(name_of(format.facts().code_dtype)),
-             time([&] { graph.launch(stream_); }),
-             SmallWeights::kCount * (SmallWeights::kInBytes + SmallWeights::kElements + small.scale_bytes)});
+             time([&] { graph.launch(stream_); }), SmallWeights::kCount * (SmallWeights::kInBytes + small.code_bytes + small.scale_bytes)});
   }
 
-  /// Back to `target`, from codes that are known to be right.
-  void dequantize(const QuantSpec& spec, Dtype target, const std::vector<std::byte>& codes, const std::vector<float>& scales,
-                  const DeviceBuffer& device_codes, const DeviceBuffer& device_scales) {
+  /// Back to `target`, from codes that are known to be right; what was rotated stays so.
+  void dequantize(QuantSpec spec, const MatrixView& weight, Dtype target, const std::vector<std::byte>& codes,
+                  const std::vector<std::byte>& scales, const DeviceBuffer& device_codes, const DeviceBuffer& device_scales) {
+    spec.rotation_group = 0;
     const std::uint64_t out_bytes = n_ * bits_of(target) / 8;
     std::vector<float> values(n_);
     std::vector<std::byte> expected(out_bytes);
-    cpu_->dequantize(spec, {codes.data(), spec.format->facts().code_dtype, options_.rows, options_.columns},
-                     reinterpret_cast<const std::byte*>(scales.data()), scales[0], values.data());
+    const float whole = tensor_scale(*spec.format, codec::from_bits(amax_));
+    cpu_->dequantize(spec, {codes.data(), spec.format->facts().code_dtype, weight.rows, weight.columns}, scales.data(), whole,
+                     values.data());
     cpu_->from_float(values.data(), n_, target, expected.data());
     const DeviceBuffer out = make(out_bytes);
+    const DeviceBuffer device_whole = make(sizeof whole);
+    check(cudaMemcpyAsync(device_whole.data(), &whole, sizeof whole, cudaMemcpyHostToDevice, stream_.get()), "copy to the device");
     const DequantizeArgs args{.codes = device_codes.as<std::uint8_t>(),
-                              .rows = options_.rows,
-                              .columns = options_.columns,
+                              .rows = weight.rows,
+                              .columns = weight.columns,
                               .block_size = spec.block_size,
-                              .scales = device_scales.as<float>(),
+                              .scales = spec.format->grid() == ScaleGrid::tensor ? device_whole.data() : device_scales.data(),
+                              .tensor_scale = device_whole.as<float>(),
                               .out = out.data()};
     const auto launch = [&] { launches_of(*spec.format).dequantize[target_index(target)](args, stream_.get()); };
     launch();
     require(download<std::byte>(out, out_bytes) == expected, "dequantize", spec.format->name(), target);
     report_({"dequantize", std::string(spec.format->name()), std::string(name_of(spec.format->facts().code_dtype)),
-             std::string(name_of(target)), time(launch), codes.size() + out_bytes});
+             std::string(name_of(target)), time(launch), codes.size() + scales.size() + out_bytes});
   }
 
   /// From the binary32 weights that were measured last.
@@ -320,6 +342,7 @@ class KernelBench {
   std::vector<std::byte> host_source_;
   std::vector<std::byte> bf16_source_;
   DeviceBuffer source_;
+  DeviceBuffer rotated_;  ///< room for a rotated weight
   std::uint32_t amax_ = 0;
 };
 

@@ -13,11 +13,11 @@ void grow(Buffer& buffer, std::size_t n_bytes, Stream... stream) {
 
 }  // namespace
 
-void Lane::reserve(std::size_t in_bytes, std::size_t out_bytes) {
+void Lane::reserve(std::size_t in_bytes, std::size_t out_bytes, const OnDevice& on_device) {
   grow(host_in, in_bytes);
   grow(host_out, out_bytes);
-  grow(device_in, in_bytes, stream.get());
-  grow(device_out, out_bytes, stream.get());
+  grow(device_in, on_device.in_bytes, stream.get());
+  grow(device_out, on_device.out_bytes, stream.get());
 }
 
 LanePool::Lease LanePool::acquire() {

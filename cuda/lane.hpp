@@ -27,7 +27,13 @@ struct Lane {
   DeviceBuffer device_out;
 
   /// Makes every buffer at least so large; the contents are lost.  Throws device.
-  void reserve(std::size_t in_bytes, std::size_t out_bytes);
+  void reserve(std::size_t in_bytes, std::size_t out_bytes) { reserve(in_bytes, out_bytes, {in_bytes, out_bytes}); }
+  /// The same where the device's buffers have other sizes than the host's.
+  struct OnDevice {
+    std::size_t in_bytes;
+    std::size_t out_bytes;
+  };
+  void reserve(std::size_t in_bytes, std::size_t out_bytes, const OnDevice& on_device);
 };
 
 /// The lanes of one device.

@@ -2,6 +2,7 @@
 
 #include "kernels/flat.cuh"
 #include "kernels/ops.cuh"
+#include "kernels/rotate.cuh"
 #include "kernels/sources.cuh"
 
 namespace halftone::cuda {
@@ -16,6 +17,11 @@ template <class Source>
 void max_magnitude(const void* source, std::uint64_t n, std::uint32_t* largest, cudaStream_t stream) {
   launch_flat(static_cast<const typename Source::Raw*>(source), static_cast<std::uint8_t*>(nullptr), n, MaxMagnitude<Source>{largest},
               stream);
+}
+
+template <class Source>
+void rotate(const void* source, std::uint64_t n, std::uint32_t size, float* out, cudaStream_t stream) {
+  launch_rotate<Source>(static_cast<const typename Source::Raw*>(source), n, size, out, stream);
 }
 
 template <class Source, class Target>
@@ -39,6 +45,11 @@ const FormatLaunches& launches_of(const FormatDescriptor& format) {
 
 MaxMagnitudeLaunch max_magnitude_launch(Dtype source) {
   constexpr std::array<MaxMagnitudeLaunch, 4> table = {max_magnitude<F64>, max_magnitude<F32>, max_magnitude<Bf16>, max_magnitude<F16>};
+  return table[source_index(source)];
+}
+
+RotateLaunch rotate_launch(Dtype source) {
+  constexpr std::array<RotateLaunch, 4> table = {rotate<F64>, rotate<F32>, rotate<Bf16>, rotate<F16>};
   return table[source_index(source)];
 }
 

@@ -15,11 +15,13 @@ struct QuantizeArgs {
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
   std::uint32_t block_size = 0;             ///< of a block format
-  float tensor_amax = 0;                    ///< of a format with one scale per tensor
+  std::uint32_t rotation_group = 0;         ///< 0 for no rotation
+  float* rotated = nullptr;                 ///< room for the rotated weight, rows × columns where it is rotated
+  float tensor_amax = 0;                    ///< of a format with a scale of the whole weight
   const std::uint32_t* measured = nullptr;  ///< its bits on the device, instead of tensor_amax, where they were just measured
-  std::uint8_t* codes = nullptr;
-  float* scales = nullptr;           ///< of row and block formats
-  std::uint32_t* largest = nullptr;  ///< raised to the bits of the largest magnitude, except by one scale per tensor
+  std::uint8_t* codes = nullptr;            ///< rows of codes, padded as Storage has it
+  std::byte* scales = nullptr;              ///< of the groups, row by row
+  std::uint32_t* largest = nullptr;  ///< raised to the bits of the largest magnitude, except by formats with a scale of the whole weight
 };
 
 /// Codes to dequantize; all pointers are to device memory.
@@ -28,12 +30,12 @@ struct DequantizeArgs {
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
   std::uint32_t block_size = 0;
-  const float* scales = nullptr;
-  void* out = nullptr;
+  const std::byte* scales = nullptr;    ///< of the groups, or the F32 of ScaleGrid::tensor
+  const float* tensor_scale = nullptr;  ///< of formats of two levels
+  void* out = nullptr;                  ///< rows × columns; rotated weights stay so
 };
 
-/// What runs for a format; null where the kernels do not serve it.  All launches return at once; work
-/// goes into the stream.
+/// What runs for a format.  All launches return at once; work goes into the stream.
 struct FormatLaunches {
   using Quantize = void (*)(const QuantizeArgs&, cudaStream_t);
   using Dequantize = void (*)(const DequantizeArgs&, cudaStream_t);
@@ -43,6 +45,8 @@ struct FormatLaunches {
 
 /// Raises *largest to the bits of the largest magnitude of `n` elements.
 using MaxMagnitudeLaunch = void (*)(const void* source, std::uint64_t n, std::uint32_t* largest, cudaStream_t stream);
+/// Rotates `n` elements in groups of `size` (formats/rotation.hpp); `source` and `out` may be the same.
+using RotateLaunch = void (*)(const void* source, std::uint64_t n, std::uint32_t size, float* out, cudaStream_t stream);
 /// Converts `n` elements.
 using CastLaunch = void (*)(const void* source, std::uint64_t n, void* out, cudaStream_t stream);
 
@@ -52,6 +56,7 @@ using CastLaunch = void (*)(const void* source, std::uint64_t n, void* out, cuda
 
 [[nodiscard]] const FormatLaunches& launches_of(const FormatDescriptor& format);
 [[nodiscard]] MaxMagnitudeLaunch max_magnitude_launch(Dtype source);
+[[nodiscard]] RotateLaunch rotate_launch(Dtype source);
 [[nodiscard]] CastLaunch cast_launch(Dtype source, Dtype target);
 
 }  // namespace halftone::cuda

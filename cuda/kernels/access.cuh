@@ -30,6 +30,29 @@ __device__ Chunk<T, N> load_chunk(const T* from) {
   }
 }
 
+/// `N` elements of several vectors, aligned to one.
+template <class T, int N>
+__device__ Chunk<T, N> load_vectors(const T* from) {
+  constexpr int width = static_cast<int>(kVectorBytes / sizeof(T));
+  Chunk<T, width> vectors[N / width];
+#pragma unroll
+  for (int k = 0; k < N / width; ++k) vectors[k] = load_chunk<T, width>(from + k * width);
+  Chunk<T, N> chunk;
+  memcpy(&chunk, vectors, sizeof chunk);
+  return chunk;
+}
+
+/// Elements [first, first + N) of a row of `n` elements, one by one, and 0 behind its end.
+template <class T, int N>
+__device__ Chunk<T, N> load_elements(const T* row, std::uint64_t first, std::uint64_t n) {
+  Chunk<T, N> chunk = {};
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    if (first + i < n) chunk.items[i] = row[first + i];
+  }
+  return chunk;
+}
+
 /// Results are read by nobody here: they should not push out of the caches what will be read again.
 template <class T, int N>
 __device__ void store_chunk(T* to, const Chunk<T, N>& chunk) {

@@ -6,6 +6,8 @@
 #include <halftone/codec/hd.hpp>
 
 #include "kernels/access.cuh"
+#include "kernels/coders.cuh"
+#include "kernels/codes.cuh"
 #include "kernels/magnitude.cuh"
 #include "kernels/reduce.cuh"
 #include "runtime/check.hpp"
@@ -69,6 +71,7 @@ __global__ void __launch_bounds__(kMostGroupThreads, 2)
   using Kept = Chunk<Raw, Width>;
   extern __shared__ uint4 dynamic_shared[];
   __shared__ std::uint32_t of_warps[kMostGroupThreads / 32];
+  __shared__ typename Encoder<Format>::Shared shared;
   const unsigned per_block = blockDim.x / walk.threads;
   const unsigned group = blockIdx.x * per_block + threadIdx.x / walk.threads;
   const bool exists = group < groups.count;
@@ -88,6 +91,7 @@ __global__ void __launch_bounds__(kMostGroupThreads, 2)
   const Raw* from = in + first;
   for (unsigned k = 0; k < steps; ++k, from += step) copy_to_shared(kept + k * blockDim.x, from);
   const SharedMax of_weight(largest, thread == 0);  // while the copies are under way
+  const Encoder<Format> encode(shared);
   wait_for_copies();
   LargestMagnitude<Source> magnitude;
 #pragma unroll 2
@@ -99,25 +103,29 @@ __global__ void __launch_bounds__(kMostGroupThreads, 2)
     scales[group] = scale.stored;
     of_weight.raise(found);
   }
-  std::uint8_t* to = codes + first;
+  std::uint8_t* to = codes + code_bytes<Format>(first);
 #pragma unroll 2
-  for (unsigned k = 0; k < steps; ++k, to += step) {
+  for (unsigned k = 0; k < steps; ++k, to += code_bytes<Format>(step)) {
     const Kept chunk = kept[k * blockDim.x];
-    Chunk<std::uint8_t, Width> made;
+    std::uint32_t made[Width];
 #pragma unroll
-    for (int i = 0; i < Width; ++i) made.items[i] = static_cast<std::uint8_t>(Format::encode(Source::decode(chunk.items[i]), scale.encode));
-    store_chunk<std::uint8_t, Width>(to, made);
+    for (int i = 0; i < Width; ++i) made[i] = encode(Source::decode(chunk.items[i]), scale.encode);
+    store_chunk(to, packed<Format, Width>(made));
   }
 }
 
 constexpr unsigned kLargeGroupThreads = 256;
 
-/// The same for groups of any size, read twice; one block for each.
+/// The same for groups of any size, read twice; one block for each.  Where two codes share a byte, rows have an even
+/// number of elements.
 template <class Format, class Source>
 __global__ void __launch_bounds__(kLargeGroupThreads)
     large_groups_kernel(const typename Source::Raw* __restrict__ in, Groups groups, std::uint8_t* __restrict__ codes,
                         float* __restrict__ scales, std::uint32_t* __restrict__ largest) {
-  __shared__ std::uint32_t shared[kLargeGroupThreads / 32];
+  constexpr int width = kFewestCodes<Format>;
+  __shared__ std::uint32_t of_warps[kLargeGroupThreads / 32];
+  __shared__ typename Encoder<Format>::Shared shared;
+  const Encoder<Format> encode(shared);
   const unsigned group = blockIdx.x;
   const std::uint64_t top = static_cast<std::uint64_t>(group / groups.across) * groups.height;
   const std::uint64_t left = group % groups.across * groups.width;
@@ -125,20 +133,23 @@ __global__ void __launch_bounds__(kLargeGroupThreads)
   const std::uint64_t right = min(left + groups.width, groups.columns);
   LargestMagnitude<Source> magnitude;
   for (std::uint64_t r = top; r < bottom; ++r) {
-    for (std::uint64_t c = left + threadIdx.x; c < right; c += kLargeGroupThreads) {
-      magnitude.add(load_chunk<typename Source::Raw, 1>(in + r * groups.columns + c));
+    for (std::uint64_t c = left + threadIdx.x * width; c < right; c += kLargeGroupThreads * width) {
+      magnitude.add(load_elements<typename Source::Raw, width>(in + r * groups.columns, c, right));
     }
   }
-  const std::uint32_t found = max_over_threads(magnitude.bits(), kLargeGroupThreads, shared);
+  const std::uint32_t found = max_over_threads(magnitude.bits(), kLargeGroupThreads, of_warps);
   const auto scale = Format::scale_from_amax(codec::from_bits(found));
   if (threadIdx.x == 0) {
     scales[group] = scale.stored;
     SharedMax(largest).raise(found);
   }
   for (std::uint64_t r = top; r < bottom; ++r) {
-    for (std::uint64_t c = left + threadIdx.x; c < right; c += kLargeGroupThreads) {
-      const std::uint64_t at = r * groups.columns + c;
-      codes[at] = static_cast<std::uint8_t>(Format::encode(Source::decode(in[at]), scale.encode));
+    for (std::uint64_t c = left + threadIdx.x * width; c < right; c += kLargeGroupThreads * width) {
+      const auto chunk = load_elements<typename Source::Raw, width>(in + r * groups.columns, c, right);
+      std::uint32_t made[width];
+#pragma unroll
+      for (int i = 0; i < width; ++i) made[i] = encode(Source::decode(chunk.items[i]), scale.encode);
+      store_chunk(codes + code_bytes<Format>(r * groups.columns + c), packed<Format, width>(made));
     }
   }
 }
@@ -182,7 +193,7 @@ void launch_groups(const typename Source::Raw* in, const Groups& groups, std::ui
   if (groups.rows == 0 || groups.columns == 0) return;
   constexpr int width = kVectorElements<typename Source::Raw>;
   if (!launch_groups_of_width<Format, Source, width>(in, groups, codes, scales, largest, stream) &&
-      !launch_groups_of_width<Format, Source, 1>(in, groups, codes, scales, largest, stream)) {
+      !launch_groups_of_width<Format, Source, kFewestCodes<Format>>(in, groups, codes, scales, largest, stream)) {
     large_groups_kernel<Format, Source><<<groups.count, kLargeGroupThreads, 0, stream>>>(in, groups, codes, scales, largest);
   }
   check_launch("start a quantization kernel");

@@ -14,11 +14,10 @@ class LargestMagnitude {
   __device__ void add(const Chunk<typename Source::Raw, Width>& chunk) {
     if constexpr (kHalf && Width % 2 == 0) {
       // Magnitudes of 16-bit floats order like their bits: two are compared at a time.
+      std::uint32_t pairs[Width / 2];
+      memcpy(pairs, &chunk, sizeof pairs);
 #pragma unroll
-      for (int i = 0; i < Width; i += 2) {
-        const std::uint32_t pair = chunk.items[i] | static_cast<std::uint32_t>(chunk.items[i + 1]) << 16;
-        found_ = __vmaxu2(found_, pair & 0x7FFF'7FFFU);
-      }
+      for (int i = 0; i < Width / 2; ++i) found_ = __vmaxu2(found_, pairs[i] & 0x7FFF'7FFFU);
     } else if constexpr (kHalf) {
 #pragma unroll
       for (int i = 0; i < Width; ++i) found_ = max(found_, chunk.items[i] & 0x7FFFU);

@@ -20,6 +20,17 @@ class SharedMax {
   std::uint32_t known_;  ///< what was there, or less than what is there now
 };
 
+/// The largest `value` of the `threads` threads of a row of threads in a block, whole warps; `shared` holds one word for
+/// each of these warps.  All threads of the block must call it.
+__device__ inline std::uint32_t max_over_row(std::uint32_t value, unsigned threads, std::uint32_t* shared) {
+  value = __reduce_max_sync(0xFFFF'FFFFU, value);
+  if (threads == 32) return value;
+  const unsigned lane = threadIdx.x % 32;
+  if (lane == 0) shared[threadIdx.x / 32] = value;
+  __syncthreads();
+  return __reduce_max_sync(0xFFFF'FFFFU, lane < threads / 32 ? shared[lane] : 0U);
+}
+
 /// The largest `value` of the `threads` consecutive threads of a block to which this thread
 /// belongs; `threads` is a multiple of 32 that divides the block's size.  All threads of the block
 /// must call it.  `shared` holds one word for each warp.

@@ -35,12 +35,22 @@ template <class F>
   return codec::bits(scale.encode) | std::uint64_t{codec::bits(scale.decode)} << 32;
 }
 
-/// The scales of maxima spread evenly over the bit patterns from 0 to the largest finite value.
+/// `weight`, or 0 where it is too large for the scale of `amax`: formats of four bits divide, and take no quotient beyond
+/// 2^20 (codec/quotient.hpp).
+template <class F>
+[[nodiscard]] HALFTONE_HD float fitting(float weight, float amax) {
+  if (formats::kPackingOf<F> == formats::Packing::bytes) return weight;
+  return codec::magnitude(weight) < 1024.0F * amax ? weight : 0.0F;
+}
+
+/// The largest weight of scale `k` of kScales: spread evenly over the bit patterns from 0 to the largest finite value.
+[[nodiscard]] HALFTONE_HD float amax_of_scale(std::uint64_t k) {
+  return codec::from_bits(static_cast<std::uint32_t>(std::uint64_t{0x7F7F'FFFFU} * k / (kScales - 1)));
+}
+
 template <class F>
 void fill_scales(Operands (&scales)[kScales]) {
-  for (std::uint32_t k = 0; k < kScales; ++k) {
-    scales[k] = operands_of<F>(codec::from_bits(static_cast<std::uint32_t>(std::uint64_t{0x7F7F'FFFFU} * k / (kScales - 1))));
-  }
+  for (std::uint32_t k = 0; k < kScales; ++k) scales[k] = operands_of<F>(amax_of_scale(k));
 }
 
 /// The scale of each maximum, indexed by the maximum's bit pattern.
@@ -60,7 +70,7 @@ struct EncodeBf16 {
   Operands scales[kScales];
   EncodeBf16() { fill_scales<F>(scales); }
   [[nodiscard]] static HALFTONE_HD float weight(std::uint64_t index) {
-    return zero_if_nan(codec::Bf16::decode(static_cast<std::uint16_t>(index)));
+    return fitting<F>(zero_if_nan(codec::Bf16::decode(static_cast<std::uint16_t>(index))), amax_of_scale(index / kEveryHalf));
   }
   HALFTONE_HD Result operator()(std::uint64_t index) const {
     return static_cast<Result>(F::encode(weight(index), scales[index / kEveryHalf].encode));
@@ -106,7 +116,7 @@ struct RoundTrip {
     const auto y = static_cast<std::uint32_t>(random_bits(seed, 2 * index + 1));
     const float amax = codec::from_bits(static_cast<std::uint32_t>(x % codec::kInfinityBits));
     const float fraction = static_cast<float>(static_cast<std::int32_t>(y)) * 0x1p-31F;
-    return {index % 2 == 0 ? fraction * amax : zero_if_nan(codec::from_bits(y)), amax};
+    return {index % 2 == 0 ? fraction * amax : fitting<F>(zero_if_nan(codec::from_bits(y)), amax), amax};
   }
   HALFTONE_HD Result operator()(std::uint64_t index) const {
     const Sample s = sample(index);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <halftone/codec/codebook.hpp>
+#include <halftone/codec/quotient.hpp>
 #include <halftone/format.hpp>
 
 #include "formats/format_traits.hpp"
@@ -12,8 +13,9 @@ namespace halftone::formats {
 
 /// As convert_to_quant of December 2025 writes it: codes = nearest level of fl(w / absmax), absmax at
 /// least 1e-12, the first element of a pair in the low nibble.
-template <class Codec>
+template <class C>
 struct SearchedCodes : ClippingSearch {
+  using Table = C;
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
   static constexpr Packing kPacking = Packing::low_nibble_first;
 
@@ -21,14 +23,16 @@ struct SearchedCodes : ClippingSearch {
     const float stored = codec::larger(amax, kSmallestAmax);
     return {stored, stored};
   }
-  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float absmax) { return Codec::encode(weight / absmax); }
-  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float absmax) { return scaled(Codec::decode(code), absmax); }
+  [[nodiscard]] static HALFTONE_HD float normalised(float weight, float absmax) { return codec::quotient(weight, absmax); }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float absmax) { return Table::encode(normalised(weight, absmax)); }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float absmax) { return scaled(Table::decode(code), absmax); }
 };
 
 /// As bitsandbytes writes it: codes by the limits of fl(w · fl(1 / absmax)), the first element of a
 /// pair in the high nibble.  A block of zeros keeps its absmax of 0, and is divided by 1e-38.
-template <class Codec>
+template <class C>
 struct BnbCodes : ClippingSearch {
+  using Table = C;
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
   static constexpr Packing kPacking = Packing::high_nibble_first;
 
@@ -36,8 +40,9 @@ struct BnbCodes : ClippingSearch {
     constexpr float smallest = 1e-38F;
     return {1.0F / codec::larger(amax, smallest), amax};
   }
-  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float inverse) { return Codec::encode(weight * inverse); }
-  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float absmax) { return scaled(Codec::decode(code), absmax); }
+  [[nodiscard]] static HALFTONE_HD float normalised(float weight, float inverse) { return weight * inverse; }
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float inverse) { return Table::encode(normalised(weight, inverse)); }
+  [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float absmax) { return scaled(Table::decode(code), absmax); }
 };
 
 /// What tells the four layouts apart.

@@ -21,6 +21,9 @@ namespace halftone::formats {
 //
 //   Codec, kOperand                for chains (scale_chains.hpp): what encode() is made of; kernels may do the same
 //                                  for many weights at once, so a format with an encode() of its own has neither
+//   Table, normalised(weight, operand)
+//                                  for tables (codec/codebook.hpp): encode() is Table::encode() of the normalised weight
+//   kRotates                       weights are usually rotated first; kernels may do both at once
 //   kRun                           elements of a run, with ScaleGrid::run
 //   kPacking                       how two codes share a byte
 //   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too
@@ -48,6 +51,16 @@ constexpr std::uint32_t kRunOf = [] {
     return Format::kRun;
   } else {
     return 0U;
+  }
+}();
+
+/// Whether kernels that rotate and quantize at once are wanted.
+template <class Format>
+constexpr bool kRotates = [] {
+  if constexpr (requires { Format::kRotates; }) {
+    return Format::kRotates;
+  } else {
+    return false;
   }
 }();
 

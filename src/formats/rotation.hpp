@@ -23,29 +23,39 @@ inline constexpr std::uint32_t kMostRotationGroup = 4096;
   return power == size && size <= kMostRotationGroup;
 }
 
-/// One factor of H on four values `Stride` apart.  Sums run from left to right in binary32; the
-/// halving is exact but for subnormal sums.
-template <std::uint32_t Stride>
+/// Whether each factor of H halves its sums.  Where it does not, the values are 2^stages times as large.
+///
+/// Values of BF16 or F16 may instead be multiplied with 2^-stages beforehand, which gives the same bits: they are
+/// multiples of 2^-133, so that sums of theirs, up to kMostRotationGroup of them and halved six times, are multiples of
+/// 2^-139 and never lose bits to the 2^-149 of subnormal numbers.
+enum class Halving : std::uint8_t { each_factor, beforehand };
+
+/// One factor of H on four values `Stride` apart.  Sums run from left to right in binary32, where b - a + c is
+/// c - (a - b), bit for bit; the halving is exact but for subnormal sums.
+template <std::uint32_t Stride, Halving When = Halving::each_factor>
 HALFTONE_HD void rotate_four(float* x) {
   const float a = x[0];
   const float b = x[Stride];
   const float c = x[2 * Stride];
   const float d = x[3 * Stride];
-  x[0] = (a + b + c - d) * 0.5F;
-  x[Stride] = (a + b - c + d) * 0.5F;
-  x[2 * Stride] = (a - b + c + d) * 0.5F;
-  x[3 * Stride] = (b - a + c + d) * 0.5F;
+  constexpr float factor = When == Halving::each_factor ? 0.5F : 1.0F;
+  const float sum = a + b;
+  const float difference = a - b;
+  x[0] = (sum + c - d) * factor;
+  x[Stride] = (sum - c + d) * factor;
+  x[2 * Stride] = (difference + c + d) * factor;
+  x[3 * Stride] = (c - difference + d) * factor;
 }
 
 /// The factors with strides Stride, 4 · Stride, … on a group of `Size` values, in that order: the
 /// order that comfy-kitchen's kernels have.
-template <std::uint32_t Size, std::uint32_t Stride = 1>
+template <std::uint32_t Size, std::uint32_t Stride = 1, Halving When = Halving::each_factor>
 HALFTONE_HD void rotate_group(float* x) {
   if constexpr (Stride < Size) {
     for (std::uint32_t first = 0; first < Size; first += 4 * Stride) {
-      for (std::uint32_t i = 0; i < Stride; ++i) rotate_four<Stride>(x + first + i);
+      for (std::uint32_t i = 0; i < Stride; ++i) rotate_four<Stride, When>(x + first + i);
     }
-    rotate_group<Size, 4 * Stride>(x);
+    rotate_group<Size, 4 * Stride, When>(x);
   }
 }
 

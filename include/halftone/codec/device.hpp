@@ -67,6 +67,41 @@ __device__ __forceinline__ float divide(float a, float b) {
   return fabsf(quotient) < 0x1p20F ? __fmaf_rn(rest, reciprocal, quotient) : quotient;
 }
 
+/// fl(value / divisor) for a divisor from 2^-60 to 2^126 and magnitudes of at most 2^20 times of it; quotients below 2^-60
+/// may be off in their last place.  A quotient of -0 stays -0.
+__device__ __forceinline__ float ordinary_quotient(float value, float divisor) {
+  const float reciprocal = __frcp_rn(divisor);
+  const float first = __fmul_rn(value, reciprocal);
+  const float excess = __fmaf_rn(first, divisor, -value);
+  return __fmaf_rn(-excess, reciprocal, first);
+}
+
+/// The same for any divisor of at least 0.
+__device__ __forceinline__ float quotient(float value, float divisor) {
+  // Both are brought to where nothing underflows; a compiler does this once for all values of a divisor.
+  const float factor = divisor < 0x1p-60F ? 0x1p64F : divisor > 0x1p60F ? 0x1p-64F : 1.0F;
+  return ordinary_quotient(value * factor, divisor * factor);
+}
+
+/// The E2M1 code of `magnitude`, at least 0, clamped to 6, with the sign of `value`.  Rounded to steps of 1/2, 1 and 2, each
+/// time as the code that this would be, a magnitude never gets a smaller code than the right one, and with its own step
+/// gets that.
+__device__ __forceinline__ std::uint32_t to_e2m1(float value, float magnitude) {
+  constexpr float magic = 8388608.0F;  // 2^23, whose unit in the last place is 1
+  const float halves = __fmaf_rn(magnitude, 2.0F, magic);
+  const float ones = magnitude + (magic + 2.0F);
+  const float twos = __fmaf_rn(magnitude, 0.5F, magic + 4.0F);
+  const float code = fminf(fminf(halves, ones), fminf(twos, magic + 7.0F));
+  // Three bits of the code, and what is above them of four bits of the value: one instruction.
+  return (__float_as_uint(code) & 7U) | (__float_as_uint(value) >> 28 & ~7U);
+}
+
+/// `value` clamped to ±most and rounded to an integer, ties to even; its low bits, above which others follow.  Not for NaN.
+__device__ __forceinline__ std::uint32_t to_integer(float value, float most) {
+  constexpr float magic = 12582912.0F;  // 1.5 * 2^23, whose unit in the last place is 1
+  return __float_as_uint(fminf(fmaxf(value, -most), most) + magic);
+}
+
 }  // namespace halftone::codec::device
 
 #endif

@@ -19,6 +19,15 @@ struct Bf16 {
 #endif
     return static_cast<std::uint16_t>((all & kMagnitudeMask) > kInfinityBits ? nan : rounded);
   }
+
+  /// encode() of what is not NaN.
+  [[nodiscard]] static HALFTONE_HD std::uint16_t encode_number(float value) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    return device::to_bf16(value);
+#else
+    return encode(value);
+#endif
+  }
 };
 
 /// IEEE binary16.
@@ -52,6 +61,15 @@ struct F16 {
     constexpr std::uint32_t magic = 126U << 23;  // 0.5, whose unit in the last place is 2^-24
     const std::uint32_t subnormal = bits(from_bits(mag) + from_bits(magic)) - magic;
     return static_cast<std::uint16_t>((mag < 0x3880'0000U ? subnormal : normal) | sign);
+  }
+
+  /// encode() of what is not NaN.
+  [[nodiscard]] static HALFTONE_HD std::uint16_t encode_number(float value) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    return device::to_f16(value);
+#else
+    return encode(value);
+#endif
   }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <halftone/codec/device.hpp>
 #include <halftone/codec/hd.hpp>
 
 namespace halftone::codec {
@@ -14,6 +15,9 @@ struct SignedInteger {
 
   /// The code in the low bits: clamps to ±max_value(), then rounds to nearest, ties to even.  `value` must not be NaN.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode_saturating(float value) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    if (!__builtin_is_constant_evaluated()) return device::to_integer(value, max_value()) & kMask;
+#endif
     const std::uint32_t all = bits(value);
     const std::uint32_t mag = all & kMagnitudeMask;
     const std::uint32_t max_bits = bits(max_value());

@@ -38,9 +38,18 @@ struct Minifloat {
       if (!__builtin_is_constant_evaluated()) return ManBits == 3 ? device::to_e4m3(value) : device::to_e5m2(value);
     }
 #endif
-    const std::uint32_t all = bits(value);
-    const std::uint32_t mag = all & kMagnitudeMask;
-    return code_of(mag < kMaxBits ? mag : kMaxBits, all);
+    return with_sign_of(value, magnitude(value));
+  }
+
+  /// The code of `mag`, at least 0 and clamped to max_value(), with the sign of `value`.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t with_sign_of(float value, float mag) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    if constexpr (Bits == 4) {
+      if (!__builtin_is_constant_evaluated()) return device::to_e2m1(value, mag);
+    }
+#endif
+    const std::uint32_t sign = (bits(value) >> kSignShift) & kSign;
+    return code_of(bits(mag) < kMaxBits ? bits(mag) : kMaxBits) | sign;
   }
 
   /// The code that PyTorch's conversion gives: no saturation.
@@ -53,7 +62,7 @@ struct Minifloat {
     constexpr std::uint32_t midpoint = kMaxBits + (1U << (kShift - 1));
     constexpr bool tie_rounds_down = MaxCode % 2 == 0;
     if (mag > midpoint || (mag == midpoint && !tie_rounds_down)) return OverflowCode | sign;
-    return code_of(mag < kMaxBits ? mag : kMaxBits, all);
+    return code_of(mag < kMaxBits ? mag : kMaxBits) | sign;
   }
 
   /// The value of `code`, exactly.
@@ -80,18 +89,17 @@ struct Minifloat {
   }
 
  private:
-  /// `mag`: magnitude bits of at most kMaxBits; `all`: the bits that carry the sign.
+  /// `mag`: magnitude bits of at most kMaxBits.
   ///
   /// `unit` is the power of two whose last place is the step of the codes around `mag`; adding
   /// it makes the float adder round to that step, and the low bits of the sum count the steps.
-  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t code_of(std::uint32_t mag, std::uint32_t all) {
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t code_of(std::uint32_t mag) {
     const std::uint32_t exponent = mag & kInfinityBits;
     const std::uint32_t bounded = exponent > kMinNormal ? exponent : kMinNormal;
     const std::uint32_t unit = bounded + (static_cast<std::uint32_t>(kShift) << 23);
     const std::uint32_t steps = bits(from_bits(mag) + from_bits(unit)) - unit;
     // The first binade above zero counts its steps from zero, each later one from 2^ManBits.
-    const std::uint32_t code = steps + (bounded >> kShift) - (kMinNormal >> kShift);
-    return code | ((all >> kSignShift) & kSign);
+    return steps + (bounded >> kShift) - (kMinNormal >> kShift);
   }
 };
 

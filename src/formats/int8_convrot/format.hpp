@@ -8,7 +8,9 @@
 namespace halftone::formats::int8_convrot {
 
 /// INT8, one scale for each row, of a weight that was rotated along its rows.
-struct Format : int8_row::Format {};
+struct Format : int8_row::Format {
+  static constexpr bool kRotates = true;
+};
 
 /// Names, shapes and JSON of the format.
 [[nodiscard]] const FormatDescriptor& descriptor();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <halftone/codec/minifloat.hpp>
+#include <halftone/codec/quotient.hpp>
 #include <halftone/format.hpp>
 
 #include "formats/format_traits.hpp"
@@ -39,7 +40,7 @@ struct Format {
   }
   /// A group whose scale is too small for E4M3 loses everything: codes of +0.
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
-    const std::uint32_t code = codec::E2M1::encode_saturating(weight / scale);
+    const std::uint32_t code = codec::E2M1::with_sign_of(weight, codec::quotient(codec::magnitude(weight), scale));
     return scale > 0.0F ? code : 0U;
   }
   [[nodiscard]] static HALFTONE_HD float decode_operand(std::uint8_t stored, float tensor) { return tensor * codec::E4M3::decode(stored); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <halftone/codec/integer.hpp>
+#include <halftone/codec/quotient.hpp>
 #include <halftone/format.hpp>
 
 #include "formats/format_traits.hpp"
@@ -12,6 +13,7 @@ namespace halftone::formats::w4a4_convrot {
 /// activations to four bits, too.  The chain is that of comfy-kitchen, computed in binary32 throughout.
 struct Format : ClippingSearch {
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
+  static constexpr bool kRotates = true;
   static constexpr Packing kPacking = Packing::low_nibble_first;
 
   [[nodiscard]] static HALFTONE_HD Scale scale_from_amax(float amax) {
@@ -20,7 +22,7 @@ struct Format : ClippingSearch {
     return {stored, stored};
   }
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
-    return codec::Int4::encode_saturating(weight / scale);
+    return codec::Int4::encode_saturating(codec::ordinary_quotient(weight, scale));
   }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float scale) { return scaled(codec::Int4::decode(code), scale); }
 };
