@@ -30,6 +30,7 @@
 #include <halftone/compare.hpp>
 #include <halftone/convert.hpp>
 #include <halftone/dtype.hpp>
+#include <halftone/edit.hpp>
 #include <halftone/error.hpp>
 #include <halftone/format.hpp>
 #include <halftone/model.hpp>

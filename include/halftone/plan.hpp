@@ -76,6 +76,12 @@ struct Job {
   std::string bytes;                   ///< constant
 };
 
+/// Something that is done to a layer, the metadata or another part of a file that is edited or migrated.
+struct Change {
+  std::string subject;  ///< a layer's name without ".weight", a tensor's name, or "metadata"
+  std::string what;
+};
+
 /// A whole conversion as a value: pure function of headers, rules and options.
 struct Plan {
   std::string input_digest;
@@ -86,6 +92,7 @@ struct Plan {
   std::vector<Job> jobs;            ///< by offset of their first output
   std::string preset;               ///< "flux2", "none", "t5xxl,mistral"
   std::string preset_reason;
+  std::vector<Change> changes;     ///< of an edit or a migration, in the order of the input
   std::vector<std::string> notes;  ///< what the user should know, each one sentence
 
   /// Size of the output file in bytes.

@@ -7,6 +7,7 @@
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
 #include "plan/constraints.hpp"
+#include "plan/patterns.hpp"
 #include "plan/second_generation.hpp"
 
 namespace halftone::plan {
@@ -16,18 +17,6 @@ std::string join(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
   return text;
-}
-
-std::vector<Match> compile(const std::vector<std::string>& patterns, const char* option) {
-  std::vector<Match> matches;
-  for (const std::string& pattern : patterns) {
-    try {
-      matches.emplace_back(Match::Kind::regex, pattern);
-    } catch (const Error& error) {
-      fail(error.kind(), "{}: {}", option, error.what());
-    }
-  }
-  return matches;
 }
 
 /// Counts which of the user's rules and patterns met a tensor that they can act on.
@@ -171,8 +160,8 @@ bool any_match(const std::vector<Rule>& rules, const ModelIndex& model) {
 RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
   RuleSet rules{.user = options.rules,
                 .preset = {},
-                .include = compile(options.include, "--include"),
-                .exclude = compile(options.exclude, "--exclude"),
+                .include = compile_patterns(options.include, "--include"),
+                .exclude = compile_patterns(options.exclude, "--exclude"),
                 .preset_name = {},
                 .preset_reason = {},
                 .notes = {}};

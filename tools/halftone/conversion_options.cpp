@@ -68,7 +68,7 @@ void add_planned_options(CLI::App& command) {
 
 }  // namespace
 
-void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
+void RunArguments::add_files_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
   command
       .add_option_function<std::string>(
@@ -77,14 +77,18 @@ void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
             output = text;
             output_given = true;
           },
-          fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
+          fmt::format("output file (default: <stem>-{}.safetensors beside the input)", suffix))
       ->type_name("OUT");
-  command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
-  command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")
-      ->type_name("SIZE");
   command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
   command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
   command.add_flag("--force", force, "replace an existing output");
+}
+
+void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
+  add_files_to(command, suffix);
+  command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
+  command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")
+      ->type_name("SIZE");
 }
 
 RunOptions RunArguments::run_options() const {
@@ -114,7 +118,7 @@ fs::path RunArguments::output_path(const std::string& suffix) const {
 }
 
 void ConversionArguments::add_to(CLI::App& command) {
-  run.add_to(command, "format");
+  run.add_to(command, "<format>");
   command.add_option("--format", format, "output format; 'halftone formats' lists them")->required()->type_name("FORMAT");
   command.add_option("--block-size", block_size, "elements of a block, or on each side of a square one")
       ->type_name("N")

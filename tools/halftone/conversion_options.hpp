@@ -22,7 +22,10 @@ struct RunArguments {
   std::string device_memory;
   bool force = false;
 
-  /// `suffix` is what the default name of the output ends in, as the help shows it.
+  /// The options of files, threads and memory.  `suffix` is what the default name of the output ends in, as the
+  /// help shows it.
+  void add_files_to(CLI::App& command, const std::string& suffix);
+  /// The same, and the options of devices.
   void add_to(CLI::App& command, const std::string& suffix);
   /// Throws usage, or device for a device that is not there.
   [[nodiscard]] RunOptions run_options() const;

@@ -54,6 +54,8 @@ ordered_json plan_json(const Plan& plan, const PlanFacts& facts) {
                               {"in_bytes", decision.in_bytes},
                               {"out_bytes", decision.out_bytes}});
   }
+  json["changes"] = ordered_json::array();
+  for (const Change& change : plan.changes) json["changes"].push_back({{"subject", change.subject}, {"what", change.what}});
   json["notes"] = plan.notes;
   json["device"] = facts.device;
   json["memory"] = {{"host", facts.memory_bytes}, {"device", facts.device_memory_bytes}};
@@ -77,6 +79,9 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
   for (const auto& [what, count] : tally(plan)) {
     text += fmt::format("{:>6}  {:<21} {:>10} -> {}\n", count.tensors, what, base::human_bytes(count.in_bytes),
                         base::human_bytes(count.out_bytes));
+  }
+  for (const Change& change : plan.changes) {
+    text += fmt::format("change  {}: {}\n", base::printable(change.subject), base::printable(change.what));
   }
   text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(facts.output.string()),
                       base::counted(plan.output.tensors.size(), "tensor"), base::human_bytes(plan.output_bytes()), plan.output_bytes());

@@ -32,4 +32,14 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
         report.device, rate, base::human_bytes(peak_bytes));
 }
 
+void report_dry_run(const Session& session, const RunArguments& arguments, const std::filesystem::path& output, const Plan& plan) {
+  const RunOptions options = arguments.run_options();
+  const PlanFacts facts{arguments.input, output, options.device, options.memory_bytes, options.device_memory_bytes};
+  if (session.json) {
+    print_json(plan_json(plan, facts));
+  } else {
+    write_out(plan_text(plan, facts, false));
+  }
+}
+
 }  // namespace halftone::tool
