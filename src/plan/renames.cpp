@@ -122,7 +122,7 @@ void keep_whole(Rewrite& rewrite, const formats::QuantizedLayer& layer) {
 void keep_layers_whole(Rewrite& rewrite, const ModelIndex& model, const std::vector<formats::QuantizedLayer>& layers) {
   for (const formats::QuantizedLayer& layer : layers) keep_whole(rewrite, layer);
   const auto legacy = std::find_if(layers.begin(), layers.end(), [&](const formats::QuantizedLayer& layer) {
-    return layer.format_text == formats::kLegacyFormat && !rewrite.of(layer.weight->info.name).dropped;
+    return formats::is_legacy_format(layer.format_text) && !rewrite.of(layer.weight->info.name).dropped;
   });
   if (legacy == layers.end()) return;
   for (const ModelTensor& tensor : model.tensors()) {
