@@ -33,6 +33,7 @@
 #include <halftone/edit.hpp>
 #include <halftone/error.hpp>
 #include <halftone/format.hpp>
+#include <halftone/migrate.hpp>
 #include <halftone/model.hpp>
 #include <halftone/plan.hpp>
 #include <halftone/preset.hpp>

@@ -56,7 +56,15 @@ struct Decision {
   std::uint64_t out_bytes = 0;
 };
 
-enum class JobKind : std::uint8_t { copy, constant, cast, quantize, dequantize };
+enum class JobKind : std::uint8_t {
+  copy,
+  constant,
+  cast,
+  quantize,
+  dequantize,
+  recode,         ///< codes in the order of another layout
+  largest_scale,  ///< of the scales of a layer
+};
 
 /// How the weight of a job is stored in the input, where it is quantized there.
 struct StoredWeight {
@@ -68,11 +76,11 @@ struct StoredWeight {
 /// A unit of work: reads input tensors, writes whole output tensors.
 struct Job {
   JobKind kind{};
-  QuantSpec spec;                      ///< quantize: how the weight is written
+  QuantSpec spec;                      ///< how the weight is written; of copies and constants nothing
   std::vector<ModelTensor> inputs;     ///< the weight first
   std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
   std::vector<Role> roles;             ///< quantize: what the outputs hold; the codes first
-  std::optional<StoredWeight> stored;  ///< dequantize, and quantize of a weight that is quantized already
+  std::optional<StoredWeight> stored;  ///< dequantize, recode, and quantize of a weight that is quantized already
   std::string bytes;                   ///< constant
 };
 
@@ -93,6 +101,7 @@ struct Plan {
   std::string preset;               ///< "flux2", "none", "t5xxl,mistral"
   std::string preset_reason;
   std::vector<Change> changes;     ///< of an edit or a migration, in the order of the input
+  bool up_to_date = false;         ///< of a migration: the input is what the output would be, and nothing is written
   std::vector<std::string> notes;  ///< what the user should know, each one sentence
 
   /// Size of the output file in bytes.

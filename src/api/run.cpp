@@ -43,7 +43,8 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   // A device takes a while to start: meanwhile the headers are read and the plan is made.
   auto opening = std::async(std::launch::async, [&] { return open_backend(options.device, options.device_memory_bytes); });
   const io::ModelFiles files(input);
-  RunReport report{.plan = planner(files.index(), files.side_texts()), .device = {}};
+  RunReport report{.plan = planner(files), .device = {}};
+  if (report.plan.up_to_date) return report;
   const auto backend = fitting_backend(opening.get(), report.plan, options.device);
   io::OutputFile file({.path = output,
                        .head = serialize(report.plan.output),

@@ -156,7 +156,9 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
   switch (job.kind) {
     case JobKind::copy:
     case JobKind::constant:
-    case JobKind::cast: return 1;
+    case JobKind::cast:
+    case JobKind::recode:
+    case JobKind::largest_scale: return 1;
     case JobKind::quantize: {
       const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);

@@ -78,10 +78,7 @@ class QuantizeWork : public Work {
     if (stage + 1 < stages()) return 0;
     if (magnitude_ == 0 && job_.spec.format->storage().unit_scales_for_zeros) write_zeros();
     std::uint64_t written = write_float(Role::tensor_scale, magnitude_ == 0 ? 1.0F : tensor_scale(*job_.spec.format, amax()));
-    if (largest_scale_) {
-      const float largest = formats::scale_rules(*job_.spec.format).operand(largest_stored_, 1.0F);
-      written += write_float(Role::largest_scale, largest > 0.0F ? largest : 1.0F);
-    }
+    if (largest_scale_) written += write_float(Role::largest_scale, formats::largest_scale(*job_.spec.format, largest_stored_));
     return written;
   }
 

@@ -30,9 +30,7 @@ ModelIndex understood(const ModelIndex& model, const EditOptions& options) {
   const auto& removed = options.remove_metadata;
   const bool useless = entry != model.metadata().end() && !formats::has_layers(entry->second);
   if (!useless || std::find(removed.begin(), removed.end(), formats::kMetadataKey) == removed.end()) return model;
-  std::vector<ModelIndex::Shard> shards = model.shards();
-  for (ModelIndex::Shard& shard : shards) shard.header.metadata.erase(formats::kMetadataKey);
-  return ModelIndex(std::move(shards));
+  return plan::without_metadata(model, formats::kMetadataKey);
 }
 
 /// Sets or clears the flag in the label of a layer and in its label in the header; false where it has neither.

@@ -17,6 +17,8 @@ std::string_view name_of(JobKind kind) {
     case JobKind::cast: return "cast";
     case JobKind::quantize: return "quantize";
     case JobKind::dequantize: return "dequantize";
+    case JobKind::recode: return "recode";
+    case JobKind::largest_scale: return "largest_scale";
   }
   return {};
 }

@@ -16,6 +16,12 @@ Rewrite::Rewrite(const ModelIndex& model, std::string command) : model_(model), 
   }
 }
 
+ModelIndex without_metadata(const ModelIndex& model, const std::string& key) {
+  std::vector<ModelIndex::Shard> shards = model.shards();
+  for (ModelIndex::Shard& shard : shards) shard.header.metadata.erase(key);
+  return ModelIndex(std::move(shards));
+}
+
 void Rewrite::drop(const std::string& tensor, std::string reason) {
   Fate& fate = of(tensor);
   fate.dropped = true;
@@ -54,7 +60,7 @@ Plan Rewrite::finish(Metadata metadata, bool has_metadata) && {
     decision.in_bytes = tensor.info.bytes();
     if (!fate.dropped) {
       TensorInfo out{.name = fate.name, .dtype = tensor.info.dtype, .shape = fate.shape};
-      if (fate.bytes) out.shape = {fate.bytes->size()};
+      if (fate.bytes && out.dtype == Dtype::U8) out.shape = {fate.bytes->size()};
       decision.out_bytes = byte_count(out.dtype, out.shape);
       Job job{.kind = JobKind::copy, .inputs = {tensor}};
       if (fate.job) job = std::move(*fate.job);

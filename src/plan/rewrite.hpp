@@ -16,7 +16,7 @@ namespace halftone::plan {
 struct Fate {
   bool dropped = false;
   std::string name;                  ///< in the output
-  Shape shape;                       ///< in the output
+  Shape shape;                       ///< in the output; of a text that is replaced, the text's
   std::optional<std::string> bytes;  ///< what is written instead of the input's bytes
   std::optional<Job> job;            ///< what computes the output's bytes, where they are not copied
   std::string reason;                ///< empty where nothing changes
@@ -57,5 +57,8 @@ class Rewrite {
   std::vector<Added> added_;
   std::vector<Change> changes_;
 };
+
+/// `model` without an entry of its metadata.
+[[nodiscard]] ModelIndex without_metadata(const ModelIndex& model, const std::string& key);
 
 }  // namespace halftone::plan

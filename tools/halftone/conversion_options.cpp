@@ -7,21 +7,13 @@
 #include "api/backends.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "choose.hpp"
 #include "io/mapped_file.hpp"
 
 namespace halftone::tool {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <class Value>
-Value choose(const std::map<std::string, Value>& known, const std::string& word, const char* option) {
-  const auto found = known.find(word);
-  if (found != known.end()) return found->second;
-  std::vector<std::string> names;
-  for (const auto& [name, value] : known) names.push_back(name);
-  fail(ErrorKind::usage, "{} takes {}, not '{}'{}", option, base::joined_by_or(names), word, base::did_you_mean(word, names));
-}
 
 /// A word that the interface knows and this version does not do yet.
 void only_supported(const char* option, const std::string& word, const std::string& supported, const std::vector<std::string>& planned) {

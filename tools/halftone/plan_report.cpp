@@ -54,6 +54,7 @@ ordered_json plan_json(const Plan& plan, const PlanFacts& facts) {
                               {"in_bytes", decision.in_bytes},
                               {"out_bytes", decision.out_bytes}});
   }
+  json["up_to_date"] = plan.up_to_date;
   json["changes"] = ordered_json::array();
   for (const Change& change : plan.changes) json["changes"].push_back({{"subject", change.subject}, {"what", change.what}});
   json["notes"] = plan.notes;
@@ -83,8 +84,9 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
   for (const Change& change : plan.changes) {
     text += fmt::format("change  {}: {}\n", base::printable(change.subject), base::printable(change.what));
   }
-  text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(facts.output.string()),
-                      base::counted(plan.output.tensors.size(), "tensor"), base::human_bytes(plan.output_bytes()), plan.output_bytes());
+  if (!plan.up_to_date)
+    text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(facts.output.string()),
+                        base::counted(plan.output.tensors.size(), "tensor"), base::human_bytes(plan.output_bytes()), plan.output_bytes());
   for (const std::string& note : plan.notes) text += fmt::format("note    {}\n", note);
   return text;
 }
