@@ -32,6 +32,7 @@
 #include <halftone/dtype.hpp>
 #include <halftone/edit.hpp>
 #include <halftone/error.hpp>
+#include <halftone/example.hpp>
 #include <halftone/format.hpp>
 #include <halftone/migrate.hpp>
 #include <halftone/model.hpp>

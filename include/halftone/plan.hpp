@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <halftone/example.hpp>
 #include <halftone/format.hpp>
 #include <halftone/model.hpp>
 #include <halftone/rule.hpp>
@@ -31,7 +32,8 @@ enum class Target : std::uint8_t { comfyui, none };
 
 /// Everything a user may decide about a conversion except where and how fast it runs.
 struct PlanOptions {
-  QuantSpec spec;
+  QuantSpec spec;                               ///< its format may be null where there is an example
+  std::optional<Example> like;                  ///< decides the layers that it has
   std::vector<std::string> presets = {"auto"};  ///< "auto", "none", or names
   std::vector<std::string> include;             ///< RE2, searched in the full name
   std::vector<std::string> exclude;

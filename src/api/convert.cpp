@@ -1,9 +1,37 @@
 #include <halftone/convert.hpp>
 
 #include "api/run.hpp"
+#include "base/fail.hpp"
 #include "io/model_files.hpp"
 
 namespace halftone {
+
+namespace {
+
+/// Throws same_file where the output would replace a file of the example.
+void check_example(const PlanOptions& options, const std::filesystem::path& output) {
+  if (!options.like) return;
+  for (const std::filesystem::path& file : options.like->files) {
+    std::error_code ignored;
+    if (!std::filesystem::equivalent(file, output, ignored)) continue;
+    fail(ErrorKind::same_file, "the output '{}' is the file of --like itself; choose another name", output.string());
+  }
+}
+
+}  // namespace
+
+Example read_example(const std::filesystem::path& path) {
+  const io::ModelFiles files(path);
+  Example example;
+  try {
+    example = example_of(files.index(), files.side_texts(), path.filename().string());
+  } catch (const Error& error) {
+    fail(error.kind(), "'{}': {}", path.string(), error.what());
+  }
+  for (const io::MappedFile& file : files.files()) example.files.push_back(file.path());
+  if (std::filesystem::is_regular_file(path)) example.files.push_back(path);
+  return example;
+}
 
 Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options) {
   const io::ModelFiles files(input);
@@ -12,6 +40,7 @@ Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& opti
 
 RunReport convert(const std::filesystem::path& input, const std::filesystem::path& output, const PlanOptions& options,
                   const RunOptions& run_options, RunControl& control) {
+  check_example(options, output);
   const api::Planner planner = [&](const io::ModelFiles& files) { return build_plan(files.index(), files.side_texts(), options); };
   return api::run(input, output, planner, run_options, control);
 }

@@ -18,7 +18,7 @@ void add_convert(CLI::App& app, Session& session) {
   command->callback([arguments, dry_run, &session] {
     if (*dry_run) return report_plan(*arguments, session, false);
     const PlanOptions options = arguments->plan_options();
-    const auto output = arguments->run.output_path(std::string(options.spec.format->name()));
+    const auto output = arguments->output_path();
     run_and_report(session, arguments->run, output,
                    [&](const RunOptions& run) { return convert(arguments->run.input, output, options, run, session.control); });
   });

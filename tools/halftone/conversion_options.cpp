@@ -111,7 +111,9 @@ fs::path RunArguments::output_path(const std::string& suffix) const {
 
 void ConversionArguments::add_to(CLI::App& command) {
   run.add_to(command, "<format>");
-  command.add_option("--format", format, "output format; 'halftone formats' lists them")->required()->type_name("FORMAT");
+  command.add_option("--format", format, "output format; 'halftone formats' lists them (required, unless --like is given)")
+      ->type_name("FORMAT");
+  command.add_option("--like", like, "a quantized model whose layers say what format those of the same name get")->type_name("OTHER");
   command.add_option("--block-size", block_size, "elements of a block, or on each side of a square one")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
@@ -140,13 +142,21 @@ void ConversionArguments::add_to(CLI::App& command) {
   add_planned_options(command);
 }
 
-/// The format of --format; --container bnb means the form of it that ends in "-bnb".
-const FormatDescriptor& ConversionArguments::chosen_format() const {
+/// --container bnb means the form of the format that ends in "-bnb".
+const FormatDescriptor* ConversionArguments::chosen_format() const {
+  if (format.empty() && !like) fail(ErrorKind::usage, "--format is missing");
+  if (format.empty() && !container.empty()) fail(ErrorKind::usage, "--container has no effect without --format");
+  if (format.empty()) return nullptr;
   const FormatDescriptor& named = format_named(format);
-  if (container.empty()) return named;
+  if (container.empty()) return &named;
   const std::string containers = choose<std::string>({{"ctq", ""}, {"bnb", "-bnb"}}, container, "--container");
   if (find_format(format + "-bnb") == nullptr) fail(ErrorKind::usage, "--container has no effect on {}", format);
-  return format_named(format + containers);
+  return &format_named(format + containers);
+}
+
+fs::path ConversionArguments::output_path() const {
+  const FormatDescriptor* chosen = chosen_format();
+  return run.output_path(chosen != nullptr ? std::string(chosen->name()) : "quantized");
 }
 
 PlanOptions ConversionArguments::plan_options() const {
@@ -158,8 +168,9 @@ PlanOptions ConversionArguments::plan_options() const {
   only_supported("--rounding", rounding, "nearest", {"learned"});
   only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
   PlanOptions options;
-  const fs::path output = run.output_path(std::string(chosen_format().name()));
-  options.spec = {&chosen_format(), block_size, full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales")};
+  const fs::path output = output_path();
+  options.spec = {chosen_format(), block_size, full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales")};
+  if (like) options.like = read_example(*like);
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");
   options.target = choose(targets, target, "--target");

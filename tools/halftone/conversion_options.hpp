@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,8 @@ struct RunArguments {
 /// The options of convert and plan, as text.
 struct ConversionArguments {
   RunArguments run;
-  std::string format;
+  std::string format;               ///< empty: not given
+  std::optional<std::string> like;  ///< a path
   std::uint32_t block_size = 0;
   std::uint32_t rotation_group = 0;
   std::string container;    ///< empty: not given
@@ -58,8 +60,12 @@ struct ConversionArguments {
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.
   [[nodiscard]] PlanOptions plan_options() const;
-  /// Throws usage.
-  [[nodiscard]] const FormatDescriptor& chosen_format() const;
+  /// The output's path.  Throws usage.
+  [[nodiscard]] std::filesystem::path output_path() const;
+
+ private:
+  /// The format of --format, or null.  Throws usage.
+  [[nodiscard]] const FormatDescriptor* chosen_format() const;
 };
 
 }  // namespace halftone::tool
