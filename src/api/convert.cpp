@@ -6,20 +6,6 @@
 
 namespace halftone {
 
-namespace {
-
-/// Throws same_file where the output would replace a file of the example.
-void check_example(const PlanOptions& options, const std::filesystem::path& output) {
-  if (!options.like) return;
-  for (const std::filesystem::path& file : options.like->files) {
-    std::error_code ignored;
-    if (!std::filesystem::equivalent(file, output, ignored)) continue;
-    fail(ErrorKind::same_file, "the output '{}' is the file of --like itself; choose another name", output.string());
-  }
-}
-
-}  // namespace
-
 Example read_example(const std::filesystem::path& path) {
   const io::ModelFiles files(path);
   Example example;
@@ -40,9 +26,10 @@ Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& opti
 
 RunReport convert(const std::filesystem::path& input, const std::filesystem::path& output, const PlanOptions& options,
                   const RunOptions& run_options, RunControl& control) {
-  check_example(options, output);
+  RunOptions run = run_options;
+  if (options.like) run.kept_files.insert(run.kept_files.end(), options.like->files.begin(), options.like->files.end());
   const api::Planner planner = [&](const io::ModelFiles& files) { return build_plan(files.index(), files.side_texts(), options); };
-  return api::run(input, output, planner, run_options, control);
+  return api::run(input, output, planner, run, control);
 }
 
 RunReport dequantize(const std::filesystem::path& input, const std::filesystem::path& output, Dtype dtype, const RunOptions& run_options,

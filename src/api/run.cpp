@@ -6,10 +6,10 @@
 #include <thread>
 
 #include "api/backends.hpp"
+#include "api/outputs.hpp"
 #include "base/fail.hpp"
 #include "exec/executor.hpp"
 #include "io/model_files.hpp"
-#include "io/output_file.hpp"
 
 namespace halftone::api {
 namespace {
@@ -35,6 +35,13 @@ std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const 
   fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
 }
 
+/// The files that the output must not replace.
+std::vector<io::FileId> kept_files(const io::ModelFiles& input, const RunOptions& options) {
+  std::vector<io::FileId> ids = input.ids();
+  for (const std::filesystem::path& path : options.kept_files) ids.push_back(io::MappedFile(path).id());
+  return ids;
+}
+
 }  // namespace
 
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
@@ -46,16 +53,12 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   RunReport report{.plan = planner(files), .device = {}};
   if (report.plan.up_to_date) return report;
   const auto backend = fitting_backend(opening.get(), report.plan, options.device);
-  io::OutputFile file({.path = output,
-                       .head = serialize(report.plan.output),
-                       .n_bytes = report.plan.output_bytes(),
-                       .replace = options.replace,
-                       .inputs = files.ids()});
+  Outputs outputs(report.plan, output, options.replace, kept_files(files, options));
   control.total_bytes = report.plan.output.data_bytes();
   report.device = backend->name();
   const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-  exec::run_jobs(report.plan, files, *backend, file, {threads, options.memory_bytes}, control);
-  file.commit();
+  exec::run_jobs(report.plan, files, *backend, outputs.files(), {threads, options.memory_bytes}, control);
+  outputs.commit();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }

@@ -21,7 +21,7 @@ class LargestScaleWork : public Work {
     for (const std::byte scale : in.bytes()) largest = std::max(largest, scale);
     in.check();
     const float value = formats::largest_scale(*job_.spec.format, std::to_integer<std::uint32_t>(largest));
-    context_.output.write_at(context_.offset(job_.outputs[0]), std::as_bytes(std::span(&value, 1)));
+    context_.write_at(job_.outputs[0], 0, std::as_bytes(std::span(&value, 1)));
     return sizeof value;
   }
 

@@ -91,7 +91,7 @@ class QuantizeWork : public Work {
   [[nodiscard]] io::OutputFile::Window codes_of(std::size_t task) const {
     const std::uint64_t begin = layout_.code_bytes(bands_.first(task));
     const std::uint64_t end = task + 1 == bands_.count() ? codes().bytes() : begin + layout_.code_bytes(bands_.size(task));
-    return {context_.output, context_.offset(job_.outputs[0], begin), end - begin};
+    return context_.window(job_.outputs[0], begin, end - begin);
   }
 
   /// Returns the bytes written.
@@ -157,7 +157,7 @@ class QuantizeWork : public Work {
   std::uint64_t write_float(Role role, float value) const {
     const auto output = output_of(job_, role);
     if (!output) return 0;
-    context_.output.write_at(context_.offset(*output), std::as_bytes(std::span(&value, 1)));
+    context_.write_at(*output, 0, std::as_bytes(std::span(&value, 1)));
     return sizeof value;
   }
 

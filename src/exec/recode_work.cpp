@@ -25,7 +25,7 @@ class RecodeWork : public Work {
     const std::uint64_t held = job_.inputs[0].info.bytes();
     const std::uint64_t first = std::min(bands_.first(task), held);
     const InputBand in(context_.files, job_.inputs[0], first, std::min(size, held - first));
-    io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], bands_.first(task)), size);
+    io::OutputFile::Window out = context_.window(job_.outputs[0], bands_.first(task), size);
     const auto end = std::transform(in.bytes().begin(), in.bytes().end(), out.bytes().begin(),
                                     [&](std::byte codes) { return recoding_.bytes[std::to_integer<std::size_t>(codes)]; });
     std::fill(end, out.bytes().end(), recoding_.filling);

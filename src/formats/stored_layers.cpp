@@ -155,6 +155,17 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
   return layers;
 }
 
+std::string layer_of(std::string_view tensor) {
+  tensor = tensor.substr(0, tensor.find(kQuantStateSuffix));
+  for (const std::string_view suffix : kWeightCompanions) {
+    if (has_suffix(tensor, suffix)) tensor.remove_suffix(suffix.size());
+  }
+  for (const std::string_view suffix : kCompanions) {
+    if (has_suffix(tensor, suffix)) return base_name(tensor, suffix);
+  }
+  return has_suffix(tensor, kWeightSuffix) ? base_name(tensor) : std::string(tensor);
+}
+
 StoredByWeight::StoredByWeight(const std::vector<QuantizedLayer>& layers) : layers_(layers) {
   for (const QuantizedLayer& layer : layers) by_weight_.emplace(layer.weight->info.name, &layer);
 }

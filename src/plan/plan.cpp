@@ -11,6 +11,7 @@
 #include "plan/plan_notes.hpp"
 #include "plan/second_generation.hpp"
 #include "plan/selection.hpp"
+#include "plan/shards.hpp"
 
 namespace halftone {
 namespace {
@@ -65,7 +66,15 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   plan.notes.insert(plan.notes.end(), like_notes.begin(), like_notes.end());
   plan.notes.insert(plan.notes.end(), again.notes.begin(), again.notes.end());
   if (!note.empty()) plan.notes.push_back(note);
+  if (options.sharding) plan::cut_into_shards(plan, *options.sharding);
   return plan;
+}
+
+std::uint64_t Plan::output_bytes() const noexcept {
+  if (shards.empty()) return output.file_bytes();
+  std::uint64_t bytes = index.size();
+  for (const OutputShard& shard : shards) bytes += shard.header.file_bytes();
+  return bytes;
 }
 
 std::string Plan::hash() const { return base::digest(to_json()); }

@@ -95,6 +95,7 @@ Plan PlanBuilder::finish(Metadata metadata, bool has_metadata, std::vector<Decis
   plan_.output = lay_out(std::move(tensors_), std::move(metadata), has_metadata);
   std::unordered_map<std::string_view, std::uint32_t> position;
   for (std::uint32_t i = 0; i < plan_.output.tensors.size(); ++i) position.emplace(plan_.output.tensors[i].name, i);
+  for (const TensorInfo& tensor : plan_.output.tensors) plan_.places.push_back({0, plan_.output.data_start + tensor.begin});
   for (std::size_t j = 0; j < plan_.jobs.size(); ++j) {
     for (const std::string& name : names_[j]) plan_.jobs[j].outputs.push_back(position.at(name));
   }

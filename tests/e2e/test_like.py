@@ -161,7 +161,7 @@ class Refusals(LikeTest):
 
     def test_output_that_is_the_example(self):
         before = self.other.read_bytes()
-        self.refuse("convert", self.source, "-o", self.other, "--like", self.other, "--force", code=USAGE, says=["--like itself"])
+        self.refuse("convert", self.source, "-o", self.other, "--like", self.other, "--force", code=USAGE, says=["input itself"])
         self.assertEqual(self.other.read_bytes(), before)
 
     def test_options_of_a_format_without_one(self):

@@ -44,6 +44,13 @@ std::string stem_of(const fs::path& input) {
   return name;
 }
 
+/// How the file `output` is cut.
+Sharding sharding(const std::string& size, const fs::path& output) {
+  const auto bytes = base::parse_bytes(size);
+  if (!bytes || *bytes == 0) fail(ErrorKind::usage, "--shard-size takes a size, for example 5GB, not '{}'", size);
+  return {*bytes, stem_of(output)};
+}
+
 /// Options that are understood and refused; the help does not show them.
 void add_planned_options(CLI::App& command) {
 #define HALFTONE_PLANNED_COMMAND(name)
@@ -136,6 +143,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--rounding", rounding, "nearest")->type_name("METHOD");
   command.add_option("--bias-correction", bias_correction, "none")->type_name("METHOD");
   command.add_option("--target", target, "loader that must run the output: comfyui or none (default comfyui)")->type_name("LOADER");
+  command.add_option("--shard-size", shard_size, "write files of at most so many bytes of tensors, and their index")->type_name("SIZE");
   command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
   command.add_flag("--input-scale", input_scale, "write an activation scale of 1.0 for each FP8 layer");
   command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
@@ -184,6 +192,7 @@ PlanOptions ConversionArguments::plan_options() const {
   }
   options.allow_unused = allow_unused;
   options.quant_metadata = quant_metadata;
+  if (!shard_size.empty()) options.sharding = sharding(shard_size, output);
   for (const std::string& path : rules_files) {
     std::error_code ignored;
     if (fs::equivalent(path, output, ignored))

@@ -53,6 +53,7 @@ struct ConversionArguments {
   std::string rounding = "nearest";
   std::string bias_correction = "none";
   std::string target = "comfyui";
+  std::string shard_size;  ///< empty: not given
   bool quant_metadata = false;
   bool input_scale = false;
   bool full_precision_mm = false;

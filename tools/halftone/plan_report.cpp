@@ -38,10 +38,28 @@ std::map<std::string, Count> tally(const Plan& plan) {
 
 }  // namespace
 
+namespace {
+
+/// What stands for the output: its file, or the index of its shards.
+std::filesystem::path output_of(const Plan& plan, const PlanFacts& facts) {
+  return plan.shards.empty() ? facts.output : facts.output.parent_path() / plan.index_name;
+}
+
+/// " in 3 files"; empty for one.
+std::string in_files(const Plan& plan) {
+  return plan.shards.empty() ? std::string() : fmt::format(" in {}", base::counted(plan.shards.size(), "file"));
+}
+
+}  // namespace
+
 ordered_json plan_json(const Plan& plan, const PlanFacts& facts) {
   ordered_json json;
   json["input"] = {{"path", facts.input.string()}, {"bytes", plan.input_bytes}, {"tensors", plan.input_tensors}};
-  json["output"] = {{"path", facts.output.string()}, {"bytes", plan.output_bytes()}, {"tensors", plan.output.tensors.size()}};
+  json["output"] = {{"path", output_of(plan, facts).string()}, {"bytes", plan.output_bytes()}, {"tensors", plan.output.tensors.size()}};
+  for (const OutputShard& shard : plan.shards) {
+    json["output"]["shards"].push_back(
+        {{"name", shard.name}, {"bytes", shard.header.file_bytes()}, {"tensors", shard.header.tensors.size()}});
+  }
   json["preset"] = {{"name", plan.preset}, {"reason", plan.preset_reason}};
   json["layers"] = ordered_json::array();
   for (const Decision& decision : plan.decisions) {
@@ -85,8 +103,9 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
     text += fmt::format("change  {}: {}\n", base::printable(change.subject), base::printable(change.what));
   }
   if (!plan.up_to_date)
-    text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(facts.output.string()),
-                        base::counted(plan.output.tensors.size(), "tensor"), base::human_bytes(plan.output_bytes()), plan.output_bytes());
+    text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(output_of(plan, facts).string()),
+                        base::counted(plan.output.tensors.size(), "tensor") + in_files(plan), base::human_bytes(plan.output_bytes()),
+                        plan.output_bytes());
   for (const std::string& note : plan.notes) text += fmt::format("note    {}\n", note);
   return text;
 }
