@@ -42,9 +42,8 @@ bool set_flag(plan::Rewrite& rewrite, formats::HeaderLabels& header, const SideT
   if (text != texts.end()) {
     auto label = formats::parse_label(text->second, layer.base);
     if (formats::set_full_precision(label, wanted)) {
-      plan::Fate& fate = rewrite.of(text->first);
-      fate.bytes = formats::python_dump(label);
-      if (fate.reason.empty()) fate.reason = "its flag is changed";
+      const std::string renamed = rewrite.of(text->first).reason;
+      rewrite.replace(text->first, formats::python_dump(label), renamed.empty() ? "its flag is changed" : renamed);
       changed = true;
     }
   }

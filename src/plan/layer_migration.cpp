@@ -126,7 +126,7 @@ void LayerMigration::change_input_scale(Layer& layer) {
   std::vector<LayerTensor> tensors;
   formats::add_input_scale(tensors, layer.stored.base);
   for (LayerTensor& tensor : tensors) {
-    rewrite_.add({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape}, std::move(tensor.bytes));
+    rewrite_.add(layer.weight(), {.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape}, std::move(tensor.bytes));
   }
   layer.done.push_back(fmt::format("{} of 1 is added", quoted(formats::kInputScaleSuffix)));
 }
@@ -140,7 +140,7 @@ void LayerMigration::change_hybrid(Layer& layer) {
   const FormatDescriptor& target = add ? hybrid : plain;
   const std::string largest = layer.name(formats::kLargestScaleSuffix);
   if (add) {
-    rewrite_.add({.name = largest, .dtype = Dtype::F32},
+    rewrite_.add(layer.weight(), {.name = largest, .dtype = Dtype::F32},
                  Job{.kind = JobKind::largest_scale, .spec = {.format = &hybrid}, .inputs = {*layer.stored.readable->scales}});
   } else if (model_.find(largest) != nullptr) {
     rewrite_.drop(largest, "repeats the largest scale");
@@ -163,15 +163,20 @@ void LayerMigration::change_container(Layer& layer) {
   const formats::ReadableLayer& readable = *layer.stored.readable;
   const auto state = std::find_if(layer.stored.companions.begin(), layer.stored.companions.end(),
                                   [](const std::string& name) { return name.find(formats::kQuantStateSuffix) != std::string::npos; });
+  if (state == layer.stored.companions.end()) {
+    fail(ErrorKind::bad_quantization, "the layer '{}' is described as {}, but has no tensor '{}…' that says so", layer.stored.base,
+         layer.stored.format_text, formats::joined(layer.weight(), formats::kQuantStateSuffix));
+  }
   const TensorInfo weight{layer.weight(), dtype_of_state(texts_.at(*state), layer.stored.base), readable.shape};
   const QuantSpec spec{.format = target, .block_size = readable.spec.block_size};
   for (LayerTensor& out : target->outputs(weight, spec)) {
     if (out.role == Role::scales) continue;
     if (out.role == Role::constant && model_.find(out.name) == nullptr) {
-      rewrite_.add({.name = out.name, .dtype = out.dtype, .shape = out.shape}, std::move(out.bytes));
+      rewrite_.add(layer.weight(), {.name = out.name, .dtype = out.dtype, .shape = out.shape}, std::move(out.bytes));
       continue;
     }
     Fate& fate = rewrite_.of(out.name);
+    fate.dtype = out.dtype;
     fate.shape = out.shape;
     fate.reason = fmt::format("is written as {} has it", target->name());
     if (out.role == Role::constant) {
@@ -202,12 +207,10 @@ void LayerMigration::write_labels(Layer& layer) {
   const std::string name = layer.name(formats::kSidecarSuffix);
   if (model_.find(name) == nullptr) {
     const std::uint64_t n_bytes = text.size();
-    rewrite_.add({.name = name, .dtype = Dtype::U8, .shape = {n_bytes}}, std::move(text));
+    rewrite_.add(layer.weight(), {.name = name, .dtype = Dtype::U8, .shape = {n_bytes}}, std::move(text));
     return;
   }
-  Fate& fate = rewrite_.of(name);
-  fate.bytes = std::move(text);
-  fate.reason = "describes the layer as it is in the output";
+  rewrite_.replace(name, std::move(text), "describes the layer as it is in the output");
 }
 
 }  // namespace halftone::plan

@@ -43,7 +43,8 @@ std::size_t drop_remains(plan::Rewrite& rewrite, const ModelIndex& model, const 
   std::size_t lost = 0;
   for (const ModelTensor& tensor : model.tensors()) {
     const std::string& name = tensor.info.name;
-    if (formats::is_legacy_marker(name)) {
+    // A marker has two elements at most; their number is all that it says.
+    if (formats::is_legacy_marker(name) && element_count(tensor.info.shape) <= 2) {
       rewrite.drop(name, "marks an older layout");
       rewrite.change(name, "marks an older layout and is left out");
     }
@@ -67,7 +68,8 @@ std::size_t drop_remains(plan::Rewrite& rewrite, const ModelIndex& model, const 
   return lost;
 }
 
-/// Throws internal where a layer of the output is not read as what it was made.
+/// Throws bad_quantization where a layer of the output would not be read as what it was made, because what describes it
+/// contradicts itself.
 void check_layers(const std::vector<QuantizedLayer>& layers, const std::vector<const FormatDescriptor*>& made, const Header& output,
                   const SideTexts& texts) {
   const ModelIndex model({{"the output", output}});
@@ -76,7 +78,10 @@ void check_layers(const std::vector<QuantizedLayer>& layers, const std::vector<c
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const QuantizedLayer* after = written.find(layers[i].weight->info.name);
     const FormatDescriptor* format = after != nullptr && after->readable ? after->readable->spec.format : nullptr;
-    if (format != made[i]) fail(ErrorKind::internal, "the layer '{}' would not be read as what it was migrated to", layers[i].base);
+    if (format != made[i]) {
+      fail(ErrorKind::bad_quantization, "the layer '{}' cannot be migrated, because its descriptions contradict each other",
+           layers[i].base);
+    }
   }
 }
 

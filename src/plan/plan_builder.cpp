@@ -90,7 +90,8 @@ Plan PlanBuilder::finish(Metadata metadata, bool has_metadata, std::vector<Decis
   std::unordered_set<std::string> names;
   for (const TensorInfo& tensor : tensors_) {
     if (names.insert(tensor.name).second) continue;
-    fail(ErrorKind::bad_quantization, "the output would hold two tensors '{}': the input has one, and quantizing writes one", tensor.name);
+    fail(ErrorKind::bad_quantization, "the output would hold two tensors '{}': the input has one, and another is written under its name",
+         tensor.name);
   }
   plan_.output = lay_out(std::move(tensors_), std::move(metadata), has_metadata);
   std::unordered_map<std::string_view, std::uint32_t> position;

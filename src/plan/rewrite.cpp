@@ -12,7 +12,9 @@ Job constant(std::string bytes) { return {.kind = JobKind::constant, .bytes = st
 
 Rewrite::Rewrite(const ModelIndex& model, std::string command) : model_(model), command_(std::move(command)) {
   for (const ModelTensor& tensor : model.tensors()) {
-    fates_.emplace(tensor.info.name, Fate{.name = tensor.info.name, .shape = tensor.info.shape, .bytes = {}, .job = {}, .reason = {}});
+    fates_.emplace(
+        tensor.info.name,
+        Fate{.name = tensor.info.name, .dtype = tensor.info.dtype, .shape = tensor.info.shape, .bytes = {}, .job = {}, .reason = {}});
   }
 }
 
@@ -28,9 +30,22 @@ void Rewrite::drop(const std::string& tensor, std::string reason) {
   fate.reason = std::move(reason);
 }
 
-void Rewrite::add(TensorInfo tensor, std::string bytes) { add(std::move(tensor), constant(std::move(bytes))); }
+void Rewrite::replace(const std::string& tensor, std::string text, std::string reason) {
+  Fate& fate = of(tensor);
+  fate.dtype = Dtype::U8;
+  fate.shape = {text.size()};
+  fate.bytes = std::move(text);
+  fate.reason = std::move(reason);
+}
 
-void Rewrite::add(TensorInfo tensor, Job job) { added_.push_back({std::move(tensor), std::move(job)}); }
+void Rewrite::add(const std::string& owner, TensorInfo tensor, std::string bytes) {
+  add(owner, std::move(tensor), constant(std::move(bytes)));
+}
+
+void Rewrite::add(const std::string& owner, TensorInfo tensor, Job job) {
+  of(owner).added_bytes += byte_count(tensor.dtype, tensor.shape);
+  added_.push_back({std::move(tensor), std::move(job)});
+}
 
 void Rewrite::change(std::string subject, std::string what) { changes_.push_back({std::move(subject), std::move(what)}); }
 
@@ -58,10 +73,10 @@ Plan Rewrite::finish(Metadata metadata, bool has_metadata) && {
     decision.rule = fate.reason.empty() ? "default" : command_;
     decision.reason = fate.reason.empty() ? "nothing is changed" : fate.reason;
     decision.in_bytes = tensor.info.bytes();
+    decision.out_bytes = fate.added_bytes;
     if (!fate.dropped) {
-      TensorInfo out{.name = fate.name, .dtype = tensor.info.dtype, .shape = fate.shape};
-      if (fate.bytes && out.dtype == Dtype::U8) out.shape = {fate.bytes->size()};
-      decision.out_bytes = byte_count(out.dtype, out.shape);
+      TensorInfo out{.name = fate.name, .dtype = fate.dtype, .shape = fate.shape};
+      decision.out_bytes += byte_count(out.dtype, out.shape);
       Job job{.kind = JobKind::copy, .inputs = {tensor}};
       if (fate.job) job = std::move(*fate.job);
       if (fate.bytes) job = constant(std::move(*fate.bytes));

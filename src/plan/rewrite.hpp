@@ -16,9 +16,11 @@ namespace halftone::plan {
 struct Fate {
   bool dropped = false;
   std::string name;                  ///< in the output
-  Shape shape;                       ///< in the output; of a text that is replaced, the text's
+  Dtype dtype{};                     ///< in the output
+  Shape shape;                       ///< in the output
   std::optional<std::string> bytes;  ///< what is written instead of the input's bytes
   std::optional<Job> job;            ///< what computes the output's bytes, where they are not copied
+  std::uint64_t added_bytes = 0;     ///< of tensors that are added for it
   std::string reason;                ///< empty where nothing changes
 };
 
@@ -32,10 +34,12 @@ class Rewrite {
   /// The fate of a tensor of the input, to be changed.
   [[nodiscard]] Fate& of(const std::string& tensor) { return fates_.at(tensor); }
   void drop(const std::string& tensor, std::string reason);
-  /// Adds a tensor of known bytes that the input lacks.
-  void add(TensorInfo tensor, std::string bytes);
-  /// Adds a tensor that `job` computes.
-  void add(TensorInfo tensor, Job job);
+  /// Writes a text in the place of a tensor.
+  void replace(const std::string& tensor, std::string text, std::string reason);
+  /// Adds a tensor of known bytes that the input lacks, and that belongs to `owner`, a tensor of the input.
+  void add(const std::string& owner, TensorInfo tensor, std::string bytes);
+  /// The same for one that `job` computes.
+  void add(const std::string& owner, TensorInfo tensor, Job job);
   /// Notes something that is done.
   void change(std::string subject, std::string what);
   [[nodiscard]] const std::vector<Change>& changes() const noexcept { return changes_; }

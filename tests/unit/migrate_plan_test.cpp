@@ -49,6 +49,38 @@ TEST(MigratePlan, Nothing_but_copies_and_constants) {
   }
 }
 
+TEST(MigratePlan, Label_that_is_written_anew_is_a_text_whatever_its_type_was) {
+  const ModelIndex model =
+      model_of({{"a.weight", Dtype::F8_E4M3, {64, 128}}, {"a.weight_scale", Dtype::F32, {1, 2}}, {"a.comfy_quant", Dtype::F32, {2}}});
+  const SideTexts texts = {{"a.comfy_quant", R"({"format": "float8_e4m3fn_blockwise", "params": {"group_size": 64}})"}};
+  const Plan plan = build_migrate_plan(model, texts, {}, {});
+  const std::string text = R"({"format": "float8_e4m3fn_blockwise", "group_size": 64})";
+  EXPECT_EQ(constant_of(plan, "a.comfy_quant"), text);
+  EXPECT_EQ(output_of(plan, "a.comfy_quant")->dtype, Dtype::U8);
+  EXPECT_EQ(output_of(plan, "a.comfy_quant")->shape, Shape{text.size()});
+}
+
+TEST(MigratePlan, Descriptions_that_contradict_each_other_are_refused) {
+  const ModelIndex model =
+      model_of({{"a.weight", Dtype::F8_E4M3, {64, 128}}, {"a.weight_scale", Dtype::F32, {1, 2}}, {"a.comfy_quant", Dtype::U8, {1}}});
+  const SideTexts texts = {{"a.comfy_quant", R"({"format": "float8_e4m3fn_blockwise", "params": {"params": {"group_size": 64}}})"}};
+  EXPECT_THAT([&] { (void)build_migrate_plan(model, texts, {}, {}); }, fails_with(ErrorKind::bad_quantization, "'a'"));
+}
+
+TEST(MigratePlan, Tensor_of_many_elements_is_no_marker) {
+  std::vector<TensorInfo> tensors = kLegacy;
+  tensors[2].shape = {3};
+  EXPECT_NE(output_of(build_migrate_plan(model_of(tensors), {}, {}, {}), "scaled_fp8"), nullptr);
+}
+
+TEST(MigratePlan, Codes_without_their_own_description_keep_their_layout) {
+  const ModelIndex model =
+      model_of({{"a.weight", Dtype::U8, {1024, 1}}, {"a.weight.absmax", Dtype::F32, {32}}, {"a.comfy_quant", Dtype::U8, {1}}});
+  const SideTexts texts = {{"a.comfy_quant", R"({"format": "bnb_nf4", "group_size": 64, "orig_shape": [64, 32]})"}};
+  EXPECT_THAT([&] { (void)build_migrate_plan(model, texts, {}, {.container = Container::bnb}); },
+              fails_with(ErrorKind::bad_quantization, "'a'", "quant_state"));
+}
+
 TEST(MigratePlan, Model_without_quantized_layers_is_up_to_date) {
   const Plan plan = build_migrate_plan(model_of({bf16("a.weight", {4, 4})}), {}, {}, {});
   EXPECT_TRUE(plan.up_to_date);
