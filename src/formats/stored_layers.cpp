@@ -147,8 +147,9 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
     }
     recognise(layer, stored, tensors);
     layer.companions = tensors.names();
-    for (const auto& [name, text] : texts) {
-      if (name.starts_with(joined(tensor.info.name, kQuantStateSuffix))) layer.companions.push_back(name);
+    const std::string state = joined(tensor.info.name, kQuantStateSuffix);
+    for (auto text = texts.lower_bound(state); text != texts.end() && text->first.starts_with(state); ++text) {
+      layer.companions.push_back(text->first);
     }
     layers.push_back(std::move(layer));
   }

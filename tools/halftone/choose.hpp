@@ -15,6 +15,7 @@ template <class Value>
   const auto found = known.find(word);
   if (found != known.end()) return found->second;
   std::vector<std::string> names;
+  names.reserve(known.size());
   for (const auto& [name, value] : known) names.push_back(name);
   fail(ErrorKind::usage, "{} takes {}, not '{}'{}", option, base::joined_by_or(names), word, base::did_you_mean(word, names));
 }
