@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <halftone/error.hpp>
 #include <halftone/plan.hpp>
@@ -15,6 +16,7 @@ struct RunOptions {
   unsigned threads = 0;                                 ///< 0: one per available core
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< anonymous host memory
   bool replace = false;                                 ///< an existing output may be replaced
+  std::vector<std::filesystem::path> kept_files;        ///< that no output may replace, besides those of the input
   std::string device = "auto";                          ///< auto, cpu, cuda, or cuda:0,1: which GPUs
   std::uint64_t device_memory_bytes = 0;                ///< of each GPU; 0: most of what is free
 };

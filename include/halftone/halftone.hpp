@@ -30,8 +30,11 @@
 #include <halftone/compare.hpp>
 #include <halftone/convert.hpp>
 #include <halftone/dtype.hpp>
+#include <halftone/edit.hpp>
 #include <halftone/error.hpp>
+#include <halftone/example.hpp>
 #include <halftone/format.hpp>
+#include <halftone/migrate.hpp>
 #include <halftone/model.hpp>
 #include <halftone/plan.hpp>
 #include <halftone/preset.hpp>

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <halftone/example.hpp>
 #include <halftone/format.hpp>
 #include <halftone/model.hpp>
 #include <halftone/rule.hpp>
@@ -29,9 +30,16 @@ enum class Indivisible : std::uint8_t {
 /// The loader that must be able to run the output.
 enum class Target : std::uint8_t { comfyui, none };
 
+/// An output of several files.
+struct Sharding {
+  std::uint64_t max_bytes = 0;  ///< of the data of a file
+  std::string stem;             ///< "model": what the names of the files begin with
+};
+
 /// Everything a user may decide about a conversion except where and how fast it runs.
 struct PlanOptions {
-  QuantSpec spec;
+  QuantSpec spec;                               ///< its format may be null where there is an example
+  std::optional<Example> like;                  ///< decides the layers that it has
   std::vector<std::string> presets = {"auto"};  ///< "auto", "none", or names
   std::vector<std::string> include;             ///< RE2, searched in the full name
   std::vector<std::string> exclude;
@@ -41,6 +49,7 @@ struct PlanOptions {
   std::optional<Indivisible> indivisible;  ///< nothing: what the format says (FormatFacts::keeps_unfit)
   Target target = Target::comfyui;
   bool quant_metadata = false;
+  std::optional<Sharding> sharding;  ///< nothing: one file
 };
 
 /// What was decided for one tensor of the input, and why.
@@ -56,7 +65,15 @@ struct Decision {
   std::uint64_t out_bytes = 0;
 };
 
-enum class JobKind : std::uint8_t { copy, constant, cast, quantize, dequantize };
+enum class JobKind : std::uint8_t {
+  copy,
+  constant,
+  cast,
+  quantize,
+  dequantize,
+  recode,         ///< codes in the order of another layout
+  largest_scale,  ///< of the scales of a layer
+};
 
 /// How the weight of a job is stored in the input, where it is quantized there.
 struct StoredWeight {
@@ -68,12 +85,30 @@ struct StoredWeight {
 /// A unit of work: reads input tensors, writes whole output tensors.
 struct Job {
   JobKind kind{};
-  QuantSpec spec;                      ///< quantize: how the weight is written
+  QuantSpec spec;                      ///< how the weight is written; of copies and constants nothing
   std::vector<ModelTensor> inputs;     ///< the weight first
   std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
   std::vector<Role> roles;             ///< quantize: what the outputs hold; the codes first
-  std::optional<StoredWeight> stored;  ///< dequantize, and quantize of a weight that is quantized already
+  std::optional<StoredWeight> stored;  ///< dequantize, recode, and quantize of a weight that is quantized already
   std::string bytes;                   ///< constant
+};
+
+/// Something that is done to a layer, the metadata or another part of a file that is edited or migrated.
+struct Change {
+  std::string subject;  ///< a layer's name without ".weight", a tensor's name, or "metadata"
+  std::string what;
+};
+
+/// One of the files of an output that is cut.
+struct OutputShard {
+  std::string name;  ///< "model-00001-of-00003.safetensors"
+  Header header;
+};
+
+/// Where a tensor of the output lies.
+struct Place {
+  std::uint32_t file = 0;    ///< index into Plan::shards; 0 where the output is one file
+  std::uint64_t offset = 0;  ///< in that file
 };
 
 /// A whole conversion as a value: pure function of headers, rules and options.
@@ -81,15 +116,21 @@ struct Plan {
   std::string input_digest;
   std::uint64_t input_bytes = 0;
   std::uint64_t input_tensors = 0;
-  Header output;
+  Header output;                    ///< of all tensors as one file, whether they are cut into shards or not
+  std::vector<Place> places;        ///< of its tensors
+  std::vector<OutputShard> shards;  ///< empty where the output is one file
+  std::string index_name;           ///< of the file that says which shard has which tensor; empty without shards
+  std::string index;                ///< its text
   std::vector<Decision> decisions;  ///< one per input tensor, by name
-  std::vector<Job> jobs;            ///< by offset of their first output
+  std::vector<Job> jobs;            ///< by the place of their first output
   std::string preset;               ///< "flux2", "none", "t5xxl,mistral"
   std::string preset_reason;
+  std::vector<Change> changes;     ///< of an edit or a migration, in the order of the input
+  bool up_to_date = false;         ///< of a migration: the input is what the output would be, and nothing is written
   std::vector<std::string> notes;  ///< what the user should know, each one sentence
 
-  /// Size of the output file in bytes.
-  [[nodiscard]] std::uint64_t output_bytes() const noexcept { return output.file_bytes(); }
+  /// Size of the output in bytes: of the file, or of the shards and their index.
+  [[nodiscard]] std::uint64_t output_bytes() const noexcept;
   /// The plan as stable JSON text: the same plan gives the same text.
   [[nodiscard]] std::string to_json() const;
   /// Identity of to_json().

@@ -1,66 +1,23 @@
 #include <halftone/convert.hpp>
 
-#include <algorithm>
-#include <chrono>
-#include <functional>
-#include <future>
-#include <thread>
-
-#include "api/backends.hpp"
+#include "api/run.hpp"
 #include "base/fail.hpp"
-#include "exec/executor.hpp"
 #include "io/model_files.hpp"
-#include "io/output_file.hpp"
 
 namespace halftone {
-namespace {
 
-/// Why `backend` cannot run `plan`; empty where it can.
-std::string obstacle_to(const Plan& plan, const Backend& backend) {
-  for (const Job& job : plan.jobs) {
-    if (job.stored) {
-      if (const Support support = backend.supports(job.stored->spec, Dtype::F32); !support) return support.reason;
-    }
-    if (job.kind != JobKind::quantize) continue;
-    const Dtype source = job.stored ? Dtype::F32 : job.inputs[0].info.dtype;
-    if (const Support support = backend.supports(job.spec, source); !support) return support.reason;
+Example read_example(const std::filesystem::path& path) {
+  const io::ModelFiles files(path);
+  Example example;
+  try {
+    example = example_of(files.index(), files.side_texts(), path.filename().string());
+  } catch (const Error& error) {
+    fail(error.kind(), "'{}': {}", path.string(), error.what());
   }
-  return {};
+  for (const io::MappedFile& file : files.files()) example.files.push_back(file.path());
+  if (std::filesystem::is_regular_file(path)) example.files.push_back(path);
+  return example;
 }
-
-/// The backend that `opened` is, or the processor where that was chosen automatically and cannot run the plan.
-std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const Plan& plan, const std::string& device) {
-  const std::string obstacle = obstacle_to(plan, *opened);
-  if (obstacle.empty()) return opened;
-  if (device == "auto") return api::open_backend("cpu");
-  fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
-}
-
-using Planner = std::function<Plan(const ModelIndex&, const SideTexts&)>;
-
-RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
-              RunControl& control) {
-  const auto start = std::chrono::steady_clock::now();
-  // A device takes a while to start: meanwhile the headers are read and the plan is made.
-  auto opening = std::async(std::launch::async, [&] { return api::open_backend(options.device, options.device_memory_bytes); });
-  const io::ModelFiles files(input);
-  RunReport report{.plan = planner(files.index(), files.side_texts()), .device = {}};
-  const auto backend = fitting_backend(opening.get(), report.plan, options.device);
-  io::OutputFile file({.path = output,
-                       .head = serialize(report.plan.output),
-                       .n_bytes = report.plan.output_bytes(),
-                       .replace = options.replace,
-                       .inputs = files.ids()});
-  control.total_bytes = report.plan.output.data_bytes();
-  report.device = backend->name();
-  const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-  exec::run_jobs(report.plan, files, *backend, file, {threads, options.memory_bytes}, control);
-  file.commit();
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return report;
-}
-
-}  // namespace
 
 Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options) {
   const io::ModelFiles files(input);
@@ -69,14 +26,16 @@ Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& opti
 
 RunReport convert(const std::filesystem::path& input, const std::filesystem::path& output, const PlanOptions& options,
                   const RunOptions& run_options, RunControl& control) {
-  const Planner planner = [&](const ModelIndex& model, const SideTexts& texts) { return build_plan(model, texts, options); };
-  return run(input, output, planner, run_options, control);
+  RunOptions run = run_options;
+  if (options.like) run.kept_files.insert(run.kept_files.end(), options.like->files.begin(), options.like->files.end());
+  const api::Planner planner = [&](const io::ModelFiles& files) { return build_plan(files.index(), files.side_texts(), options); };
+  return api::run(input, output, planner, run, control);
 }
 
 RunReport dequantize(const std::filesystem::path& input, const std::filesystem::path& output, Dtype dtype, const RunOptions& run_options,
                      RunControl& control) {
-  const Planner planner = [&](const ModelIndex& model, const SideTexts& texts) { return build_dequantize_plan(model, texts, dtype); };
-  return run(input, output, planner, run_options, control);
+  const api::Planner planner = [&](const io::ModelFiles& files) { return build_dequantize_plan(files.index(), files.side_texts(), dtype); };
+  return api::run(input, output, planner, run_options, control);
 }
 
 }  // namespace halftone

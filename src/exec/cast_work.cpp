@@ -42,7 +42,7 @@ class CastWork : public Work {
     const std::uint64_t first = bands_.first(task);
     const std::uint64_t n = bands_.size(task);
     const InputBand in(context_.files, job_.inputs[0], first * in_bytes, n * in_bytes);
-    io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first * out_bytes), n * out_bytes);
+    io::OutputFile::Window out = context_.window(job_.outputs[0], first * out_bytes, n * out_bytes);
     std::vector<float> values(std::min(kFloatChunk, n));
     for (std::uint64_t at = 0; at < n; at += kFloatChunk) {
       const std::uint64_t count = std::min(kFloatChunk, n - at);

@@ -11,7 +11,7 @@ class ConstantWork : public Work {
   [[nodiscard]] std::size_t stages() const override { return 1; }
   [[nodiscard]] std::size_t tasks(std::size_t) const override { return 1; }
   std::uint64_t run(std::size_t, std::size_t) override {
-    context_.output.write_at(context_.offset(job_.outputs[0]), std::as_bytes(std::span(job_.bytes)));
+    context_.write_at(job_.outputs[0], 0, std::as_bytes(std::span(job_.bytes)));
     return job_.bytes.size();
   }
 

@@ -19,7 +19,7 @@ class CopyWork : public Work {
   std::uint64_t run(std::size_t, std::size_t task) override {
     const std::uint64_t first = bands_.first(task);
     const InputBand in(context_.files, job_.inputs[0], first, bands_.size(task));
-    io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first), bands_.size(task));
+    io::OutputFile::Window out = context_.window(job_.outputs[0], first, bands_.size(task));
     std::memcpy(out.bytes().data(), in.data(), in.bytes().size());
     in.check();
     out.flush();

@@ -30,7 +30,7 @@ class DequantizeWork : public Work {
     const auto codes = stored_.codes_of(first, rows);
     const auto begin = static_cast<std::uint64_t>(codes.data() - context_.files.bytes(job_.inputs[0]).data());
     const InputBand in(context_.files, job_.inputs[0], begin, codes.size());
-    io::OutputFile::Window out(context_.output, context_.offset(job_.outputs[0], first * columns * out_bytes), rows * columns * out_bytes);
+    io::OutputFile::Window out = context_.window(job_.outputs[0], first * columns * out_bytes, rows * columns * out_bytes);
     const Bands chunks(rows, columns, stored_.row_multiple(), kFloatChunk);
     std::vector<float> values(chunks.size(0) * columns);
     for (std::uint64_t chunk = 0; chunk < chunks.count(); ++chunk) {

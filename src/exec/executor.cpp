@@ -156,7 +156,9 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
   switch (job.kind) {
     case JobKind::copy:
     case JobKind::constant:
-    case JobKind::cast: return 1;
+    case JobKind::cast:
+    case JobKind::recode:
+    case JobKind::largest_scale: return 1;
     case JobKind::quantize: {
       const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
@@ -193,10 +195,10 @@ std::uint64_t band_bytes(std::uint64_t memory_bytes, unsigned threads) {
 
 }  // namespace
 
-void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output, const Resources& resources,
-              RunControl& control) {
+void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, std::span<io::OutputFile* const> outputs,
+              const Resources& resources, RunControl& control) {
   const unsigned threads = affordable_threads(plan, resources);
-  const Context context{plan, files, backend, output, band_bytes(resources.memory_bytes, threads)};
+  const Context context{plan, files, backend, outputs, band_bytes(resources.memory_bytes, threads)};
   Scheduler scheduler(plan, context, control);
   control.done_bytes = 0;
   base::run_on_threads(threads, [&] { scheduler.work_until_done(); });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include <halftone/backend.hpp>
 #include <halftone/plan.hpp>
@@ -17,9 +18,9 @@ struct Resources {
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< anonymous memory, all threads together
 };
 
-/// Runs every job of `plan` and leaves the data section of `output` complete; commits nothing.
+/// Runs every job of `plan` and leaves the data sections of `outputs`, the file or its shards, complete; commits nothing.
 /// Throws the first error of a task, or interrupted.
-void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, io::OutputFile& output, const Resources& resources,
-              RunControl& control);
+void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, std::span<io::OutputFile* const> outputs,
+              const Resources& resources, RunControl& control);
 
 }  // namespace halftone::exec

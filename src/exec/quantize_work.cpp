@@ -78,10 +78,7 @@ class QuantizeWork : public Work {
     if (stage + 1 < stages()) return 0;
     if (magnitude_ == 0 && job_.spec.format->storage().unit_scales_for_zeros) write_zeros();
     std::uint64_t written = write_float(Role::tensor_scale, magnitude_ == 0 ? 1.0F : tensor_scale(*job_.spec.format, amax()));
-    if (largest_scale_) {
-      const float largest = formats::scale_rules(*job_.spec.format).operand(largest_stored_, 1.0F);
-      written += write_float(Role::largest_scale, largest > 0.0F ? largest : 1.0F);
-    }
+    if (largest_scale_) written += write_float(Role::largest_scale, formats::largest_scale(*job_.spec.format, largest_stored_));
     return written;
   }
 
@@ -94,7 +91,7 @@ class QuantizeWork : public Work {
   [[nodiscard]] io::OutputFile::Window codes_of(std::size_t task) const {
     const std::uint64_t begin = layout_.code_bytes(bands_.first(task));
     const std::uint64_t end = task + 1 == bands_.count() ? codes().bytes() : begin + layout_.code_bytes(bands_.size(task));
-    return {context_.output, context_.offset(job_.outputs[0], begin), end - begin};
+    return context_.window(job_.outputs[0], begin, end - begin);
   }
 
   /// Returns the bytes written.
@@ -160,7 +157,7 @@ class QuantizeWork : public Work {
   std::uint64_t write_float(Role role, float value) const {
     const auto output = output_of(job_, role);
     if (!output) return 0;
-    context_.output.write_at(context_.offset(*output), std::as_bytes(std::span(&value, 1)));
+    context_.write_at(*output, 0, std::as_bytes(std::span(&value, 1)));
     return sizeof value;
   }
 

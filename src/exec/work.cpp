@@ -11,6 +11,8 @@ std::unique_ptr<Work> make_work(const Job& job, const Context& context) {
     case JobKind::cast: return make_cast_work(job, context);
     case JobKind::quantize: return make_quantize_work(job, context);
     case JobKind::dequantize: return make_dequantize_work(job, context);
+    case JobKind::recode: return make_recode_work(job, context);
+    case JobKind::largest_scale: return make_largest_scale_work(job, context);
   }
   fail(ErrorKind::internal, "a job of an unknown kind");
 }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include <halftone/backend.hpp>
 #include <halftone/plan.hpp>
@@ -17,12 +18,18 @@ struct Context {
   const Plan& plan;
   const io::ModelFiles& files;
   const Backend& backend;
-  io::OutputFile& output;
-  std::uint64_t band_bytes;  ///< bytes of the larger side, input or output, that one task handles
+  std::span<io::OutputFile* const> outputs;  ///< the output, or its shards
+  std::uint64_t band_bytes;                  ///< bytes of the larger side, input or output, that one task handles
 
-  /// Offset in the output file of byte `at` of output tensor `index`.
-  [[nodiscard]] std::uint64_t offset(std::uint32_t index, std::uint64_t at = 0) const {
-    return plan.output.data_start + plan.output.tensors[index].begin + at;
+  /// The `n_bytes` bytes at byte `at` of output tensor `index`, to be written.
+  [[nodiscard]] io::OutputFile::Window window(std::uint32_t index, std::uint64_t at, std::uint64_t n_bytes) const {
+    const Place& place = plan.places[index];
+    return {*outputs[place.file], place.offset + at, n_bytes};
+  }
+  /// Writes `bytes` there by a call.
+  void write_at(std::uint32_t index, std::uint64_t at, std::span<const std::byte> bytes) const {
+    const Place& place = plan.places[index];
+    outputs[place.file]->write_at(place.offset + at, bytes);
   }
 };
 
@@ -48,5 +55,7 @@ class Work {
 [[nodiscard]] std::unique_ptr<Work> make_cast_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_quantize_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_dequantize_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_recode_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_largest_scale_work(const Job& job, const Context& context);
 
 }  // namespace halftone::exec

@@ -62,6 +62,8 @@ class CodebookFormat : public FormatDescriptor {
   [[nodiscard]] std::vector<LayerTensor> outputs(const TensorInfo& weight, const QuantSpec& spec) const override;
   [[nodiscard]] LayerReading recognise(const StoredLayer& layer) const override;
 
+  [[nodiscard]] const CodebookLayout& layout() const noexcept { return layout_; }
+
  private:
   [[nodiscard]] std::string state_json(const TensorInfo& weight, const QuantSpec& spec) const;
   [[nodiscard]] std::uint64_t stored_elements(std::uint64_t elements, std::uint32_t block_size) const;

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include <halftone/safetensors.hpp>
 
@@ -18,6 +22,27 @@ void add_quantization_metadata(Metadata& metadata, const LayerTexts& layers);
 
 /// Removes layers, by base name, from an existing `_quantization_metadata`; nothing happens without one.
 void remove_layers(Metadata& metadata, const std::vector<std::string>& layers);
+
+/// The labels in the `_quantization_metadata` of a file that is rewritten; none where there is no such entry, or one
+/// without layers.
+class HeaderLabels {
+ public:
+  explicit HeaderLabels(const Metadata& metadata);
+
+  /// The label of a layer, by base name, or null.
+  [[nodiscard]] const nlohmann::ordered_json* find(const std::string& layer) const;
+  /// Replaces the label of a layer that has one.
+  void set(const std::string& layer, nlohmann::ordered_json label);
+  /// Gives layers other names, or takes those out that get none; the order stays.
+  /// Throws bad_quantization where two layers would have one name.
+  void rename(const std::map<std::string, std::optional<std::string>>& names);
+  /// Writes the entry anew where something changed.
+  void store(Metadata& metadata) const;
+
+ private:
+  nlohmann::ordered_json document_;  ///< null without an entry
+  bool changed_ = false;
+};
 
 /// Whether an entry is JSON with an object `layers`, as loaders expect.
 [[nodiscard]] bool has_layers(const std::string& entry) noexcept;

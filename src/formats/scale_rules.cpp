@@ -57,6 +57,11 @@ constexpr std::array kRules = {
 
 const ScaleRules& scale_rules(const FormatDescriptor& format) noexcept { return kRules[format.index()]; }
 
+float largest_scale(const FormatDescriptor& format, std::uint32_t stored) noexcept {
+  const float largest = scale_rules(format).operand(stored, 1.0F);
+  return largest > 0.0F ? largest : 1.0F;
+}
+
 }  // namespace formats
 
 bool can_search_scales(const FormatDescriptor& format) noexcept { return formats::scale_rules(format).candidates > 1; }

@@ -28,4 +28,7 @@ struct ScaleRules {
 /// The scale rules of `format`.
 [[nodiscard]] const ScaleRules& scale_rules(const FormatDescriptor& format) noexcept;
 
+/// The value of Role::largest_scale for the largest of the stored scales; 1 where all are zero.
+[[nodiscard]] float largest_scale(const FormatDescriptor& format, std::uint32_t stored) noexcept;
+
 }  // namespace halftone::formats

@@ -92,23 +92,35 @@ StoredFacts facts_of_state(const std::string& base, const ordered_json& state) {
           .shape = json.shape("shape")};
 }
 
-void describe_legacy(StoredLayer& layer) {
-  const TensorInfo* scale = layer.companion(kLegacyScaleSuffix);
+const TensorInfo* legacy_scales(const StoredLayer& layer) {
+  const TensorInfo* scales = layer.companion(kLegacyScaleSuffix);
+  if (layer.weight->dtype != Dtype::I8 || scales != nullptr) return scales;
+  scales = layer.companion(kScaleSuffix);
+  // One dimension is how rotated INT4 stores its scales: without JSON nothing tells which it is.
+  const bool unclear = scales != nullptr && scales->shape.size() == 1 && scales->shape[0] != 1;
+  return layer.weight->shape.size() != 2 || unclear ? nullptr : scales;
+}
+
+void describe_legacy(StoredLayer& layer, const TensorInfo& scales) {
+  const bool int8 = layer.weight->dtype == Dtype::I8;
+  // No format has this name: what is not described below cannot be read, least of all as codes without a scale.
+  layer.comfy_format = int8 ? kLegacyInt8Format : kLegacyFormat;
   if (layer.weight->shape.size() != 2) return;
   const std::uint64_t rows = layer.weight->shape[0];
   const std::uint64_t columns = layer.weight->shape[1];
-  const Shape& shape = scale->shape;
+  const Shape& shape = scales.shape;
   if (element_count(shape) == 1) {
-    layer.comfy_format = layer.weight->dtype == Dtype::F8_E5M2 ? "float8_e5m2" : "float8_e4m3fn";
+    layer.comfy_format = int8 ? "int8_tensorwise" : layer.weight->dtype == Dtype::F8_E5M2 ? "float8_e5m2" : "float8_e4m3fn";
   } else if (shape == Shape{rows} || shape == Shape{rows, 1}) {
-    layer.comfy_format = "float8_e4m3fn_rowwise";
+    layer.comfy_format = int8 ? "int8_tensorwise" : "float8_e4m3fn_rowwise";
+    layer.per_row = int8;
   } else if (shape.size() == 2 && shape[0] != 0 && shape[1] != 0 && rows / shape[0] == columns / shape[1]) {
-    layer.comfy_format = "float8_e4m3fn_blockwise";
+    layer.comfy_format = int8 ? "int8_blockwise" : "float8_e4m3fn_blockwise";
     layer.group_size = static_cast<std::uint32_t>(rows / shape[0]);
   } else {
     return;
   }
-  layer.companions[kScaleSuffix] = scale;
+  layer.companions[kScaleSuffix] = &scales;
 }
 
 }  // namespace halftone::formats

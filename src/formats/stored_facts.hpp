@@ -21,12 +21,19 @@ struct StoredFacts {
   std::optional<Shape> shape;  ///< before packing and padding
 };
 
-/// What layers without JSON are called that carry a scale of the older layout.
+/// What layers without JSON are called that carry a scale of the older layouts.
 inline constexpr std::string_view kLegacyFormat = "scaled_fp8";
+inline constexpr std::string_view kLegacyInt8Format = "scaled_int8";
 
-/// Whether `name` is the root tensor of that layout, perhaps under a model's prefix; it holds nothing.
+/// Whether `format_text` is one of these.
+[[nodiscard]] inline bool is_legacy_format(std::string_view format_text) noexcept {
+  return format_text == kLegacyFormat || format_text == kLegacyInt8Format;
+}
+
+/// Whether `name` is the root tensor of such a layout, perhaps under a model's prefix; it holds nothing.
 [[nodiscard]] inline bool is_legacy_marker(std::string_view name) noexcept {
-  return name == kLegacyFormat || name.ends_with(".scaled_fp8");
+  const std::size_t dot = name.rfind('.');
+  return is_legacy_format(dot == std::string_view::npos ? name : name.substr(dot + 1));
 }
 
 /// The facts of a `.comfy_quant` text, or of an entry of `_quantization_metadata`; `base` is the layer.
@@ -36,8 +43,12 @@ inline constexpr std::string_view kLegacyFormat = "scaled_fp8";
 /// The facts of a `.quant_state.bitsandbytes__…` text.  Throws bad_quantization.
 [[nodiscard]] StoredFacts facts_of_state(const std::string& base, const nlohmann::ordered_json& state);
 
-/// Describes a layer of the older layout `scaled_fp8` (`.scale_weight`) in the words of today's,
-/// where the shape of its scales tells what they are.
-void describe_legacy(StoredLayer& layer);
+/// The scales of a layer without JSON that is of an older layout: `.scale_weight` of FP8 and INT8, and of INT8 also
+/// `.weight_scale`; null for other layers.
+[[nodiscard]] const TensorInfo* legacy_scales(const StoredLayer& layer);
+
+/// Describes a layer of an older layout in the words of today's, where the shape of its scales tells what they are;
+/// else as a format that cannot be read.
+void describe_legacy(StoredLayer& layer, const TensorInfo& scales);
 
 }  // namespace halftone::formats

@@ -134,23 +134,37 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
         .base = base_name(tensor.info.name), .format_text = {}, .weight = &tensor, .readable = {}, .contradiction = {}, .companions = {}};
     const auto found = declared.find(layer.base);
     const bool plain_cast = tensor.info.dtype == Dtype::F8_E4M3 || tensor.info.dtype == Dtype::F8_E5M2;
-    if (found == declared.end() && !plain_cast) continue;
+    if (found == declared.end() && !plain_cast && tensor.info.dtype != Dtype::I8) continue;
     const LayerTensors tensors(model, layer.base, tensor);
     const StoredFacts facts = found != declared.end() ? found->second : StoredFacts{};
     StoredLayer stored = tensors.describe(facts, tensor);
     layer.format_text = facts.format.empty() ? std::string(name_of(tensor.info.dtype)) : facts.format;
-    if (found == declared.end() && stored.companion(kLegacyScaleSuffix) != nullptr) {
-      layer.format_text = kLegacyFormat;
-      describe_legacy(stored);
+    const TensorInfo* legacy = found == declared.end() ? legacy_scales(stored) : nullptr;
+    if (found == declared.end() && legacy == nullptr && !plain_cast) continue;
+    if (legacy != nullptr) {
+      layer.format_text = plain_cast ? kLegacyFormat : kLegacyInt8Format;
+      describe_legacy(stored, *legacy);
     }
     recognise(layer, stored, tensors);
     layer.companions = tensors.names();
-    for (const auto& [name, text] : texts) {
-      if (name.starts_with(joined(tensor.info.name, kQuantStateSuffix))) layer.companions.push_back(name);
+    const std::string state = joined(tensor.info.name, kQuantStateSuffix);
+    for (auto text = texts.lower_bound(state); text != texts.end() && text->first.starts_with(state); ++text) {
+      layer.companions.push_back(text->first);
     }
     layers.push_back(std::move(layer));
   }
   return layers;
+}
+
+std::string layer_of(std::string_view tensor) {
+  tensor = tensor.substr(0, tensor.find(kQuantStateSuffix));
+  for (const std::string_view suffix : kWeightCompanions) {
+    if (has_suffix(tensor, suffix)) tensor.remove_suffix(suffix.size());
+  }
+  for (const std::string_view suffix : kCompanions) {
+    if (has_suffix(tensor, suffix)) return base_name(tensor, suffix);
+  }
+  return has_suffix(tensor, kWeightSuffix) ? base_name(tensor) : std::string(tensor);
 }
 
 StoredByWeight::StoredByWeight(const std::vector<QuantizedLayer>& layers) : layers_(layers) {

@@ -41,6 +41,10 @@ struct QuantizedLayer {
 /// Throws bad_quantization where a JSON text is broken.
 [[nodiscard]] std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts);
 
+/// The layer that a tensor belongs to by its name: the base name of weights and of what stands beside them, and the
+/// name itself of other tensors.
+[[nodiscard]] std::string layer_of(std::string_view tensor);
+
 /// The stored layers of a model by the names of their weights.
 class StoredByWeight {
  public:

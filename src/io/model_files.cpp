@@ -1,10 +1,13 @@
 #include "io/model_files.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <set>
 
 #include <re2/re2.h>
+
+#include <halftone/codec/half.hpp>
 
 #include "base/fail.hpp"
 #include "io/shard_index.hpp"
@@ -155,6 +158,24 @@ SideTexts ModelFiles::side_texts() const {
     texts.emplace(tensor.info.name, std::string(reinterpret_cast<const char*>(data.data()), data.size()));
   }
   return texts;
+}
+
+std::map<std::string, float, std::less<>> ModelFiles::scalars(std::string_view suffix) const {
+  std::map<std::string, float, std::less<>> values;
+  for (const ModelTensor& tensor : index_.tensors()) {
+    if (!tensor.info.name.ends_with(suffix) || element_count(tensor.info.shape) != 1) continue;
+    const auto raw = [&](auto value) {
+      std::memcpy(&value, bytes(tensor).data(), sizeof value);
+      return value;
+    };
+    switch (tensor.info.dtype) {
+      case Dtype::F32: values.emplace(tensor.info.name, raw(float{})); break;
+      case Dtype::BF16: values.emplace(tensor.info.name, codec::Bf16::decode(raw(std::uint16_t{}))); break;
+      case Dtype::F16: values.emplace(tensor.info.name, codec::F16::decode(raw(std::uint16_t{}))); break;
+      default: break;
+    }
+  }
+  return values;
 }
 
 void ModelFiles::check() const {

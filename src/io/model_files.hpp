@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,6 +31,8 @@ class ModelFiles {
   [[nodiscard]] std::span<const std::byte> bytes(const ModelTensor& tensor) const noexcept;
   /// The `.comfy_quant` and `.quant_state.bitsandbytes__…` tensors, each of at most 64 KiB.  Throws bad_quantization for a larger one.
   [[nodiscard]] SideTexts side_texts() const;
+  /// The values of the tensors of one float (F32, BF16, F16) whose names end in `suffix`.
+  [[nodiscard]] std::map<std::string, float, std::less<>> scalars(std::string_view suffix) const;
   /// Throws input_changed where a file changed or failed since it was opened.
   void check() const;
 

@@ -17,6 +17,7 @@
 
 #include <halftone/safetensors.hpp>
 
+#include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
 #include "io/fault_guard.hpp"
@@ -70,7 +71,7 @@ OutputFile::OutputFile(Request request)
   partial_ += ".partial";
   create(request);
   try {
-    reserve(request.mode);
+    reserve(request);
   } catch (...) {
     unmap();
     ::unlink(partial_.c_str());
@@ -135,16 +136,17 @@ bool OutputFile::open_partial(const Request& request) {
   return false;
 }
 
-void OutputFile::reserve(WriteMode mode) {
+void OutputFile::reserve(const Request& request) {
   if (::ftruncate(fd_, 0) != 0) fail_write(errno, n_bytes_);
   const std::uint64_t free = free_bytes(fd_);
-  if (free < n_bytes_) {
-    fail(ErrorKind::no_space, "'{}' needs {} of space, and only {} are free there", path_.string(), base::human_bytes(n_bytes_),
+  const std::uint64_t needed = base::checked_add(n_bytes_, request.n_more).value_or(UINT64_MAX);
+  if (free < needed) {
+    fail(ErrorKind::no_space, "'{}' needs {} of space, and only {} are free there", path_.string(), base::human_bytes(needed),
          base::human_bytes(free));
   }
   if (::ftruncate(fd_, static_cast<off_t>(n_bytes_)) != 0) fail_write(errno, n_bytes_);
   const bool in_memory = is_memory_backed(fd_);
-  if (mode == WriteMode::mapping || (mode == WriteMode::automatic && in_memory)) map();
+  if (request.mode == WriteMode::mapping || (request.mode == WriteMode::automatic && in_memory)) map();
   // On tmpfs, reserving touches every page once more than filling it does; there the populating
   // of each window reports a full file system.
   if (in_memory && mapped_ != nullptr) return;
@@ -211,12 +213,15 @@ bool OutputFile::publish() const {
   return ::rename(partial_.c_str(), path_.c_str()) == 0;
 }
 
-void OutputFile::commit() {
+void OutputFile::complete() {
   const auto bytes = std::as_bytes(std::span(head_));
   write_at(kLengthBytes, bytes.subspan(kLengthBytes));
   sync();
   write_at(0, bytes.first(kLengthBytes));
   sync();
+}
+
+void OutputFile::appear() {
   if (!publish()) {
     fail(ErrorKind::io, "cannot rename '{}' to '{}': {}", partial_.string(), path_.string(), std::strerror(errno));
   }

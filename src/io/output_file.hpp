@@ -28,6 +28,7 @@ class OutputFile {
     std::filesystem::path path;
     std::string head;            ///< how the file begins: length field and header
     std::uint64_t n_bytes = 0;   ///< of the whole file
+    std::uint64_t n_more = 0;    ///< of files beside it that will be written, too: there must be space for all
     bool replace = false;        ///< an existing file of this name may be replaced
     std::vector<FileId> inputs;  ///< files that must not be written to
     WriteMode mode = WriteMode::automatic;
@@ -66,9 +67,15 @@ class OutputFile {
   /// Writes `bytes` at `offset` by a call.  Throws no_space or io.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
 
-  /// Writes the head with its 8 length bytes last, syncs, renames and syncs the folder.
-  /// Throws no_space or io.
-  void commit();
+  /// Writes the head with its 8 length bytes last, and syncs.  Throws no_space or io.
+  void complete();
+  /// Renames and syncs the folder.  Throws io.
+  void appear();
+  /// Both.
+  void commit() {
+    complete();
+    appear();
+  }
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
@@ -76,7 +83,7 @@ class OutputFile {
   void create(const Request& request);
   [[nodiscard]] bool open_partial(const Request& request);
   [[nodiscard]] bool is_left_over() const;
-  void reserve(WriteMode mode);
+  void reserve(const Request& request);
   void map();
   void unmap() noexcept;
   void sync() const;

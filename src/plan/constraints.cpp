@@ -116,7 +116,8 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   if (!is_source_float(tensor.dtype)) {
     return keep(decision, "element type", fmt::format("its type {} holds no weights to quantize", name_of(tensor.dtype)));
   }
-  const std::uint32_t block = options.spec.block_size != 0 ? options.spec.block_size : options.spec.format->facts().heuristic_block;
+  const FormatDescriptor& measured = options.spec.format != nullptr ? *options.spec.format : *decision.spec.format;
+  const std::uint32_t block = options.spec.block_size != 0 ? options.spec.block_size : measured.facts().heuristic_block;
   if (std::string reason = heuristic_reason(options.heuristic, tensor.shape, block); !reason.empty()) {
     return keep(decision, "--heur", std::move(reason));
   }

@@ -31,7 +31,7 @@ Plan build_dequantize_plan(const ModelIndex& model, const SideTexts& texts, Dtyp
   std::unordered_set<std::string_view> companions;
   for (const QuantizedLayer& layer : layers) companions.insert(layer.companions.begin(), layer.companions.end());
   const bool legacy =
-      std::any_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.format_text == formats::kLegacyFormat; });
+      std::any_of(layers.begin(), layers.end(), [](const auto& layer) { return formats::is_legacy_format(layer.format_text); });
   plan::PlanBuilder builder(model);
   builder.plan().preset = "none";
   builder.plan().preset_reason = "every quantized layer is dequantized";

@@ -7,12 +7,22 @@
 namespace halftone::plan {
 namespace {
 
-/// Whether a format that the conversion or one of its rules names has a property.
+/// Whether a format that the conversion, its example or one of its rules names has a property.
 template <class Property>
 bool any_format(const PlanOptions& options, const Property& has) {
-  return has(*options.spec.format) || std::any_of(options.rules.begin(), options.rules.end(), [&](const Rule& rule) {
-           return rule.action == Action::quantize && rule.format != nullptr && has(*rule.format);
-         });
+  if (options.spec.format != nullptr && has(*options.spec.format)) return true;
+  if (options.like && std::any_of(options.like->layers.begin(), options.like->layers.end(),
+                                  [&](const auto& layer) { return layer.second && has(*layer.second->format); })) {
+    return true;
+  }
+  return std::any_of(options.rules.begin(), options.rules.end(),
+                     [&](const Rule& rule) { return rule.action == Action::quantize && rule.format != nullptr && has(*rule.format); });
+}
+
+/// What the formats of the conversion are called in messages.
+std::string name_of_formats(const PlanOptions& options) {
+  if (options.spec.format != nullptr) return std::string(options.spec.format->name());
+  return fmt::format("the formats of '{}'", options.like->name);
 }
 
 bool is_described(const FormatDescriptor& format) { return !format.facts().comfy_format.empty(); }
@@ -22,16 +32,22 @@ bool has_shape_needs(const FormatDescriptor& format) {
   return !facts.rotation_groups.empty() || !facts.block_sizes.empty() || facts.column_multiple > 1;
 }
 
-[[noreturn]] void refuse_search(const FormatDescriptor& format) {
-  if (format.facts().search_planned) fail(ErrorKind::unsupported, "--scales search is not supported yet for {}", format.name());
-  fail(ErrorKind::usage, "--scales search gains nothing on {}", format.name());
+[[noreturn]] void refuse_search(const PlanOptions& options) {
+  const FormatDescriptor* format = options.spec.format;
+  if (format != nullptr && format->facts().search_planned) {
+    fail(ErrorKind::unsupported, "--scales search is not supported yet for {}", format->name());
+  }
+  fail(ErrorKind::usage, "--scales search gains nothing on {}", name_of_formats(options));
 }
 
 }  // namespace
 
 void check_options(const PlanOptions& options) {
-  if (options.spec.format == nullptr) fail(ErrorKind::usage, "no format was chosen");
-  const std::string_view name = options.spec.format->name();
+  if (options.spec.format == nullptr && !options.like) fail(ErrorKind::usage, "no format was chosen");
+  if (options.spec.format == nullptr && (options.spec.block_size != 0 || options.spec.rotation_group != 0)) {
+    fail(ErrorKind::usage, "{} has no effect without --format", options.spec.block_size != 0 ? "--block-size" : "--rotation-group");
+  }
+  const std::string name = name_of_formats(options);
   if (options.spec.input_scale && !any_format(options, [](const auto& format) { return format.facts().takes_input_scale; })) {
     fail(ErrorKind::usage, "--input-scale has no effect on {}", name);
   }
@@ -41,7 +57,7 @@ void check_options(const PlanOptions& options) {
   if (options.quant_metadata && !any_format(options, is_described)) {
     fail(ErrorKind::usage, "--quant-metadata has no effect on {}, which stores no layer description", name);
   }
-  if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) refuse_search(*options.spec.format);
+  if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) refuse_search(options);
   if (options.indivisible && !any_format(options, has_shape_needs)) {
     fail(ErrorKind::usage, "--indivisible has no effect on {}, which takes every shape", name);
   }

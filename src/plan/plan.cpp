@@ -11,6 +11,7 @@
 #include "plan/plan_notes.hpp"
 #include "plan/second_generation.hpp"
 #include "plan/selection.hpp"
+#include "plan/shards.hpp"
 
 namespace halftone {
 namespace {
@@ -45,7 +46,7 @@ std::string without_broken_entry(Metadata& metadata, const PlanOptions& options)
 Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptions& given) {
   PlanOptions options = given;
   plan::check_options(options);
-  options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group"});
+  if (options.spec.format != nullptr) options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group"});
   const plan::RuleSet rules = plan::collect_rules(model, options);
   plan::PlanBuilder builder(model);
   builder.plan().preset = rules.preset_name;
@@ -53,6 +54,7 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   const auto layers = formats::find_quantized_layers(model, texts);
   const formats::StoredByWeight stored(layers);
   std::vector<Decision> decisions = plan::decide(model, stored, rules, options);
+  const auto like_notes = rules.like ? rules.like->notes(decisions) : std::vector<std::string>();
   const plan::SecondGeneration again = plan::add_all(model, builder, decisions, stored);
   Metadata metadata = model.metadata();
   formats::remove_layers(metadata, again.layers);
@@ -61,9 +63,18 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   Plan plan = builder.finish(std::move(metadata), model.has_metadata() || options.quant_metadata, std::move(decisions));
   plan.notes = plan::notes_for(plan, options);
   plan.notes.insert(plan.notes.end(), rules.notes.begin(), rules.notes.end());
+  plan.notes.insert(plan.notes.end(), like_notes.begin(), like_notes.end());
   plan.notes.insert(plan.notes.end(), again.notes.begin(), again.notes.end());
   if (!note.empty()) plan.notes.push_back(note);
+  if (options.sharding) plan::cut_into_shards(plan, *options.sharding);
   return plan;
+}
+
+std::uint64_t Plan::output_bytes() const noexcept {
+  if (shards.empty()) return output.file_bytes();
+  std::uint64_t bytes = index.size();
+  for (const OutputShard& shard : shards) bytes += shard.header.file_bytes();
+  return bytes;
 }
 
 std::string Plan::hash() const { return base::digest(to_json()); }

@@ -90,11 +90,13 @@ Plan PlanBuilder::finish(Metadata metadata, bool has_metadata, std::vector<Decis
   std::unordered_set<std::string> names;
   for (const TensorInfo& tensor : tensors_) {
     if (names.insert(tensor.name).second) continue;
-    fail(ErrorKind::bad_quantization, "the output would hold two tensors '{}': the input has one, and quantizing writes one", tensor.name);
+    fail(ErrorKind::bad_quantization, "the output would hold two tensors '{}': the input has one, and another is written under its name",
+         tensor.name);
   }
   plan_.output = lay_out(std::move(tensors_), std::move(metadata), has_metadata);
   std::unordered_map<std::string_view, std::uint32_t> position;
   for (std::uint32_t i = 0; i < plan_.output.tensors.size(); ++i) position.emplace(plan_.output.tensors[i].name, i);
+  for (const TensorInfo& tensor : plan_.output.tensors) plan_.places.push_back({0, plan_.output.data_start + tensor.begin});
   for (std::size_t j = 0; j < plan_.jobs.size(); ++j) {
     for (const std::string& name : names_[j]) plan_.jobs[j].outputs.push_back(position.at(name));
   }

@@ -17,6 +17,8 @@ std::string_view name_of(JobKind kind) {
     case JobKind::cast: return "cast";
     case JobKind::quantize: return "quantize";
     case JobKind::dequantize: return "dequantize";
+    case JobKind::recode: return "recode";
+    case JobKind::largest_scale: return "largest_scale";
   }
   return {};
 }
@@ -64,6 +66,11 @@ std::string Plan::to_json() const {
   ordered_json json = {{"revision", kPlanRevision}, {"input", input_digest}, {"preset", preset}, {"metadata", output.metadata}};
   json["output"] = {{"bytes", output_bytes()}, {"tensors", ordered_json::array()}};
   for (const TensorInfo& tensor : output.tensors) json["output"]["tensors"].push_back(tensor_json(tensor));
+  for (const OutputShard& shard : shards) {
+    ordered_json names = ordered_json::array();
+    for (const TensorInfo& tensor : shard.header.tensors) names.push_back(tensor.name);
+    json["shards"].push_back({{"name", shard.name}, {"tensors", std::move(names)}});
+  }
   for (const Decision& decision : decisions) json["decisions"].push_back(decision_json(decision));
   for (const Job& job : jobs) json["jobs"].push_back(job_json(job, output));
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);

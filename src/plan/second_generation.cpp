@@ -59,7 +59,7 @@ void drop_companions(std::vector<Decision>& decisions, const formats::StoredByWe
   bool legacy_kept = false;
   for (const formats::QuantizedLayer& layer : stored.layers()) {
     const bool anew = by_name.at(layer.weight->info.name)->action == Action::quantize;
-    if (layer.format_text == formats::kLegacyFormat) (anew ? legacy_anew : legacy_kept) = true;
+    if (formats::is_legacy_format(layer.format_text)) (anew ? legacy_anew : legacy_kept) = true;
     if (!anew) continue;
     for (const std::string& name : layer.companions) drop(*by_name.at(name), "belongs to a layer that is quantized anew");
   }

@@ -7,6 +7,7 @@
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
 #include "plan/constraints.hpp"
+#include "plan/patterns.hpp"
 #include "plan/second_generation.hpp"
 
 namespace halftone::plan {
@@ -16,18 +17,6 @@ std::string join(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
   return text;
-}
-
-std::vector<Match> compile(const std::vector<std::string>& patterns, const char* option) {
-  std::vector<Match> matches;
-  for (const std::string& pattern : patterns) {
-    try {
-      matches.emplace_back(Match::Kind::regex, pattern);
-    } catch (const Error& error) {
-      fail(error.kind(), "{}: {}", option, error.what());
-    }
-  }
-  return matches;
 }
 
 /// Counts which of the user's rules and patterns met a tensor that they can act on.
@@ -77,21 +66,15 @@ class Usage {
   std::vector<bool> exclude_used_;
 };
 
-/// `spec` without the wishes that mean nothing to its format.
-QuantSpec heeded(QuantSpec spec) {
-  const FormatFacts& facts = spec.format->facts();
-  spec.input_scale = spec.input_scale && facts.takes_input_scale;
-  spec.full_precision_mm = spec.full_precision_mm && !facts.comfy_format.empty();
-  if (!can_search_scales(*spec.format)) spec.scales = ScaleMethod::absmax;
-  return spec;
-}
-
 void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) {
   decision.action = rule.action;
   decision.rule = fmt::format("{}: {}", rule.origin, rule.match.text());
   decision.reason = rule.why;
   decision.dtype = rule.dtype;
   if (rule.action != Action::quantize) return;
+  if (rule.format == nullptr && options.spec.format == nullptr) {
+    fail(ErrorKind::usage, "{} ({}) quantizes without a format of its own, and --format is missing", rule.origin, rule.match.text());
+  }
   decision.spec = options.spec;
   if (rule.format != nullptr && rule.format != options.spec.format) {
     decision.spec.format = rule.format;
@@ -140,10 +123,16 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
   // What a preset removes goes whole: a pattern must not keep half of a decoder.
   if (apply_rules(decision, tensor, rules.preset, options, true)) return decision;
   if (decision.layer && apply_patterns(decision, rules)) return decision;
+  if (decision.layer && rules.like && apply_example(decision, *rules.like, options)) return decision;
   if (apply_rules(decision, tensor, rules.preset, options)) return decision;
   if (!decision.layer) {
     decision.rule = "default";
     decision.reason = "no two-dimensional '*.weight'";
+    return decision;
+  }
+  if (options.spec.format == nullptr) {
+    decision.rule = kLikeRule;
+    decision.reason = fmt::format("'{}' has no such layer, and --format was not given", rules.like->name());
     return decision;
   }
   decision.action = Action::quantize;
@@ -154,6 +143,14 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
 }
 
 }  // namespace
+
+QuantSpec heeded(QuantSpec spec) {
+  const FormatFacts& facts = spec.format->facts();
+  spec.input_scale = spec.input_scale && facts.takes_input_scale;
+  spec.full_precision_mm = spec.full_precision_mm && !facts.comfy_format.empty();
+  if (!can_search_scales(*spec.format)) spec.scales = ScaleMethod::absmax;
+  return spec;
+}
 
 bool is_layer(const TensorInfo& tensor) { return tensor.shape.size() == 2 && formats::has_suffix(tensor.name, formats::kWeightSuffix); }
 
@@ -171,11 +168,13 @@ bool any_match(const std::vector<Rule>& rules, const ModelIndex& model) {
 RuleSet collect_rules(const ModelIndex& model, const PlanOptions& options) {
   RuleSet rules{.user = options.rules,
                 .preset = {},
-                .include = compile(options.include, "--include"),
-                .exclude = compile(options.exclude, "--exclude"),
+                .include = compile_patterns(options.include, "--include"),
+                .exclude = compile_patterns(options.exclude, "--exclude"),
+                .like = {},
                 .preset_name = {},
                 .preset_reason = {},
                 .notes = {}};
+  if (options.like) rules.like.emplace(*options.like, model);
   for (const std::string& name : options.presets) {
     const bool alone = name == "auto" || name == "none";
     if (alone && options.presets.size() > 1) fail(ErrorKind::usage, "--preset {} cannot be combined with other presets", name);

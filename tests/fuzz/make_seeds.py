@@ -353,6 +353,8 @@ PLANS = {
                                                            ("q.input_scale", "F32", []), ("q.scale_input", "F32", [1]),
                                                            ("q.comfy_quant", "U8", [8])), layer("float8_e4m3fn")),
     "valid-stored-legacy": plan(header(("q.weight", "F8_E4M3", [16, 16]), ("q.scale_weight", "F32", [1]), ("scaled_fp8", "F8_E4M3", [2]))),
+    "valid-stored-older-int8": plan(header(("q.weight", "I8", [16, 16]), ("q.scale_weight", "F32", [16]), ("scaled_int8", "I8", [0]),
+                                           ("norm.weight", "BF16", [16]), ("norm.scale_weight", "F32", []))),
     "valid-stored-rotated": plan(stored("I8", [128, 1]), layer("int8_tensorwise", convrot=True)),
     "valid-stored-in-header": plan(in_header({"format_version": "1.0", "layers": {"q": {"format": "float8_e4m3fn"}}}), quant_metadata=1),
     "valid-stored-rotated-nested": plan(stored("I8", [128, 1]), layer("int8_tensorwise", params={"convrot": True, "convrot_groupsize": 64})),
@@ -384,6 +386,9 @@ PLANS = {
     "found-output-overflow": plan(header(*((f"{i}.weight", "F8_E4M3", [2**59 - 1, 1]) for i in range(8)))),
     "found-convrot-text": plan(stored("I8", [128, 1]), layer("int8_tensorwise", convrot="yes")),
     "found-convrot-null-in-header": plan(in_header({"layers": {"q": {"format": "float8_e4m3fn", "convrot": None}}})),
+    # A label that is written anew takes the type of a text.
+    "found-label-of-floats": plan(header(("q.weight", "F8_E4M3", [64, 128]), ("q.weight_scale", "F32", [1, 2]), ("q.comfy_quant", "F32", [2])),
+                                  layer("float8_e4m3fn_blockwise", params={"group_size": 64})),
     # Deeper than the stack: copying and writing such a document is recursive.
     "found-deep-header": plan(in_header('{"layers":{"q":{"format":"float8_e4m3fn","x":' + deep(30_000) + "}}}"), quant_metadata=1),
     "found-deep-side-text": plan(stored("I8", []), '{"format":"int8_tensorwise","x":' + deep(30_000) + "}"),

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <halftone/edit.hpp>
+#include <halftone/migrate.hpp>
 #include <halftone/plan.hpp>
 
 #include "base/text.hpp"
@@ -88,19 +90,52 @@ void check_output(const Plan& plan) {
   require(again.tensors == plan.output.tensors && again.metadata == plan.output.metadata, "the output's header reads differently");
 }
 
-/// Checks what `make` plans, unless it refuses.
+/// Checks what `make` plans, unless it refuses.  The input counts as accepted where a plan `counts`: an edit also
+/// takes models with layers that no conversion reads.
 template <class Make>
-void check_plan(const ModelIndex& model, Make make) {
+void check_plan(const ModelIndex& model, Make make, bool counts = true) {
   using enum ErrorKind;
-  const auto plan = attempt({usage, indivisible, bad_quantization, unsupported, size_overflow}, make).value;
+  const auto plan = attempt({usage, unused_rule, indivisible, bad_quantization, unsupported, size_overflow}, make).value;
   if (!plan) return;
-  accepted = true;
+  accepted = accepted || counts;
   check_jobs(*plan);
   check_decisions(*plan, model);
   check_output(*plan);
   const std::string text = plan->to_json();
   require(base::is_utf8(text), "a plan's text is not UTF-8");
   require(make().to_json() == text, "planning twice gives other plans");
+}
+
+void check_migrations(const ModelIndex& model, const SideTexts& texts) {
+  using enum Presence;
+  ScaleValues scales;
+  for (const ModelTensor& tensor : model.tensors()) {
+    if (formats::has_suffix(tensor.info.name, formats::kLegacyScaleSuffix)) scales.emplace(tensor.info.name, 1.0F);
+  }
+  const std::vector<MigrateOptions> all = {{},
+                                           {.input_scale = add},
+                                           {.input_scale = remove},
+                                           {.hybrid = add},
+                                           {.hybrid = remove},
+                                           {.container = Container::bnb},
+                                           {.container = Container::ctq}};
+  for (const MigrateOptions& options : all)
+    check_plan(
+        model, [&] { return build_migrate_plan(model, texts, scales, options); }, false);
+}
+
+void check_edits(const ModelIndex& model, const SideTexts& texts) {
+  const std::vector<EditOptions> all = {{.add_prefix = "p."},
+                                        {.drop = {"weight$"}},
+                                        {.drop = {"scale"}},
+                                        {.rename = {{"^(.)", "b\\1"}}},
+                                        {.rename = {{"a", "b"}}},
+                                        {.full_precision_mm = {"."}},
+                                        {.no_full_precision_mm = {"."}},
+                                        {.remove_metadata = {formats::kMetadataKey}}};
+  for (const EditOptions& options : all)
+    check_plan(
+        model, [&] { return build_edit_plan(model, texts, options); }, false);
 }
 
 void check_model(const ModelIndex& model, const SideTexts& texts, unsigned option_byte) {
@@ -113,6 +148,8 @@ void check_model(const ModelIndex& model, const SideTexts& texts, unsigned optio
       check_plan(model, [&] { return build_plan(model, texts, options); });
     }
   }
+  check_migrations(model, texts);
+  check_edits(model, texts);
   for (const Dtype dtype : {Dtype::F32, Dtype::BF16}) check_plan(model, [&] { return build_dequantize_plan(model, texts, dtype); });
 }
 

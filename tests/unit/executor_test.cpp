@@ -54,7 +54,8 @@ class RunJobs : public test::ConversionTest {
     const io::ModelFiles files(input());
     const Plan plan = build_plan(files.index(), {}, options_for(format));
     io::OutputFile file({.path = output(), .n_bytes = plan.output_bytes(), .replace = true});
-    run_jobs(plan, files, WatchedBackend(std::move(before)), file, {.threads = threads, .memory_bytes = 1}, control_);
+    io::OutputFile* const outputs[] = {&file};
+    run_jobs(plan, files, WatchedBackend(std::move(before)), outputs, {.threads = threads, .memory_bytes = 1}, control_);
   }
 };
 

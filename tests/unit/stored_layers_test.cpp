@@ -62,6 +62,37 @@ TEST(FindQuantizedLayers, Scale_of_the_older_layout_makes_no_plain_cast) {
   EXPECT_THAT(layers[0].companions, testing::UnorderedElementsAre("a.scale_weight", "a.scale_input"));
 }
 
+TEST(FindQuantizedLayers, Scales_of_the_older_layout_that_no_format_has_are_not_ignored) {
+  for (const Shape& shape : {Shape{4, 2, 1}, Shape{3}, Shape{2, 1}}) {
+    const ModelIndex model = model_of({{"a.weight", Dtype::F8_E4M3, {4, 8}}, {"a.scale_weight", Dtype::F32, shape}});
+    const auto layers = find_quantized_layers(model, {});
+    ASSERT_EQ(layers.size(), 1U);
+    EXPECT_FALSE(layers[0].readable) << to_string(shape) << " would be read as a plain cast";
+    EXPECT_EQ(layers[0].format_text, "scaled_fp8");
+  }
+}
+
+/// The format in which an INT8 weight of 4 × 8 without a label is read that has a scale of this name and shape.
+std::string unlabelled_int8(const std::string& scale, const Shape& shape) {
+  const ModelIndex model = model_of({{"a.weight", Dtype::I8, {4, 8}}, {scale, Dtype::F32, shape}});
+  const auto layers = find_quantized_layers(model, {});
+  if (layers.empty()) return "none";
+  EXPECT_EQ(layers[0].format_text, "scaled_int8");
+  return layers[0].format_name();
+}
+
+TEST(FindQuantizedLayers, Int8_without_a_label_is_told_by_the_shape_of_its_scales) {
+  for (const char* scale : {"a.scale_weight", "a.weight_scale"}) {
+    EXPECT_EQ(unlabelled_int8(scale, {}), "int8");
+    EXPECT_EQ(unlabelled_int8(scale, {1}), "int8");
+    EXPECT_EQ(unlabelled_int8(scale, {4, 1}), "int8-row");
+    EXPECT_EQ(unlabelled_int8(scale, {2, 4}), "int8-block");
+    EXPECT_EQ(unlabelled_int8(scale, {3, 3}), "scaled_int8");
+  }
+  EXPECT_EQ(unlabelled_int8("a.scale_weight", {4}), "int8-row");
+  EXPECT_EQ(unlabelled_int8("a.weight_scale", {4}), "none") << "rotated INT4 stores its scales like that";
+}
+
 TEST(FindQuantizedLayers, Companions_are_every_tensor_of_the_layer) {
   std::vector<TensorInfo> tensors = kInt8Layer;
   tensors.push_back({"a.input_scale", Dtype::F32, {}});

@@ -18,9 +18,11 @@ void add_convert(CLI::App& app, Session& session) {
   command->callback([arguments, dry_run, &session] {
     if (*dry_run) return report_plan(*arguments, session, false);
     const PlanOptions options = arguments->plan_options();
-    const auto output = arguments->run.output_path(std::string(options.spec.format->name()));
-    run_and_report(session, arguments->run, output,
-                   [&](const RunOptions& run) { return convert(arguments->run.input, output, options, run, session.control); });
+    const auto output = arguments->output_path();
+    run_and_report(session, arguments->run, output, [&](RunOptions run) {
+      run.kept_files.assign(arguments->rules_files.begin(), arguments->rules_files.end());
+      return convert(arguments->run.input, output, options, run, session.control);
+    });
   });
 }
 

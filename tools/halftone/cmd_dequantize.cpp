@@ -27,7 +27,7 @@ void add_dequantize(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, session, "dequantize", "Turn every quantized layer back into floats.",
                                   "halftone dequantize flux1-dev-fp8.safetensors --dtype bf16");
   const auto arguments = std::make_shared<Arguments>();
-  arguments->run.add_to(*command, "dtype");
+  arguments->run.add_to(*command, "<dtype>");
   command->add_option("--dtype", arguments->dtype, "f32, bf16 or f16 (default bf16)")->type_name("TYPE");
   command->add_flag("--quiet", session.quiet, "no progress on stderr");
   command->callback([arguments, &session] {

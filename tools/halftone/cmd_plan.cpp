@@ -11,8 +11,7 @@ void report_plan(const ConversionArguments& arguments, const Session& session, b
   const RunOptions run = arguments.run.run_options();
   const PlanOptions options = arguments.plan_options();
   const Plan plan = plan_conversion(arguments.run.input, options);
-  const PlanFacts facts{arguments.run.input, arguments.run.output_path(std::string(options.spec.format->name())), run.device,
-                        run.memory_bytes, run.device_memory_bytes};
+  const PlanFacts facts{arguments.run.input, arguments.output_path(), run.device, run.memory_bytes, run.device_memory_bytes};
   if (session.json) {
     if (explain) fail(ErrorKind::usage, "--explain has no effect with --json, which holds the same");
     print_json(plan_json(plan, facts));

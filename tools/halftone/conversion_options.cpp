@@ -7,21 +7,13 @@
 #include "api/backends.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "choose.hpp"
 #include "io/mapped_file.hpp"
 
 namespace halftone::tool {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <class Value>
-Value choose(const std::map<std::string, Value>& known, const std::string& word, const char* option) {
-  const auto found = known.find(word);
-  if (found != known.end()) return found->second;
-  std::vector<std::string> names;
-  for (const auto& [name, value] : known) names.push_back(name);
-  fail(ErrorKind::usage, "{} takes {}, not '{}'{}", option, base::joined_by_or(names), word, base::did_you_mean(word, names));
-}
 
 /// A word that the interface knows and this version does not do yet.
 void only_supported(const char* option, const std::string& word, const std::string& supported, const std::vector<std::string>& planned) {
@@ -52,6 +44,13 @@ std::string stem_of(const fs::path& input) {
   return name;
 }
 
+/// How the file `output` is cut.
+Sharding sharding(const std::string& size, const fs::path& output) {
+  const auto bytes = base::parse_bytes(size);
+  if (!bytes || *bytes == 0) fail(ErrorKind::usage, "--shard-size takes a size, for example 5GB, not '{}'", size);
+  return {*bytes, stem_of(output)};
+}
+
 /// Options that are understood and refused; the help does not show them.
 void add_planned_options(CLI::App& command) {
 #define HALFTONE_PLANNED_COMMAND(name)
@@ -68,7 +67,7 @@ void add_planned_options(CLI::App& command) {
 
 }  // namespace
 
-void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
+void RunArguments::add_files_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
   command
       .add_option_function<std::string>(
@@ -77,14 +76,18 @@ void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
             output = text;
             output_given = true;
           },
-          fmt::format("output file (default: <stem>-<{}>.safetensors beside the input)", suffix))
+          fmt::format("output file (default: <stem>-{}.safetensors beside the input)", suffix))
       ->type_name("OUT");
-  command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
-  command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")
-      ->type_name("SIZE");
   command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
   command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
   command.add_flag("--force", force, "replace an existing output");
+}
+
+void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
+  add_files_to(command, suffix);
+  command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
+  command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")
+      ->type_name("SIZE");
 }
 
 RunOptions RunArguments::run_options() const {
@@ -114,8 +117,10 @@ fs::path RunArguments::output_path(const std::string& suffix) const {
 }
 
 void ConversionArguments::add_to(CLI::App& command) {
-  run.add_to(command, "format");
-  command.add_option("--format", format, "output format; 'halftone formats' lists them")->required()->type_name("FORMAT");
+  run.add_to(command, "<format>");
+  command.add_option("--format", format, "output format; 'halftone formats' lists them (required, unless --like is given)")
+      ->type_name("FORMAT");
+  command.add_option("--like", like, "a quantized model whose layers say what format those of the same name get")->type_name("OTHER");
   command.add_option("--block-size", block_size, "elements of a block, or on each side of a square one")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
@@ -138,19 +143,28 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--rounding", rounding, "nearest")->type_name("METHOD");
   command.add_option("--bias-correction", bias_correction, "none")->type_name("METHOD");
   command.add_option("--target", target, "loader that must run the output: comfyui or none (default comfyui)")->type_name("LOADER");
+  command.add_option("--shard-size", shard_size, "write files of at most so many bytes of tensors, and their index")->type_name("SIZE");
   command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
   command.add_flag("--input-scale", input_scale, "write an activation scale of 1.0 for each FP8 layer");
   command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
   add_planned_options(command);
 }
 
-/// The format of --format; --container bnb means the form of it that ends in "-bnb".
-const FormatDescriptor& ConversionArguments::chosen_format() const {
+/// --container bnb means the form of the format that ends in "-bnb".
+const FormatDescriptor* ConversionArguments::chosen_format() const {
+  if (format.empty() && !like) fail(ErrorKind::usage, "--format is missing");
+  if (format.empty() && !container.empty()) fail(ErrorKind::usage, "--container has no effect without --format");
+  if (format.empty()) return nullptr;
   const FormatDescriptor& named = format_named(format);
-  if (container.empty()) return named;
+  if (container.empty()) return &named;
   const std::string containers = choose<std::string>({{"ctq", ""}, {"bnb", "-bnb"}}, container, "--container");
   if (find_format(format + "-bnb") == nullptr) fail(ErrorKind::usage, "--container has no effect on {}", format);
-  return format_named(format + containers);
+  return &format_named(format + containers);
+}
+
+fs::path ConversionArguments::output_path() const {
+  const FormatDescriptor* chosen = chosen_format();
+  return run.output_path(chosen != nullptr ? std::string(chosen->name()) : "quantized");
 }
 
 PlanOptions ConversionArguments::plan_options() const {
@@ -162,8 +176,9 @@ PlanOptions ConversionArguments::plan_options() const {
   only_supported("--rounding", rounding, "nearest", {"learned"});
   only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
   PlanOptions options;
-  const fs::path output = run.output_path(std::string(chosen_format().name()));
-  options.spec = {&chosen_format(), block_size, full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales")};
+  const fs::path output = output_path();
+  options.spec = {chosen_format(), block_size, full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales")};
+  if (like) options.like = read_example(*like);
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");
   options.target = choose(targets, target, "--target");
@@ -177,6 +192,7 @@ PlanOptions ConversionArguments::plan_options() const {
   }
   options.allow_unused = allow_unused;
   options.quant_metadata = quant_metadata;
+  if (!shard_size.empty()) options.sharding = sharding(shard_size, output);
   for (const std::string& path : rules_files) {
     std::error_code ignored;
     if (fs::equivalent(path, output, ignored))

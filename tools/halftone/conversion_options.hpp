@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,10 @@ struct RunArguments {
   std::string device_memory;
   bool force = false;
 
-  /// `suffix` is what the default name of the output ends in, as the help shows it.
+  /// The options of files, threads and memory.  `suffix` is what the default name of the output ends in, as the
+  /// help shows it.
+  void add_files_to(CLI::App& command, const std::string& suffix);
+  /// The same, and the options of devices.
   void add_to(CLI::App& command, const std::string& suffix);
   /// Throws usage, or device for a device that is not there.
   [[nodiscard]] RunOptions run_options() const;
@@ -33,7 +37,8 @@ struct RunArguments {
 /// The options of convert and plan, as text.
 struct ConversionArguments {
   RunArguments run;
-  std::string format;
+  std::string format;               ///< empty: not given
+  std::optional<std::string> like;  ///< a path
   std::uint32_t block_size = 0;
   std::uint32_t rotation_group = 0;
   std::string container;    ///< empty: not given
@@ -48,6 +53,7 @@ struct ConversionArguments {
   std::string rounding = "nearest";
   std::string bias_correction = "none";
   std::string target = "comfyui";
+  std::string shard_size;  ///< empty: not given
   bool quant_metadata = false;
   bool input_scale = false;
   bool full_precision_mm = false;
@@ -55,8 +61,12 @@ struct ConversionArguments {
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.
   [[nodiscard]] PlanOptions plan_options() const;
-  /// Throws usage.
-  [[nodiscard]] const FormatDescriptor& chosen_format() const;
+  /// The output's path.  Throws usage.
+  [[nodiscard]] std::filesystem::path output_path() const;
+
+ private:
+  /// The format of --format, or null.  Throws usage.
+  [[nodiscard]] const FormatDescriptor* chosen_format() const;
 };
 
 }  // namespace halftone::tool

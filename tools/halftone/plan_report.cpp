@@ -38,10 +38,28 @@ std::map<std::string, Count> tally(const Plan& plan) {
 
 }  // namespace
 
+namespace {
+
+/// What stands for the output: its file, or the index of its shards.
+std::filesystem::path output_of(const Plan& plan, const PlanFacts& facts) {
+  return plan.shards.empty() ? facts.output : facts.output.parent_path() / plan.index_name;
+}
+
+/// " in 3 files"; empty for one.
+std::string in_files(const Plan& plan) {
+  return plan.shards.empty() ? std::string() : fmt::format(" in {}", base::counted(plan.shards.size(), "file"));
+}
+
+}  // namespace
+
 ordered_json plan_json(const Plan& plan, const PlanFacts& facts) {
   ordered_json json;
   json["input"] = {{"path", facts.input.string()}, {"bytes", plan.input_bytes}, {"tensors", plan.input_tensors}};
-  json["output"] = {{"path", facts.output.string()}, {"bytes", plan.output_bytes()}, {"tensors", plan.output.tensors.size()}};
+  json["output"] = {{"path", output_of(plan, facts).string()}, {"bytes", plan.output_bytes()}, {"tensors", plan.output.tensors.size()}};
+  for (const OutputShard& shard : plan.shards) {
+    json["output"]["shards"].push_back(
+        {{"name", shard.name}, {"bytes", shard.header.file_bytes()}, {"tensors", shard.header.tensors.size()}});
+  }
   json["preset"] = {{"name", plan.preset}, {"reason", plan.preset_reason}};
   json["layers"] = ordered_json::array();
   for (const Decision& decision : plan.decisions) {
@@ -54,6 +72,9 @@ ordered_json plan_json(const Plan& plan, const PlanFacts& facts) {
                               {"in_bytes", decision.in_bytes},
                               {"out_bytes", decision.out_bytes}});
   }
+  json["up_to_date"] = plan.up_to_date;
+  json["changes"] = ordered_json::array();
+  for (const Change& change : plan.changes) json["changes"].push_back({{"subject", change.subject}, {"what", change.what}});
   json["notes"] = plan.notes;
   json["device"] = facts.device;
   json["memory"] = {{"host", facts.memory_bytes}, {"device", facts.device_memory_bytes}};
@@ -78,8 +99,13 @@ std::string plan_text(const Plan& plan, const PlanFacts& facts, bool explain) {
     text += fmt::format("{:>6}  {:<21} {:>10} -> {}\n", count.tensors, what, base::human_bytes(count.in_bytes),
                         base::human_bytes(count.out_bytes));
   }
-  text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(facts.output.string()),
-                      base::counted(plan.output.tensors.size(), "tensor"), base::human_bytes(plan.output_bytes()), plan.output_bytes());
+  for (const Change& change : plan.changes) {
+    text += fmt::format("change  {}: {}\n", base::printable(change.subject), base::printable(change.what));
+  }
+  if (!plan.up_to_date)
+    text += fmt::format("output  {}, {}, {} ({} bytes)\n", base::printable(output_of(plan, facts).string()),
+                        base::counted(plan.output.tensors.size(), "tensor") + in_files(plan), base::human_bytes(plan.output_bytes()),
+                        plan.output_bytes());
   for (const std::string& note : plan.notes) text += fmt::format("note    {}\n", note);
   return text;
 }

@@ -8,6 +8,16 @@
 
 namespace halftone::tool {
 
+void report_dry_run(const Session& session, const RunArguments& arguments, const std::filesystem::path& output, const Plan& plan) {
+  const RunOptions options = arguments.run_options();
+  const PlanFacts facts{arguments.input, output, options.device, options.memory_bytes, options.device_memory_bytes};
+  if (session.json) {
+    print_json(plan_json(plan, facts));
+  } else {
+    write_out(plan_text(plan, facts, false));
+  }
+}
+
 void run_and_report(Session& session, const RunArguments& arguments, const std::filesystem::path& output,
                     const std::function<RunReport(const RunOptions&)>& work) {
   const RunOptions options = arguments.run_options();
@@ -19,6 +29,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     report = work(options);
     peak_bytes = progress.peak_anonymous_bytes();
   }
+  if (report.plan.up_to_date) return report_dry_run(session, arguments, output, report.plan);
   const PlanFacts facts{arguments.input, output, report.device, options.memory_bytes, options.device_memory_bytes};
   if (session.json) {
     auto json = plan_json(report.plan, facts);

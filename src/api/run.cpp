@@ -1,0 +1,73 @@
+#include "api/run.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "api/backends.hpp"
+#include "api/outputs.hpp"
+#include "base/fail.hpp"
+#include "exec/executor.hpp"
+#include "io/model_files.hpp"
+
+namespace halftone::api {
+namespace {
+
+/// Why `backend` cannot run `plan`; empty where it can.
+std::string obstacle_to(const Plan& plan, const Backend& backend) {
+  for (const Job& job : plan.jobs) {
+    if (job.stored) {
+      if (const Support support = backend.supports(job.stored->spec, Dtype::F32); !support) return support.reason;
+    }
+    if (job.kind != JobKind::quantize) continue;
+    const Dtype source = job.stored ? Dtype::F32 : job.inputs[0].info.dtype;
+    if (const Support support = backend.supports(job.spec, source); !support) return support.reason;
+  }
+  return {};
+}
+
+/// The backend that `opened` is, or the processor where that was chosen automatically and cannot run the plan.
+std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const Plan& plan, const std::string& device) {
+  const std::string obstacle = obstacle_to(plan, *opened);
+  if (obstacle.empty()) return opened;
+  if (device == "auto") return open_backend("cpu");
+  fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
+}
+
+/// The files that the output must not replace.
+std::vector<io::FileId> kept_files(const io::ModelFiles& input, const RunOptions& options) {
+  std::vector<io::FileId> ids = input.ids();
+  for (const std::filesystem::path& path : options.kept_files) ids.push_back(io::MappedFile(path).id());
+  return ids;
+}
+
+}  // namespace
+
+RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
+              RunControl& control) {
+  const auto start = std::chrono::steady_clock::now();
+  // A device takes a while to start: meanwhile the headers are read and the plan is made.
+  auto opening = std::async(std::launch::async, [&] { return open_backend(options.device, options.device_memory_bytes); });
+  const io::ModelFiles files(input);
+  RunReport report{.plan = planner(files), .device = {}};
+  if (report.plan.up_to_date) return report;
+  const auto backend = fitting_backend(opening.get(), report.plan, options.device);
+  Outputs outputs(report.plan, output, options.replace, kept_files(files, options));
+  control.total_bytes = report.plan.output.data_bytes();
+  report.device = backend->name();
+  const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+  exec::run_jobs(report.plan, files, *backend, outputs.files(), {threads, options.memory_bytes}, control);
+  outputs.commit();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+RunReport run_on_cpu(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, RunOptions options,
+                     RunControl& control) {
+  options.device = "cpu";
+  options.device_memory_bytes = 0;
+  return run(input, output, planner, options, control);
+}
+
+}  // namespace halftone::api

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include <halftone/convert.hpp>
+
+#include "io/model_files.hpp"
+
+namespace halftone::api {
+
+/// Decides what is done with a model.
+using Planner = std::function<Plan(const io::ModelFiles&)>;
+
+/// Reads the headers of the model at `input`, plans, and writes `output`, which appears complete or not at all.
+/// Throws Error.
+RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
+              RunControl& control);
+
+/// The same for an edit or a migration, which computes nothing that a device could: it runs on the processor.
+/// A model that is up to date is not written.
+RunReport run_on_cpu(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, RunOptions options,
+                     RunControl& control);
+
+}  // namespace halftone::api
