@@ -124,7 +124,6 @@ struct FormatFacts {
   std::uint32_t heuristic_block = 0;           ///< what `--heur` measures layers with where `--block-size` is not given
   std::uint32_t matmul_alignment = 1;          ///< what the loader's fast product needs both dimensions to be multiples of
   std::uint32_t column_multiple = 1;           ///< what the number of columns must be a multiple of
-  bool search_planned = false;                 ///< `--scales search` would gain, and is not there yet
   bool takes_input_scale = false;              ///< whether `--input-scale` means anything
   bool needs_custom_node = false;              ///< stock ComfyUI does not load it, a custom node does
   bool keeps_unfit = false;  ///< a layer that does not fit is kept rather than refused, unless `--indivisible` says otherwise

@@ -46,8 +46,9 @@ float operand(std::uint32_t stored, float tensor) {
 }
 
 constexpr std::array kRules = {
-#define HALFTONE_FORMAT(folder)                                                                                       \
-  ScaleRules{group<folder::Format>, kCandidatesOf<folder::Format>, candidate<folder::Format>, tensor<folder::Format>, \
+#define HALFTONE_FORMAT(folder)                                                                          \
+  ScaleRules{group<folder::Format>,  kCandidatesOf<folder::Format>,       candidate<folder::Format>,     \
+             tensor<folder::Format>, kTensorCandidatesOf<folder::Format>, tensor_factor<folder::Format>, \
              operand<folder::Format>},
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT

@@ -22,11 +22,6 @@ bool has_shape_needs(const FormatDescriptor& format) {
   return !facts.rotation_groups.empty() || !facts.block_sizes.empty() || facts.column_multiple > 1;
 }
 
-[[noreturn]] void refuse_search(const FormatDescriptor& format) {
-  if (format.facts().search_planned) fail(ErrorKind::unsupported, "--scales search is not supported yet for {}", format.name());
-  fail(ErrorKind::usage, "--scales search gains nothing on {}", format.name());
-}
-
 }  // namespace
 
 void check_options(const PlanOptions& options) {
@@ -41,7 +36,9 @@ void check_options(const PlanOptions& options) {
   if (options.quant_metadata && !any_format(options, is_described)) {
     fail(ErrorKind::usage, "--quant-metadata has no effect on {}, which stores no layer description", name);
   }
-  if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) refuse_search(*options.spec.format);
+  if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) {
+    fail(ErrorKind::usage, "--scales search gains nothing on {}", name);
+  }
   if (options.indivisible && !any_format(options, has_shape_needs)) {
     fail(ErrorKind::usage, "--indivisible has no effect on {}, which takes every shape", name);
   }
