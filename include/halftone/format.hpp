@@ -19,7 +19,7 @@ enum class ScaleGrid : std::uint8_t {
   tensor,  ///< all elements
   row,     ///< each row
   block,   ///< each square of block_size × block_size elements
-  run,     ///< each run of Storage::run consecutive elements of a row
+  run,     ///< each run of Storage::run, or of QuantSpec::group_size, consecutive elements of a row
 };
 
 class FormatDescriptor;
@@ -38,6 +38,7 @@ struct QuantSpec {
   bool input_scale = false;          ///< write an activation scale of 1.0 where the format takes one
   std::uint32_t rotation_group = 0;  ///< columns that are rotated together before quantization; 0 for no rotation
   ScaleMethod scales = ScaleMethod::absmax;
+  std::uint32_t group_size = 0;  ///< elements of a row that share a scale; 0 where the format has no choice
 };
 
 /// Yes, or the reason why not.
@@ -53,6 +54,8 @@ enum class Role : std::uint8_t {
   scales,         ///< one for each group
   tensor_scale,   ///< one for the whole weight
   largest_scale,  ///< the largest of the groups' scales, as F32
+  row_scales,     ///< one for each row, above those of its groups
+  levels,         ///< the values of the codes, where a stored layer brings its own
   constant,       ///< what is known before any weight is read: the layer's JSON, an activation scale, a table
 };
 
@@ -89,6 +92,8 @@ struct StoredSpec {
   Shape shape;                               ///< of the dequantized weight
   const TensorInfo* scales = nullptr;        ///< Role::scales, or null
   const TensorInfo* tensor_scale = nullptr;  ///< Role::tensor_scale, or null
+  const TensorInfo* row_scales = nullptr;    ///< Role::row_scales, or null
+  const TensorInfo* levels = nullptr;        ///< Role::levels, or null for those of the format
 };
 
 /// What a format says of a stored layer: how it is read, or, where the layer's description names this
@@ -107,6 +112,7 @@ struct Storage {
   std::uint32_t padding = 1;           ///< rows and columns are filled up with zeros to a multiple of this
   bool swizzled = false;               ///< scales lie in tiles of 128 × 4 (formats/swizzle.hpp), not row by row
   bool two_level = false;              ///< a scale of the whole weight over those of the groups
+  bool row_scales = false;             ///< F32 scales of rows over those of their groups, which are fitted; see LayerLayout
   bool flat = false;                   ///< blocks run over the weight as one row, and the last is filled up with zeros
   bool unit_scales_for_zeros = false;  ///< a weight of zeros has scales of 1 and codes of 0, whatever the formula gives
 };
@@ -121,6 +127,7 @@ struct FormatFacts {
   Storage storage;
   std::vector<std::uint32_t> block_sizes;      ///< that `--block-size` may take, the default first; empty for none
   std::vector<std::uint32_t> rotation_groups;  ///< that `--rotation-group` may take, the default first; empty for none
+  std::vector<std::uint32_t> group_sizes;      ///< that `--group-size` may take, the default first; empty for none
   std::uint32_t heuristic_block = 0;           ///< what `--heur` measures layers with where `--block-size` is not given
   std::uint32_t matmul_alignment = 1;          ///< what the loader's fast product needs both dimensions to be multiples of
   std::uint32_t column_multiple = 1;           ///< what the number of columns must be a multiple of
@@ -173,7 +180,7 @@ class FormatDescriptor {
 /// The format called `name`, or null.
 [[nodiscard]] const FormatDescriptor* find_format(std::string_view name) noexcept;
 
-/// The format called `name`.  Throws usage with the nearest name, or unsupported for one that is planned.
+/// The format called `name`.  Throws usage with the nearest name.
 [[nodiscard]] const FormatDescriptor& format_named(std::string_view name);
 
 }  // namespace halftone

@@ -26,6 +26,7 @@ enum FormatCount : std::size_t {
 /// Sources may have any byte alignment.  All sets give equal bytes.  `group` consecutive elements
 /// share a scale; the last group may be shorter.
 struct KernelTable {
+  using Fit = float (*)(const float* row, std::size_t n, std::size_t group, float* scales);
   using Search = void (*)(const std::byte* source, std::size_t n, const std::uint32_t* largest, float tensor, formats::AnyScale* scales);
 
   const char* instruction_set;
@@ -48,6 +49,8 @@ struct KernelTable {
   /// the sums are those of squared_error.  `largest`: the bits of the runs' largest magnitudes; `tensor`: the scale of the
   /// whole weight.  Null for formats without runs or without candidates.
   Search search[kFormatCount][kSourceCount];
+  /// The fitted scale of each group of a row, and the largest magnitude that they give; null for formats that fit none.
+  Fit fit[kFormatCount];
   /// Values of `n` codes; operands[g] is what the format's decode() takes for group g.
   void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, std::size_t group, const float* operands, float* values);
   /// Rotates groups of `group` of `n` values in place; formats/rotation.hpp.

@@ -44,7 +44,7 @@ class QuantizeWork : public Work {
         source_(job, context),
         weight_(source_.info()),
         layout_(job.spec, weight_.shape[0], weight_.shape[1]),
-        scales_(context, layout_, output_of(job, Role::scales)),
+        scales_(context, layout_, output_of(job, Role::scales), output_of(job, Role::row_scales)),
         largest_scale_(output_of(job, Role::largest_scale)),
         bands_(layout_.rows(), row_bytes(), layout_.row_multiple(), context.band_bytes) {
     if (layout_.measures_first()) kept_.resize(bands_.count());

@@ -24,6 +24,10 @@ namespace halftone::formats {
 //   kRun                           elements of a run, with ScaleGrid::run
 //   kPacking                       how two codes share a byte
 //   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too
+//   row_scale(largest)             a scale for each row, of the largest value of its groups.  Then fit(weights, n, largest)
+//                                  gives the scale of a group and raises `largest`; scale_from_amax() and candidate() take
+//                                  it, and encode() weights, in units of the row's scale
+//   level(code), decode_level(level, operand)  where a stored layer may bring levels of its own: decode() by way of a level
 //   decode_operand(stored, tensor) what decode() takes, where that is not the stored scale itself
 //   nearest(weight, encode, decode)  the value of the code of a finite weight, where that is less work than encode() and
 //                                  decode(); the arguments are their operands
@@ -58,6 +62,12 @@ constexpr std::uint32_t kRunOf = [] {
 template <class Format>
 concept TwoLevel = requires {
   Format::tensor_scale(1.0F);
+};
+
+/// A format whose rows have scales above those of their groups, and fits the scales of groups to their weights.
+template <class Format>
+concept RowScaled = requires {
+  Format::row_scale(1.0F);
 };
 
 /// The scale of a group; `tensor` is that of the whole weight and ignored where there is none.
@@ -135,6 +145,7 @@ template <class Format>
   rest.scale_bytes = sizeof(StoredScale<Format>);
   rest.run = kRunOf<Format>;
   rest.two_level = TwoLevel<Format>;
+  rest.row_scales = RowScaled<Format>;
   return rest;
 }
 

@@ -27,6 +27,11 @@ struct ScaleRules {
   float (*tensor_factor)(int i);
   /// What decode() takes for stored bits, as formats::decode_operand().
   float (*operand)(std::uint32_t stored, float tensor);
+  /// The scale of a row whose largest fitted value is `largest`; null where rows have none.
+  float (*row)(float largest);
+  /// The values of the codes, and the value of a level of another table; null where a layer cannot bring one.
+  float (*level)(std::uint32_t code);
+  float (*decode_level)(float level, float operand);
 };
 
 /// The scale rules of `format`.

@@ -17,6 +17,8 @@ struct ReadableLayer {
   Shape shape;  ///< of the dequantized weight
   const ModelTensor* scales = nullptr;
   const ModelTensor* tensor_scale = nullptr;
+  const ModelTensor* row_scales = nullptr;
+  const ModelTensor* levels = nullptr;
 };
 
 /// A layer of a model that is stored quantized.

@@ -45,7 +45,7 @@ std::string without_broken_entry(Metadata& metadata, const PlanOptions& options)
 Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptions& given) {
   PlanOptions options = given;
   plan::check_options(options);
-  options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group"});
+  options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group", "--group-size"});
   const plan::RuleSet rules = plan::collect_rules(model, options);
   plan::PlanBuilder builder(model);
   builder.plan().preset = rules.preset_name;

@@ -18,6 +18,8 @@ Job reading(const formats::QuantizedLayer& layer, JobKind kind) {
   };
   add(layer.readable->scales, Role::scales);
   add(layer.readable->tensor_scale, Role::tensor_scale);
+  add(layer.readable->row_scales, Role::row_scales);
+  add(layer.readable->levels, Role::levels);
   return job;
 }
 

@@ -36,6 +36,7 @@ ordered_json spec_json(const QuantSpec& spec) {
   ordered_json json = {{"format", spec.format->name()}};
   if (spec.block_size != 0) json["block_size"] = spec.block_size;
   if (spec.rotation_group != 0) json["rotation_group"] = spec.rotation_group;
+  if (spec.group_size != 0) json["group_size"] = spec.group_size;
   if (spec.scales == ScaleMethod::search) json["scales"] = "search";
   return json;
 }

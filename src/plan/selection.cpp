@@ -97,10 +97,12 @@ void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) 
     decision.spec.format = rule.format;
     decision.spec.block_size = 0;
     decision.spec.rotation_group = 0;
+    decision.spec.group_size = 0;
   }
   if (rule.block_size != 0) decision.spec.block_size = rule.block_size;
   if (rule.rotation_group != 0) decision.spec.rotation_group = rule.rotation_group;
-  decision.spec = heeded(complete_spec(decision.spec, {rule.origin, rule.origin}));
+  if (rule.group_size != 0) decision.spec.group_size = rule.group_size;
+  decision.spec = heeded(complete_spec(decision.spec, {rule.origin, rule.origin, rule.origin}));
 }
 
 /// True once a rule decided.

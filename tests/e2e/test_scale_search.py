@@ -8,9 +8,9 @@ import reference_blocks as blocks
 import safetensors_file as st
 from program import SEED, ProgramTest, sha256
 
-FORMATS = ("nvfp4", "fp8-row", "fp8-block", "int8", "int8-block", "w4a4-convrot", "nf4", "fp4", "nf4-bnb", "fp4-bnb")
+FORMATS = ("nvfp4", "fp8-row", "fp8-block", "int8", "int8-block", "w4a4-convrot", "w4a8", "nf4", "fp4", "nf4-bnb", "fp4-bnb")
 # Gains on Gaussian weights that are more than chance, squared error against absmax.
-AT_MOST = {"nvfp4": 0.75, "fp8-row": 0.93, "fp8-block": 0.97, "int8": 0.9, "int8-block": 0.96, "w4a4-convrot": 0.75, "nf4": 0.93, "fp4": 0.93,
+AT_MOST = {"nvfp4": 0.75, "fp8-row": 0.93, "fp8-block": 0.97, "int8": 0.9, "int8-block": 0.96, "w4a4-convrot": 0.75, "w4a8": 0.99, "nf4": 0.93, "fp4": 0.93,
            "nf4-bnb": 0.93, "fp4-bnb": 0.93}
 
 
