@@ -12,6 +12,7 @@
 #include "exec/scale_writer.hpp"
 #include "exec/weight_source.hpp"
 #include "exec/work.hpp"
+#include "formats/double_quant.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/scale_rules.hpp"
 
@@ -49,6 +50,7 @@ class QuantizeWork : public Work {
         bands_(layout_.rows(), row_bytes(), layout_.row_multiple(), context.band_bytes) {
     if (layout_.measures_first()) kept_.resize(bands_.count());
     if (CandidateErrors::are_needed(job.spec)) errors_stage_ = 1;
+    if (job.spec.double_quant) nested_.resize(layout_.scale_count(layout_.rows()));
   }
 
   [[nodiscard]] std::size_t stages() const override { return 1U + (layout_.measures_first() ? 1U : 0U) + (errors_stage_ ? 1U : 0U); }
@@ -90,6 +92,7 @@ class QuantizeWork : public Work {
     if (stage + 1 < stages()) return 0;
     if (magnitude_ == 0 && job_.spec.format->storage().unit_scales_for_zeros) write_zeros();
     std::uint64_t written = write_float(Role::tensor_scale, magnitude_ == 0 ? 1.0F : tensor_scale(*job_.spec.format, scaled_amax_));
+    if (!nested_.empty()) written += write_nested();
     if (largest_scale_) {
       const float largest = formats::scale_rules(*job_.spec.format).operand(largest_stored_, 1.0F);
       written += write_float(Role::largest_scale, largest > 0.0F ? largest : 1.0F);
@@ -129,6 +132,10 @@ class QuantizeWork : public Work {
     }
     out.flush();
     if (largest_scale_) note_scales(scales);
+    if (!nested_.empty()) {
+      std::memcpy(nested_.data() + layout_.first_scale(first_row), scales.data(), scales.size());
+      return out.bytes().size();
+    }
     return out.bytes().size() + scales_.write(first_row, scales);
   }
 
@@ -168,12 +175,24 @@ class QuantizeWork : public Work {
     }
   }
 
+  /// Quantizes the scales of all bands and writes what becomes of them; returns the bytes written.
+  [[nodiscard]] std::uint64_t write_nested() const {
+    const formats::NestedScales nested = formats::nest(nested_);
+    std::string state = job_.bytes;
+    // The blank stands before the closing brace.
+    state.replace(state.size() - 1 - formats::kOffsetWidth, formats::kOffsetWidth, formats::offset_text(nested.offset));
+    return write_bytes(Role::scales, std::as_bytes(std::span(nested.codes))) +
+           write_bytes(Role::nested_scales, std::as_bytes(std::span(nested.magnitudes))) +
+           write_bytes(Role::nested_state, std::as_bytes(std::span(state)));
+  }
+
   /// Writes the output of this role, if there is one; returns the bytes written.
-  std::uint64_t write_float(Role role, float value) const {
+  std::uint64_t write_float(Role role, float value) const { return write_bytes(role, std::as_bytes(std::span(&value, 1))); }
+  [[nodiscard]] std::uint64_t write_bytes(Role role, std::span<const std::byte> bytes) const {
     const auto output = output_of(job_, role);
     if (!output) return 0;
-    context_.output.write_at(context_.offset(*output), std::as_bytes(std::span(&value, 1)));
-    return sizeof value;
+    context_.output.write_at(context_.offset(*output), bytes);
+    return bytes.size();
   }
 
   const Job& job_;
@@ -189,6 +208,7 @@ class QuantizeWork : public Work {
   std::optional<std::size_t> errors_stage_;  ///< that finds errors_, where a search chooses that scale
   std::optional<CandidateErrors> errors_;
   std::atomic<std::uint32_t> largest_stored_{0};
+  std::vector<float> nested_;                    ///< the scales of all bands, where they are quantized themselves
   std::vector<std::unique_ptr<KeptBand>> kept_;  ///< one for each band where measuring comes first
 };
 

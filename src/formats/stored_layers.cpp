@@ -64,6 +64,8 @@ class LayerTensors {
                       .per_row = facts.per_row,
                       .rotated = facts.rotated,
                       .rotation_group = facts.rotation_group,
+                      .nested_block = facts.nested_block,
+                      .nested_offset = facts.nested_offset,
                       .shape = facts.shape,
                       .weight = &weight.info,
                       .companions = {}};
@@ -103,7 +105,10 @@ void recognise(QuantizedLayer& layer, const StoredLayer& stored, const LayerTens
                         tensors.tensor_of(found.stored->scales),
                         tensors.tensor_of(found.stored->tensor_scale),
                         tensors.tensor_of(found.stored->row_scales),
-                        tensors.tensor_of(found.stored->levels)};
+                        tensors.tensor_of(found.stored->levels),
+                        tensors.tensor_of(found.stored->nested_scales),
+                        tensors.tensor_of(found.stored->nested_levels),
+                        found.stored->nested_offset};
       layer.contradiction.clear();
       return;
     }
@@ -121,7 +126,7 @@ void QuantizedLayer::require_readable() const {
 
 std::vector<std::string> QuantizedLayer::scale_names() const {
   constexpr std::array suffixes = {kScaleSuffix,     kTensorScaleSuffix, kLargestScaleSuffix, kGroupScalesSuffix,
-                                   kRowScalesSuffix, kLegacyScaleSuffix, kAbsmaxSuffix};
+                                   kRowScalesSuffix, kLegacyScaleSuffix, kAbsmaxSuffix,       kNestedAbsmaxSuffix};
   std::vector<std::string> names;
   for (const std::string& name : companions) {
     if (std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view suffix) { return has_suffix(name, suffix); })) {

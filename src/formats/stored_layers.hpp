@@ -19,6 +19,9 @@ struct ReadableLayer {
   const ModelTensor* tensor_scale = nullptr;
   const ModelTensor* row_scales = nullptr;
   const ModelTensor* levels = nullptr;
+  const ModelTensor* nested_scales = nullptr;
+  const ModelTensor* nested_levels = nullptr;
+  float nested_offset = 0;
 };
 
 /// A layer of a model that is stored quantized.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "formats/double_quant.hpp"
 #include "formats/rotation.hpp"
 #include "formats/scale_rules.hpp"
 #include "formats/swizzle.hpp"
@@ -43,6 +44,12 @@ std::optional<std::uint64_t> StoredMatrix::first_bad_scale() const {
   if (!std::isfinite(tensor_scale_)) return 0;
   const std::uint32_t width = spec_.format->storage().scale_bytes;
   const auto operand = scale_rules(*spec_.format).operand;
+  if (!rare_.nested_scales.empty()) {
+    for (std::uint64_t i = 0; i < scales_.size(); ++i) {
+      if (!std::isfinite(nested_scales(i, 1).front())) return i;
+    }
+    return std::nullopt;
+  }
   for (std::uint64_t i = 0; i < scales_.size() / width; ++i) {
     std::uint32_t stored = 0;
     std::memcpy(&stored, scales_.data() + i * width, width);
@@ -54,7 +61,7 @@ std::optional<std::uint64_t> StoredMatrix::first_bad_scale() const {
     }
     return true;
   };
-  if (!all_finite(row_scales_) || !all_finite(std::as_bytes(std::span(levels_)))) return scales_.size() / width;
+  if (!all_finite(rare_.row_scales) || !all_finite(std::as_bytes(std::span(levels_)))) return scales_.size() / width;
   return std::nullopt;
 }
 
@@ -74,7 +81,7 @@ void StoredMatrix::read_rows(const Backend& backend, std::uint64_t first, std::u
     const std::vector<std::byte> natural = Swizzle(layout_.groups_across()).untiled(scales_, layout_.groups_across(), first, count);
     return backend.dequantize(spec_, codes, natural.data(), tensor_scale_, out);
   }
-  if (!row_scales_.empty()) {
+  if (!rare_.row_scales.empty()) {
     const std::vector<std::byte> scales = scales_of_rows(first, count);
     if (!levels_.empty()) return read_levels(first, count, scales.data(), out);
     return backend.dequantize(spec_, codes, scales.data(), tensor_scale_, out);
@@ -102,7 +109,17 @@ std::vector<std::byte> StoredMatrix::scales_of_rows(std::uint64_t first, std::ui
   for (std::uint64_t row = 0; row < count; ++row) {
     std::byte* out = scales.data() + layout_.scale_bytes(row);
     std::memcpy(out, scales_.data() + layout_.group_scale_bytes(first + row), groups);
-    std::memcpy(out + groups, row_scales_.data() + (first + row) * sizeof(float), sizeof(float));
+    std::memcpy(out + groups, rare_.row_scales.data() + (first + row) * sizeof(float), sizeof(float));
+  }
+  return scales;
+}
+
+std::vector<float> StoredMatrix::nested_scales(std::uint64_t first, std::uint64_t count) const {
+  std::vector<float> scales(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const float level = float_at(rare_.nested_levels.data() + std::to_integer<std::size_t>(scales_[first + i]) * sizeof(float));
+    const float magnitude = float_at(rare_.nested_scales.data() + (first + i) / kNestedBlock * sizeof(float));
+    scales[i] = nested_scale(level, magnitude, rare_.nested_offset);
   }
   return scales;
 }
@@ -134,7 +151,8 @@ void StoredMatrix::read_blocks(const Backend& backend, std::uint64_t first_eleme
   std::vector<std::byte> codes(layout_.code_bytes(count));
   std::memcpy(codes.data(), codes_.data() + begin, std::min<std::uint64_t>(codes.size(), codes_.size() - begin));
   std::vector<float> values(count * block);
-  const std::byte* scales = scales_.data() + layout_.scale_bytes(first);
+  const std::vector<float> unnested = rare_.nested_scales.empty() ? std::vector<float>() : nested_scales(first, count);
+  const std::byte* scales = unnested.empty() ? scales_.data() + layout_.scale_bytes(first) : std::as_bytes(std::span(unnested)).data();
   backend.dequantize(spec_, {codes.data(), spec_.format->facts().code_dtype, count, block}, scales, tensor_scale_, values.data());
   std::memcpy(out, values.data() + (first_element - first * block), n * sizeof(float));
 }

@@ -20,8 +20,11 @@ struct Extent {
 
 /// The tensors of a stored layer that few formats have; empty where it has none.
 struct RareParts {
-  std::span<const std::byte> row_scales;  ///< Role::row_scales
-  std::span<const std::byte> levels;      ///< Role::levels
+  std::span<const std::byte> row_scales;     ///< Role::row_scales
+  std::span<const std::byte> levels;         ///< Role::levels
+  std::span<const std::byte> nested_scales;  ///< Role::nested_scales: those of the scales, which are quantized
+  std::span<const std::byte> nested_levels;  ///< Role::nested_levels
+  float nested_offset = 0;                   ///< StoredSpec::nested_offset
 };
 
 /// The tensors of a quantized layer, whose weight can be read as binary32, a few rows at a time.
@@ -38,7 +41,7 @@ class StoredMatrix {
         codes_(codes),
         scales_(scales),
         tensor_scale_(tensor_scale),
-        row_scales_(rare.row_scales),
+        rare_(rare),
         levels_(own_levels(spec, rare.levels)) {}
 
   [[nodiscard]] std::uint64_t rows() const noexcept { return rows_; }
@@ -59,6 +62,8 @@ class StoredMatrix {
   [[nodiscard]] static std::vector<float> own_levels(const QuantSpec& spec, std::span<const std::byte> levels);
   /// The scales of rows [first, first + count), as backends take them.
   [[nodiscard]] std::vector<std::byte> scales_of_rows(std::uint64_t first, std::uint64_t count) const;
+  /// The scales of blocks [first, first + count) that are quantized themselves.
+  [[nodiscard]] std::vector<float> nested_scales(std::uint64_t first, std::uint64_t count) const;
   void read_levels(std::uint64_t first, std::uint64_t count, const std::byte* scales, float* out) const;
   void read_rows(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;
   void read_blocks(const Backend& backend, std::uint64_t first_element, std::uint64_t n, float* out) const;
@@ -70,7 +75,7 @@ class StoredMatrix {
   std::span<const std::byte> codes_;
   std::span<const std::byte> scales_;
   float tensor_scale_;
-  std::span<const std::byte> row_scales_;
+  RareParts rare_;
   std::vector<float> levels_;
 };
 

@@ -99,7 +99,8 @@ namespace {
 
 /// Whether two layers have the same format with the same options that decide their codes.
 bool same_way(const QuantSpec& a, const QuantSpec& b) {
-  return a.format == b.format && a.block_size == b.block_size && a.rotation_group == b.rotation_group && a.group_size == b.group_size;
+  return a.format == b.format && a.block_size == b.block_size && a.rotation_group == b.rotation_group && a.group_size == b.group_size &&
+         a.double_quant == b.double_quant;
 }
 
 }  // namespace

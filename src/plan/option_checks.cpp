@@ -30,6 +30,9 @@ void check_options(const PlanOptions& options) {
   if (options.spec.input_scale && !any_format(options, [](const auto& format) { return format.facts().takes_input_scale; })) {
     fail(ErrorKind::usage, "--input-scale has no effect on {}", name);
   }
+  if (options.spec.double_quant && !any_format(options, [](const auto& format) { return format.facts().takes_double_quant; })) {
+    fail(ErrorKind::usage, "--double-quant has no effect on {}; nf4-bnb and fp4-bnb take it", name);
+  }
   if (options.spec.full_precision_mm && !any_format(options, is_described)) {
     fail(ErrorKind::usage, "--full-precision-mm has no effect on {}, which stores no layer description", name);
   }

@@ -81,6 +81,7 @@ class Usage {
 QuantSpec heeded(QuantSpec spec) {
   const FormatFacts& facts = spec.format->facts();
   spec.input_scale = spec.input_scale && facts.takes_input_scale;
+  spec.double_quant = spec.double_quant && facts.takes_double_quant;
   spec.full_precision_mm = spec.full_precision_mm && !facts.comfy_format.empty();
   if (!can_search_scales(*spec.format)) spec.scales = ScaleMethod::absmax;
   return spec;

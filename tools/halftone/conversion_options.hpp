@@ -52,6 +52,7 @@ struct ConversionArguments {
   bool quant_metadata = false;
   bool input_scale = false;
   bool full_precision_mm = false;
+  bool double_quant = false;
 
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.
