@@ -67,6 +67,9 @@ class CudaBackend : public Backend {
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
     if (spec.scales == ScaleMethod::search) return {false, "there is no scale search on CUDA yet"};
     const Storage& storage = spec.format->storage();
+    if (launches_of(*spec.format).quantize.front() == nullptr) {
+      return {false, fmt::format("there are no CUDA kernels for {} yet", spec.format->name())};
+    }
     if (storage.padding != std::max(storage.run, 1U)) {
       return {false, fmt::format("there are no CUDA kernels for the padding of {}", spec.format->name())};
     }

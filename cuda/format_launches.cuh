@@ -97,8 +97,13 @@ void dequantize(const DequantizeArgs& args, cudaStream_t stream) {
 
 template <class Format>
 FormatLaunches launches() {
-  return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
-          {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
+  // Scales that are fitted to the weights of their groups are the CPU's alone so far.
+  if constexpr (formats::RowScaled<Format>) {
+    return {};
+  } else {
+    return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
+            {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
+  }
 }
 
 }  // namespace halftone::cuda

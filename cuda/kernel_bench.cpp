@@ -50,10 +50,10 @@ class KernelBench {
       source_ = upload(host_source_);
       if (source == Dtype::BF16) bf16_source_ = host_source_;
       max_magnitude(source);
-      for (const FormatDescriptor* format : all_formats()) quantize_and_back(*format, source);
+      for (const FormatDescriptor* format : served_formats()) quantize_and_back(*format, source);
     }
     for (const Dtype target : {Dtype::BF16, Dtype::F16}) cast(target);
-    for (const FormatDescriptor* format : all_formats()) quantize_small(*format);
+    for (const FormatDescriptor* format : served_formats()) quantize_small(*format);
   }
 
  private:
@@ -116,6 +116,12 @@ class KernelBench {
     amax_ = cpu_->max_magnitude({host_source_.data(), source, options_.rows, options_.columns});
     require(download<std::uint32_t>(largest, 1)[0] == amax_, "max_magnitude", "", source);
     report_({"max_magnitude", "", std::string(name_of(source)), "", time(launch), host_source_.size()});
+  }
+
+  [[nodiscard]] static std::vector<const FormatDescriptor*> served_formats() {
+    std::vector<const FormatDescriptor*> formats = all_formats();
+    std::erase_if(formats, [](const FormatDescriptor* format) { return launches_of(*format).quantize.front() == nullptr; });
+    return formats;
   }
 
   /// A format as the benchmark runs it: with its first block size and rotation group.

@@ -35,7 +35,7 @@ struct DequantizeArgs {
   void* out = nullptr;                  ///< rows × columns; rotated weights stay so
 };
 
-/// What runs for a format.  All launches return at once; work goes into the stream.
+/// What runs for a format; null where the kernels do not serve it.  All launches return at once; work goes into the stream.
 struct FormatLaunches {
   using Quantize = void (*)(const QuantizeArgs&, cudaStream_t);
   using Dequantize = void (*)(const DequantizeArgs&, cudaStream_t);

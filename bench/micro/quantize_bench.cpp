@@ -14,6 +14,7 @@
 
 #include "base/checked.hpp"
 #include "cpu/cpu_backend.hpp"
+#include "exec/candidate_errors.hpp"
 #include "formats/layer_layout.hpp"
 #include "plan/constraints.hpp"
 
@@ -104,6 +105,32 @@ void run(benchmark::State& state, const FormatDescriptor& format, const cpu::Ker
   state.counters["%_of_copy"] = 100.0 * copy / best;
 }
 
+/// A search for scales over the first rows: what it chooses for the whole weight, then for each group, and the codes.
+void run_search(benchmark::State& state, const FormatDescriptor& format, const cpu::KernelTable& kernels, Dtype dtype) {
+  constexpr std::uint64_t rows = 512;
+  QuantSpec spec = plan::complete_spec({.format = &format}, {});
+  spec.scales = ScaleMethod::search;
+  const formats::LayerLayout layout(spec, rows, kColumns);
+  const MatrixView view{source_of(dtype).data(), dtype, layout.rows(), layout.columns()};
+  const auto quantize = [&](const cpu::KernelTable& with, Result& result) {
+    const auto backend = cpu::make_backend(with);
+    float amax = codec::from_bits(backend->max_magnitude(view));
+    if (exec::CandidateErrors::are_needed(spec)) {
+      exec::CandidateErrors errors(*backend, spec, amax);
+      errors.add(view);
+      amax = errors.best_amax();
+    }
+    backend->quantize(spec, view, amax, {result.codes.data(), result.scales.data()});
+  };
+  Result expected(layout);
+  Result found(layout);
+  quantize(*cpu::usable_kernels().back(), expected);
+  double best = 1e9;
+  for (auto _ : state) best = std::min(best, seconds([&] { quantize(kernels, found); }));
+  if (expected.codes != found.codes || expected.scales != found.scales) return state.SkipWithError("wrong result");
+  state.counters["in_GB/s"] = static_cast<double>(view.bytes()) / best / 1e9;
+}
+
 void run_max(benchmark::State& state, const cpu::KernelTable& kernels, Dtype dtype) {
   const std::vector<std::byte>& source = source_of(dtype);
   const MatrixView view{source.data(), dtype, kRows, kColumns};
@@ -128,6 +155,11 @@ int main(int argc, char** argv) {
         benchmark::RegisterBenchmark(("quantize/" + std::string(format->name()) + suffix).c_str(),
                                      [=](benchmark::State& state) { run(state, *format, *kernels, dtype); })
             ->Iterations(5)
+            ->Unit(benchmark::kMillisecond);
+        if (!can_search_scales(*format)) continue;
+        benchmark::RegisterBenchmark(("search/" + std::string(format->name()) + suffix).c_str(),
+                                     [=](benchmark::State& state) { run_search(state, *format, *kernels, dtype); })
+            ->Iterations(3)
             ->Unit(benchmark::kMillisecond);
       }
     }

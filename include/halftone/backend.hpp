@@ -29,8 +29,10 @@ struct MatrixView {
 
 /// Where a band of codes goes, and the scales that belong to it.
 struct QuantizedBand {
-  std::byte* codes = nullptr;   ///< padded columns × Storage::code_bits for each row
-  std::byte* scales = nullptr;  ///< Storage::scale_bytes for each group of the band, row-major; null without such scales
+  std::byte* codes = nullptr;  ///< padded columns × Storage::code_bits for each row
+  /// Storage::scale_bytes for each group of the band, row-major, and with Storage::row_scales the F32 scale of each row
+  /// behind those of its groups; null without such scales.
+  std::byte* scales = nullptr;
 };
 
 /// The primitives of one device.  A band is a run of whole rows, for block formats a multiple of
@@ -61,7 +63,7 @@ class Backend {
   }
 
   /// Quantizes `band` and returns its largest magnitude.  `tensor_amax` is the largest magnitude
-  /// of the whole weight, used by formats that have a scale for it and ignored by the others.
+  /// of the whole weight, or what a search puts in its place, used by formats that have a scale for it and ignored by the others.
   /// Formats of ScaleGrid::tensor write no scales here.  Columns that Storage::padding adds get
   /// codes and scales of 0.  Non-finite weights give unspecified codes.
   virtual std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const = 0;

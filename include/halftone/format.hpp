@@ -19,7 +19,7 @@ enum class ScaleGrid : std::uint8_t {
   tensor,  ///< all elements
   row,     ///< each row
   block,   ///< each square of block_size × block_size elements
-  run,     ///< each run of Storage::run consecutive elements of a row
+  run,     ///< each run of Storage::run, or of QuantSpec::group_size, consecutive elements of a row
 };
 
 class FormatDescriptor;
@@ -38,6 +38,8 @@ struct QuantSpec {
   bool input_scale = false;          ///< write an activation scale of 1.0 where the format takes one
   std::uint32_t rotation_group = 0;  ///< columns that are rotated together before quantization; 0 for no rotation
   ScaleMethod scales = ScaleMethod::absmax;
+  std::uint32_t group_size = 0;  ///< elements of a row that share a scale; 0 where the format has no choice
+  bool double_quant = false;     ///< quantize the scales, too, where the format knows how
 };
 
 /// Yes, or the reason why not.
@@ -53,10 +55,15 @@ enum class Role : std::uint8_t {
   scales,         ///< one for each group
   tensor_scale,   ///< one for the whole weight
   largest_scale,  ///< the largest of the groups' scales, as F32
+  row_scales,     ///< one for each row, above those of its groups
+  nested_scales,  ///< one for each block of scales that are quantized themselves
+  nested_levels,  ///< the values of the codes of such scales
+  nested_state,   ///< the layer's JSON, with a blank for the mean of such scales
+  levels,         ///< the values of the codes, where a stored layer brings its own
   constant,       ///< what is known before any weight is read: the layer's JSON, an activation scale, a table
 };
 
-/// A tensor that a format writes for one layer; `bytes` holds the contents of a constant one.
+/// A tensor that a format writes for one layer; `bytes` holds the contents of a constant one or of a nested_state.
 struct LayerTensor {
   Role role{};
   std::string name;
@@ -72,6 +79,8 @@ struct StoredLayer {
   bool per_row = false;                ///< `per_row` of the layer's JSON
   bool rotated = false;                ///< `convrot` of the layer's JSON
   std::uint32_t rotation_group = 256;  ///< `convrot_groupsize` of the layer's JSON, 256 where absent, as ComfyUI has it
+  std::uint32_t nested_block = 0;      ///< `nested_blocksize` of the layer's JSON, 0 where absent
+  std::optional<float> nested_offset;  ///< `nested_offset` of the layer's JSON
   std::optional<Shape> shape;          ///< of the weight before it was packed or padded, where the JSON tells
   const TensorInfo* weight = nullptr;  ///< never null
   std::map<std::string_view, const TensorInfo*> companions;  ///< by suffix after the layer's name: ".weight_scale"
@@ -86,9 +95,14 @@ struct StoredLayer {
 /// How a stored layer is read.
 struct StoredSpec {
   QuantSpec spec;
-  Shape shape;                               ///< of the dequantized weight
-  const TensorInfo* scales = nullptr;        ///< Role::scales, or null
-  const TensorInfo* tensor_scale = nullptr;  ///< Role::tensor_scale, or null
+  Shape shape;                                ///< of the dequantized weight
+  const TensorInfo* scales = nullptr;         ///< Role::scales, or null
+  const TensorInfo* tensor_scale = nullptr;   ///< Role::tensor_scale, or null
+  const TensorInfo* row_scales = nullptr;     ///< Role::row_scales, or null
+  const TensorInfo* levels = nullptr;         ///< Role::levels, or null for those of the format
+  const TensorInfo* nested_scales = nullptr;  ///< Role::nested_scales, or null
+  const TensorInfo* nested_levels = nullptr;  ///< Role::nested_levels, or null
+  float nested_offset = 0;                    ///< what is added to scales that are quantized themselves
 };
 
 /// What a format says of a stored layer: how it is read, or, where the layer's description names this
@@ -107,6 +121,7 @@ struct Storage {
   std::uint32_t padding = 1;           ///< rows and columns are filled up with zeros to a multiple of this
   bool swizzled = false;               ///< scales lie in tiles of 128 × 4 (formats/swizzle.hpp), not row by row
   bool two_level = false;              ///< a scale of the whole weight over those of the groups
+  bool row_scales = false;             ///< F32 scales of rows over those of their groups, which are fitted to the weights
   bool flat = false;                   ///< blocks run over the weight as one row, and the last is filled up with zeros
   bool unit_scales_for_zeros = false;  ///< a weight of zeros has scales of 1 and codes of 0, whatever the formula gives
 };
@@ -121,10 +136,11 @@ struct FormatFacts {
   Storage storage;
   std::vector<std::uint32_t> block_sizes;      ///< that `--block-size` may take, the default first; empty for none
   std::vector<std::uint32_t> rotation_groups;  ///< that `--rotation-group` may take, the default first; empty for none
+  std::vector<std::uint32_t> group_sizes;      ///< that `--group-size` may take, the default first; empty for none
   std::uint32_t heuristic_block = 0;           ///< what `--heur` measures layers with where `--block-size` is not given
   std::uint32_t matmul_alignment = 1;          ///< what the loader's fast product needs both dimensions to be multiples of
   std::uint32_t column_multiple = 1;           ///< what the number of columns must be a multiple of
-  bool search_planned = false;                 ///< `--scales search` would gain, and is not there yet
+  bool takes_double_quant = false;             ///< whether `--double-quant` means anything
   bool takes_input_scale = false;              ///< whether `--input-scale` means anything
   bool needs_custom_node = false;              ///< stock ComfyUI does not load it, a custom node does
   bool keeps_unfit = false;  ///< a layer that does not fit is kept rather than refused, unless `--indivisible` says otherwise
@@ -174,7 +190,7 @@ class FormatDescriptor {
 /// The format called `name`, or null.
 [[nodiscard]] const FormatDescriptor* find_format(std::string_view name) noexcept;
 
-/// The format called `name`.  Throws usage with the nearest name, or unsupported for one that is planned.
+/// The format called `name`.  Throws usage with the nearest name.
 [[nodiscard]] const FormatDescriptor& format_named(std::string_view name);
 
 }  // namespace halftone

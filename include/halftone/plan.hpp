@@ -80,6 +80,7 @@ struct StoredWeight {
   QuantSpec spec;
   Shape shape;              ///< of the dequantized weight
   std::vector<Role> roles;  ///< what the inputs of the job hold; the codes first
+  float nested_offset = 0;  ///< StoredSpec::nested_offset
 };
 
 /// A unit of work: reads input tensors, writes whole output tensors.
@@ -90,7 +91,7 @@ struct Job {
   std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
   std::vector<Role> roles;             ///< quantize: what the outputs hold; the codes first
   std::optional<StoredWeight> stored;  ///< dequantize, recode, and quantize of a weight that is quantized already
-  std::string bytes;                   ///< constant
+  std::string bytes;                   ///< constant; quantize: of Role::nested_state
 };
 
 /// Something that is done to a layer, the metadata or another part of a file that is edited or migrated.

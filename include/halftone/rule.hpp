@@ -49,13 +49,14 @@ struct Rule {
   const FormatDescriptor* format = nullptr;  ///< quantize: null means the conversion's own format
   std::uint32_t block_size = 0;              ///< quantize: 0 means the format's default
   std::uint32_t rotation_group = 0;          ///< quantize: 0 means the format's default
+  std::uint32_t group_size = 0;              ///< quantize: 0 means the format's default
   Dtype dtype = Dtype::BF16;                 ///< cast
   std::string why;
   std::string origin;  ///< "rules.json rule 3", "preset flux2"
 };
 
 /// Parses `{"rules": [{"match": {"contains" | "glob" | "regex": text}, "action": …, "format": …,
-/// "block_size": …, "rotation_group": …, "dtype": …, "why": text}]}`.  `origin` names the source in messages.
+/// "block_size": …, "rotation_group": …, "group_size": …, "dtype": …, "why": text}]}`.  `origin` names the source in messages.
 /// Throws bad_rules with the number of the rule and, for unknown words, the nearest known one.
 [[nodiscard]] std::vector<Rule> parse_rules(std::string_view json, const std::string& origin);
 

@@ -54,15 +54,21 @@ class CpuBackend : public Backend {
     const auto decode = kernels_.decode[spec.format->index()];
     const auto operand = formats::scale_rules(*spec.format).operand;
     const std::uint32_t scale_bytes = spec.format->storage().scale_bytes;
+    const std::uint64_t row_scale_bytes = layout.row_scale_bytes();
     std::vector<float> operands(across, tensor_scale);
     for (std::uint64_t row = 0; row < band.rows; ++row) {
       for (std::uint64_t g = 0; g < across && layout.has_group_scales(); ++g) {
         std::uint32_t stored = 0;
-        std::memcpy(&stored, scales + (layout.first_scale(row) + g) * scale_bytes, scale_bytes);
+        std::memcpy(&stored, scales + (layout.first_scale(row) + g) * scale_bytes + row * row_scale_bytes, scale_bytes);
         operands[g] = operand(stored, tensor_scale);
       }
       float* values = out + row * band.columns;
       decode(band.data + layout.code_bytes(row), band.columns, std::max<std::uint64_t>(layout.group_columns(), 1), operands.data(), values);
+      if (row_scale_bytes != 0) {
+        float of_row = 1.0F;
+        std::memcpy(&of_row, scales + layout.scale_bytes(row) + layout.group_scale_bytes(1), sizeof of_row);
+        for (std::uint64_t i = 0; i < band.columns; ++i) values[i] *= of_row;
+      }
       if (spec.rotation_group != 0) kernels_.rotate(values, band.columns, spec.rotation_group);
     }
   }
@@ -172,11 +178,44 @@ class CpuBackend : public Backend {
       to_float(rows.dtype, rows.data, rows.elements(), values.data());
       kernels_.rotate(values.data(), rows.elements(), spec.rotation_group);
       const MatrixView rotated{reinterpret_cast<const std::byte*>(values.data()), Dtype::F32, rows.rows, rows.columns};
-      const QuantizedBand part{out.codes + layout.code_bytes(row),
-                               out.scales + layout.first_scale(row) * spec.format->storage().scale_bytes};
-      largest = std::max(largest, quantize_groups(plain, rotated, tensor_amax, part));
+      const QuantizedBand part{out.codes + layout.code_bytes(row), out.scales + layout.scale_bytes(row)};
+      if (layout.row_scale_bytes() != 0) {
+        largest = std::max(largest, max_magnitude(rotated));
+        quantize_fitted(plain, values.data(), layout, rows.rows, part);
+      } else {
+        largest = std::max(largest, quantize_groups(plain, rotated, tensor_amax, part));
+      }
     }
     return largest;
+  }
+
+  /// `rows` rows whose scales are fitted; `values` are left in units of them.
+  void quantize_fitted(const QuantSpec& spec, float* values, const formats::LayerLayout& layout, std::uint64_t rows,
+                       const QuantizedBand& out) const {
+    const std::uint64_t columns = layout.columns();
+    Groups groups;
+    std::vector<float> fitted(layout.groups_across());
+    for (std::uint64_t row = 0; row < rows; ++row, values += columns) {
+      const float largest = kernels_.fit[spec.format->index()](values, columns, layout.group_columns(), fitted.data());
+      const float scale = formats::scale_rules(*spec.format).row(largest);
+      for (std::uint64_t i = 0; i < columns; ++i) values[i] /= scale;
+      groups.largest.resize(fitted.size());
+      for (std::size_t g = 0; g < fitted.size(); ++g) groups.largest[g] = codec::bits(fitted[g] / scale);
+      std::byte* scales = out.scales + layout.scale_bytes(row);
+      std::memcpy(scales + layout.group_scale_bytes(1), &scale, sizeof scale);
+      encode_strip(spec, 1.0F,
+                   {.source = reinterpret_cast<const std::byte*>(values),
+                    .dtype = Dtype::F32,
+                    .height = 1,
+                    .columns = columns,
+                    .source_stride = columns * sizeof(float),
+                    .width = layout.group_columns(),
+                    .codes = out.codes + layout.code_bytes(row),
+                    .code_stride = layout.code_bytes(1),
+                    .scales = scales,
+                    .ahead = 0},
+                   groups);
+    }
   }
 
   [[nodiscard]] static MatrixView rows_of(const MatrixView& band, std::uint64_t first, std::uint64_t rows) {
@@ -185,12 +224,18 @@ class CpuBackend : public Backend {
 
   /// Returns the largest magnitude.
   [[nodiscard]] std::uint32_t quantize_strip(const QuantSpec& spec, float tensor, const Strip& strip, Groups& groups) const {
-    const std::uint64_t across = base::ceil_div(strip.columns, strip.width);
+    groups.largest.assign(base::ceil_div(strip.columns, strip.width), 0);
+    max_of(strip.dtype)(strip.source, strip.source_stride, strip.height, strip.columns, strip.width, groups.largest.data());
+    encode_strip(spec, tensor, strip, groups);
+    return *std::max_element(groups.largest.begin(), groups.largest.end());
+  }
+
+  /// Scales, of the magnitudes in `groups`, and codes.
+  void encode_strip(const QuantSpec& spec, float tensor, const Strip& strip, Groups& groups) const {
     auto& [largest, operands, scales] = groups;
-    largest.assign(across, 0);
+    const std::uint64_t across = largest.size();
     operands.resize(across);
     scales.resize(across);
-    max_of(strip.dtype)(strip.source, strip.source_stride, strip.height, strip.columns, strip.width, largest.data());
     const auto scale_of = formats::scale_rules(*spec.format).group;
     for (std::uint64_t g = 0; g < across; ++g) scales[g] = scale_of(codec::from_bits(largest[g]), tensor);
     if (spec.scales == ScaleMethod::search) search_scales(kernels_, spec, tensor, strip, largest, scales);
@@ -204,7 +249,6 @@ class CpuBackend : public Backend {
       encode(strip.source + r * strip.source_stride, strip.columns, strip.width, operands.data(), strip.codes + r * strip.code_stride,
              strip.ahead);
     }
-    return *std::max_element(largest.begin(), largest.end());
   }
 
   const KernelTable& kernels_;

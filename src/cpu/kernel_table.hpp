@@ -5,6 +5,8 @@
 
 #include <halftone/dtype.hpp>
 
+#include "formats/scale_rules.hpp"
+
 namespace halftone::cpu {
 
 /// Position of each source type in the tables below.
@@ -24,6 +26,9 @@ enum FormatCount : std::size_t {
 /// Sources may have any byte alignment.  All sets give equal bytes.  `group` consecutive elements
 /// share a scale; the last group may be shorter.
 struct KernelTable {
+  using Fit = float (*)(const float* row, std::size_t n, std::size_t group, float* scales);
+  using Search = void (*)(const std::byte* source, std::size_t n, const std::uint32_t* largest, float tensor, formats::AnyScale* scales);
+
   const char* instruction_set;
   /// Raises largest[g] to the bits of the largest |x| of group g after conversion to binary32; groups go
   /// through `rows` rows of `n` elements, which begin `stride` bytes apart.
@@ -40,6 +45,12 @@ struct KernelTable {
   /// halves; then in binary64.
   void (*squared_error[kFormatCount][kSourceCount])(const std::byte* source, std::size_t n, std::size_t group, const float* encodes,
                                                     const float* decodes, double* sums);
+  /// Of the candidates for the scale of each run of `n` elements, that of least squared error, the first of equal ones;
+  /// the sums are those of squared_error.  `largest`: the bits of the runs' largest magnitudes; `tensor`: the scale of the
+  /// whole weight.  Null for formats without runs or without candidates.
+  Search search[kFormatCount][kSourceCount];
+  /// The fitted scale of each group of a row, and the largest magnitude that they give; null for formats that fit none.
+  Fit fit[kFormatCount];
   /// Values of `n` codes; operands[g] is what the format's decode() takes for group g.
   void (*decode[kFormatCount])(const std::byte* codes, std::size_t n, std::size_t group, const float* operands, float* values);
   /// Rotates groups of `group` of `n` values in place; formats/rotation.hpp.

@@ -29,6 +29,9 @@ namespace {
 #include "cpu/kernels/decode.inc.hpp"
 #include "cpu/kernels/encode.inc.hpp"
 #include "cpu/kernels/squared_error.inc.hpp"
+// What follows uses the squared errors.
+#include "cpu/kernels/fit.inc.hpp"
+#include "cpu/kernels/search.inc.hpp"
 
 }  // namespace
 
@@ -46,6 +49,18 @@ const KernelTable HALFTONE_KERNELS = {
 #define HALFTONE_FORMAT(folder)                                                                          \
   {squared_error<formats::folder::Format, F64Source>, squared_error<formats::folder::Format, F32Source>, \
    squared_error<formats::folder::Format, Bf16Source>, squared_error<formats::folder::Format, F16Source>},
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+    },
+    {
+#define HALFTONE_FORMAT(folder)                                                                  \
+  {kSearchOf<formats::folder::Format, F64Source>, kSearchOf<formats::folder::Format, F32Source>, \
+   kSearchOf<formats::folder::Format, Bf16Source>, kSearchOf<formats::folder::Format, F16Source>},
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+    },
+    {
+#define HALFTONE_FORMAT(folder) kFitOf<formats::folder::Format>,
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
     },

@@ -34,6 +34,9 @@ void measure(const KernelTable& kernels, const QuantSpec& spec, float tensor, co
 
 void search_scales(const KernelTable& kernels, const QuantSpec& spec, float tensor, const Strip& strip,
                    const std::vector<std::uint32_t>& largest, std::vector<formats::AnyScale>& scales) {
+  if (const auto search = kernels.search[spec.format->index()][source_index(strip.dtype)]) {
+    return search(strip.source, strip.columns, largest.data(), tensor, scales.data());
+  }
   const formats::ScaleRules& rules = formats::scale_rules(*spec.format);
   Trial trial{.scales = scales, .encodes = {}, .decodes = {}, .errors = {}};
   measure(kernels, spec, tensor, strip, trial);

@@ -43,7 +43,13 @@ formats::StoredMatrix FloatModel::matrix_of(const formats::QuantizedLayer& layer
   const auto bytes = [&](const ModelTensor* tensor) { return tensor == nullptr ? std::span<const std::byte>() : files_.bytes(*tensor); };
   float tensor_scale = 1.0F;
   if (const auto found = bytes(layer.readable->tensor_scale); !found.empty()) std::memcpy(&tensor_scale, found.data(), sizeof tensor_scale);
-  return {layer.readable->spec, layer.readable->shape, bytes(layer.weight), bytes(layer.readable->scales), tensor_scale};
+  return {layer.readable->spec,
+          layer.readable->shape,
+          bytes(layer.weight),
+          bytes(layer.readable->scales),
+          tensor_scale,
+          {bytes(layer.readable->row_scales), bytes(layer.readable->levels), bytes(layer.readable->nested_scales),
+           bytes(layer.readable->nested_levels), layer.readable->nested_offset}};
 }
 
 void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const {

@@ -9,6 +9,7 @@
 
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
+#include "exec/candidate_errors.hpp"
 #include "exec/work.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/stored_matrix.hpp"
@@ -164,7 +165,8 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
       const std::uint64_t rotated = job.spec.rotation_group == 0 ? 0 : layout.columns() * sizeof(float);
       const std::uint64_t decoded = job.stored ? layout.row_multiple() * layout.columns() * sizeof(float) : 0;
-      return layout.code_bytes(layout.row_multiple()) + 2 * layout.scale_bytes(layout.row_multiple()) + rotated + decoded;
+      const std::uint64_t searched = CandidateErrors::are_needed(job.spec) ? CandidateErrors::memory_bytes(job.spec, layout.columns()) : 0;
+      return layout.code_bytes(layout.row_multiple()) + 2 * layout.scale_bytes(layout.row_multiple()) + rotated + decoded + searched;
     }
     case JobKind::dequantize: {
       const auto [rows, columns] = formats::extent_of(written);

@@ -8,9 +8,11 @@
 
 #include "base/fail.hpp"
 #include "exec/bands.hpp"
+#include "exec/candidate_errors.hpp"
 #include "exec/scale_writer.hpp"
 #include "exec/weight_source.hpp"
 #include "exec/work.hpp"
+#include "formats/double_quant.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/scale_rules.hpp"
 
@@ -33,7 +35,8 @@ void raise(std::atomic<std::uint32_t>& largest, std::uint32_t value) {
 }
 
 /// Quantizes one weight.  Formats with a scale for the whole weight read it twice: first for the
-/// largest magnitude, then for the codes; the others find their scales on the way.
+/// largest magnitude, then for the codes; the others find their scales on the way.  Where a search chooses
+/// that scale, the weight is read once more in between, for the errors of the candidates.
 class QuantizeWork : public Work {
  public:
   QuantizeWork(const Job& job, const Context& context)
@@ -42,42 +45,54 @@ class QuantizeWork : public Work {
         source_(job, context),
         weight_(source_.info()),
         layout_(job.spec, weight_.shape[0], weight_.shape[1]),
-        scales_(context, layout_, output_of(job, Role::scales)),
+        scales_(context, layout_, output_of(job, Role::scales), output_of(job, Role::row_scales)),
         largest_scale_(output_of(job, Role::largest_scale)),
         bands_(layout_.rows(), row_bytes(), layout_.row_multiple(), context.band_bytes) {
     if (layout_.measures_first()) kept_.resize(bands_.count());
+    if (CandidateErrors::are_needed(job.spec)) errors_stage_ = 1;
+    if (job.spec.double_quant) nested_.resize(layout_.scale_count(layout_.rows()));
   }
 
-  [[nodiscard]] std::size_t stages() const override { return layout_.measures_first() ? 2 : 1; }
+  [[nodiscard]] std::size_t stages() const override { return 1U + (layout_.measures_first() ? 1U : 0U) + (errors_stage_ ? 1U : 0U); }
   [[nodiscard]] std::size_t tasks(std::size_t) const override { return bands_.count(); }
 
   std::uint64_t run(std::size_t stage, std::size_t task) override {
-    const bool measure = stage + 1 < stages();
+    const bool last = stage + 1 == stages();
     MatrixView band{nullptr, weight_.dtype, bands_.size(task), layout_.columns()};
-    if (!measure && layout_.measures_first() && kept_[task]) {
+    if (last && layout_.measures_first() && kept_[task]) {
       band.kept = kept_[task].get();
       const std::uint64_t written = quantize(band, task);
       kept_[task].reset();
       return written;
     }
     const std::uint64_t first = bands_.first(task) * layout_.columns();
-    const WeightSource::Band in(source_, first, std::min(band.elements(), layout_.elements() - first), measure);
+    const WeightSource::Band in(source_, first, std::min(band.elements(), layout_.elements() - first), !last);
     band.data = in.data();
     std::uint64_t written = 0;
-    if (measure) {
-      raise(magnitude_, context_.backend.max_magnitude_and_keep(band, kept_[task]));
-    } else {
+    if (last) {
       written = quantize(band, task);
+    } else if (stage == errors_stage_) {
+      errors_->add(band);
+    } else if (errors_stage_) {
+      raise(magnitude_, context_.backend.max_magnitude(band));
+    } else {
+      raise(magnitude_, context_.backend.max_magnitude_and_keep(band, kept_[task]));
     }
     in.check();
     return written;
   }
 
   std::uint64_t finish(std::size_t stage) override {
-    if (stage == 0) check_values();
+    if (stage == 0) {
+      check_values();
+      scaled_amax_ = amax();
+      if (errors_stage_) errors_.emplace(context_.backend, job_.spec, amax());
+    }
+    if (stage == errors_stage_) scaled_amax_ = errors_->best_amax();
     if (stage + 1 < stages()) return 0;
     if (magnitude_ == 0 && job_.spec.format->storage().unit_scales_for_zeros) write_zeros();
-    std::uint64_t written = write_float(Role::tensor_scale, magnitude_ == 0 ? 1.0F : tensor_scale(*job_.spec.format, amax()));
+    std::uint64_t written = write_float(Role::tensor_scale, magnitude_ == 0 ? 1.0F : tensor_scale(*job_.spec.format, scaled_amax_));
+    if (!nested_.empty()) written += write_nested();
     if (largest_scale_) written += write_float(Role::largest_scale, formats::largest_scale(*job_.spec.format, largest_stored_));
     return written;
   }
@@ -104,7 +119,7 @@ class QuantizeWork : public Work {
     const std::uint64_t whole = elements / std::max<std::uint64_t>(band.columns, 1);
     MatrixView rows = band;
     rows.rows = std::min(whole, band.rows);
-    raise(magnitude_, context_.backend.quantize(job_.spec, rows, amax(), {out.bytes().data(), scales.data()}));
+    raise(magnitude_, context_.backend.quantize(job_.spec, rows, scaled_amax_, {out.bytes().data(), scales.data()}));
     const auto rest = out.bytes().subspan(layout_.code_bytes(rows.rows));
     if (rows.rows < band.rows) {
       quantize_partial_row(band.data + rows.rows * row_bytes(), elements - rows.elements(), rest,
@@ -114,6 +129,10 @@ class QuantizeWork : public Work {
     }
     out.flush();
     if (largest_scale_) note_scales(scales);
+    if (!nested_.empty()) {
+      std::memcpy(nested_.data() + layout_.first_scale(first_row), scales.data(), scales.size());
+      return out.bytes().size();
+    }
     return out.bytes().size() + scales_.write(first_row, scales);
   }
 
@@ -123,7 +142,7 @@ class QuantizeWork : public Work {
     std::memcpy(row.data(), data, n * bits_of(weight_.dtype) / 8);
     std::vector<std::byte> padded(layout_.code_bytes(1));
     raise(magnitude_,
-          context_.backend.quantize(job_.spec, {row.data(), weight_.dtype, 1, layout_.columns()}, amax(), {padded.data(), scales}));
+          context_.backend.quantize(job_.spec, {row.data(), weight_.dtype, 1, layout_.columns()}, scaled_amax_, {padded.data(), scales}));
     std::memcpy(codes.data(), padded.data(), codes.size());
   }
 
@@ -153,12 +172,24 @@ class QuantizeWork : public Work {
     }
   }
 
+  /// Quantizes the scales of all bands and writes what becomes of them; returns the bytes written.
+  [[nodiscard]] std::uint64_t write_nested() const {
+    const formats::NestedScales nested = formats::nest(nested_);
+    std::string state = job_.bytes;
+    // The blank stands before the closing brace.
+    state.replace(state.size() - 1 - formats::kOffsetWidth, formats::kOffsetWidth, formats::offset_text(nested.offset));
+    return write_bytes(Role::scales, std::as_bytes(std::span(nested.codes))) +
+           write_bytes(Role::nested_scales, std::as_bytes(std::span(nested.magnitudes))) +
+           write_bytes(Role::nested_state, std::as_bytes(std::span(state)));
+  }
+
   /// Writes the output of this role, if there is one; returns the bytes written.
-  std::uint64_t write_float(Role role, float value) const {
+  std::uint64_t write_float(Role role, float value) const { return write_bytes(role, std::as_bytes(std::span(&value, 1))); }
+  [[nodiscard]] std::uint64_t write_bytes(Role role, std::span<const std::byte> bytes) const {
     const auto output = output_of(job_, role);
     if (!output) return 0;
-    context_.write_at(*output, 0, std::as_bytes(std::span(&value, 1)));
-    return sizeof value;
+    context_.write_at(*output, 0, bytes);
+    return bytes.size();
   }
 
   const Job& job_;
@@ -170,7 +201,11 @@ class QuantizeWork : public Work {
   std::optional<std::uint32_t> largest_scale_;
   Bands bands_;
   std::atomic<std::uint32_t> magnitude_{0};
+  float scaled_amax_ = 0;                    ///< the magnitude that the scale of the whole weight is made from
+  std::optional<std::size_t> errors_stage_;  ///< that finds errors_, where a search chooses that scale
+  std::optional<CandidateErrors> errors_;
   std::atomic<std::uint32_t> largest_stored_{0};
+  std::vector<float> nested_;                    ///< the scales of all bands, where they are quantized themselves
   std::vector<std::unique_ptr<KeptBand>> kept_;  ///< one for each band where measuring comes first
 };
 

@@ -1,12 +1,14 @@
 #include "formats/codebook_format.hpp"
 
 #include <cstring>
+#include <span>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
+#include "formats/double_quant.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/layer_tensors.hpp"
 
@@ -37,8 +39,10 @@ std::string CodebookFormat::state_json(const TensorInfo& weight, const QuantSpec
   const std::string shape = fmt::format("[{}]", fmt::join(weight.shape, ", "));
   const std::string_view dtype = torch_name(weight.dtype);
   if (layout_.bitsandbytes) {
-    return fmt::format("{{\"quant_type\": \"{}\", \"blocksize\": {}, \"dtype\": \"{}\", \"shape\": {}}}", layout_.type, spec.block_size,
-                       dtype, shape);
+    const std::string nested = fmt::format(", \"nested_blocksize\": {}, \"nested_dtype\": \"float32\", \"nested_offset\": {}", kNestedBlock,
+                                           std::string(kOffsetWidth, ' '));
+    return fmt::format("{{\"quant_type\": \"{}\", \"blocksize\": {}, \"dtype\": \"{}\", \"shape\": {}{}}}", layout_.type, spec.block_size,
+                       dtype, shape, spec.double_quant ? nested : "");
   }
   return fmt::format("{{\"dtype\": \"{}\", \"shape\": {}, \"blocksize\": {}, \"quant_type\": \"{}\"}}", dtype, shape, spec.block_size,
                      layout_.type);
@@ -52,16 +56,41 @@ std::vector<LayerTensor> CodebookFormat::outputs(const TensorInfo& weight, const
   const std::uint64_t elements = element_count(weight.shape);
   std::string state = state_json(weight, spec);
   const std::uint64_t state_bytes = state.size();
-  return {
+  const std::uint64_t blocks = base::ceil_div(elements, spec.block_size);
+  std::vector<LayerTensor> tensors{
       {Role::codes, weight.name, Dtype::U8, {stored_elements(elements, spec.block_size) / 2, 1}, {}},
-      {Role::scales, joined(weight.name, kAbsmaxSuffix), Dtype::F32, {base::ceil_div(elements, spec.block_size)}, {}},
+      {Role::scales, joined(weight.name, kAbsmaxSuffix), spec.double_quant ? Dtype::U8 : Dtype::F32, {blocks}, {}},
       {Role::constant, joined(weight.name, kQuantMapSuffix), Dtype::F32, {16}, table_bytes(layout_.level)},
-      {Role::constant, fmt::format("{}{}{}", weight.name, kQuantStateSuffix, layout_.type), Dtype::U8, {state_bytes}, std::move(state)}};
+      {spec.double_quant ? Role::nested_state : Role::constant,
+       fmt::format("{}{}{}", weight.name, kQuantStateSuffix, layout_.type),
+       Dtype::U8,
+       {state_bytes},
+       std::move(state)}};
+  if (spec.double_quant) {
+    const auto levels = std::as_bytes(std::span(dynamic_levels()));
+    tensors.push_back(
+        {Role::nested_scales, joined(weight.name, kNestedAbsmaxSuffix), Dtype::F32, {base::ceil_div(blocks, kNestedBlock)}, {}});
+    tensors.push_back({Role::constant,
+                       joined(weight.name, kNestedQuantMapSuffix),
+                       Dtype::F32,
+                       {kNestedLevels},
+                       std::string(reinterpret_cast<const char*>(levels.data()), levels.size())});
+  }
+  return tensors;
+}
+
+std::string CodebookFormat::nested_contradiction(const StoredLayer& layer, std::uint64_t blocks) const {
+  if (layer.nested_block != kNestedBlock || !layer.nested_offset) {
+    return fmt::format("{} expects a 'nested_blocksize' of {} and a 'nested_offset' in its JSON", name(), kNestedBlock);
+  }
+  std::string found = contradiction(*this, layer, kNestedAbsmaxSuffix, Dtype::F32, {{base::ceil_div(blocks, kNestedBlock)}});
+  return found.empty() ? contradiction(*this, layer, kNestedQuantMapSuffix, Dtype::F32, {{kNestedLevels}}) : found;
 }
 
 LayerReading CodebookFormat::recognise(const StoredLayer& layer) const {
   if (layer.comfy_format != fmt::format("{}_{}", layout_.bitsandbytes ? "bitsandbytes" : "bnb", layout_.type)) return {};
-  if (layer.companion(kNestedAbsmaxSuffix) != nullptr) return {};  // double quantization, which is not read yet
+  const bool nested = layer.companion(kNestedAbsmaxSuffix) != nullptr;
+  if (nested && !layout_.bitsandbytes) return {{}, fmt::format("{} expects no '{}'", name(), kNestedAbsmaxSuffix)};
   if (!layer.shape || layer.group_size == 0 || layer.group_size % 2 != 0) {
     return {{}, fmt::format("{} expects a 'shape' and a 'blocksize' in its JSON", name())};
   }
@@ -69,10 +98,16 @@ LayerReading CodebookFormat::recognise(const StoredLayer& layer) const {
   const std::uint64_t bytes = stored_elements(elements, layer.group_size) / 2;
   const std::uint64_t blocks = base::ceil_div(elements, layer.group_size);
   std::string found = contradiction(*this, layer, "", Dtype::U8, {{bytes, 1}, {bytes}, {1, bytes}});
-  if (found.empty()) found = contradiction(*this, layer, kAbsmaxSuffix, Dtype::F32, {{blocks}});
+  if (found.empty()) found = contradiction(*this, layer, kAbsmaxSuffix, nested ? Dtype::U8 : Dtype::F32, {{blocks}});
+  if (found.empty() && nested) found = nested_contradiction(layer, blocks);
   if (!found.empty()) return {{}, std::move(found)};
-  StoredSpec stored{.spec = {.format = this, .block_size = layer.group_size}, .shape = *layer.shape};
+  StoredSpec stored{.spec = {.format = this, .block_size = layer.group_size, .double_quant = nested}, .shape = *layer.shape};
   stored.scales = layer.companion(kAbsmaxSuffix);
+  if (nested) {
+    stored.nested_scales = layer.companion(kNestedAbsmaxSuffix);
+    stored.nested_levels = layer.companion(kNestedQuantMapSuffix);
+    stored.nested_offset = *layer.nested_offset;
+  }
   return {std::move(stored), {}};
 }
 

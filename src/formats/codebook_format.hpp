@@ -66,6 +66,8 @@ class CodebookFormat : public FormatDescriptor {
 
  private:
   [[nodiscard]] std::string state_json(const TensorInfo& weight, const QuantSpec& spec) const;
+  /// What is wrong with the tensors of a double-quantized layer of so many blocks, or "".
+  [[nodiscard]] std::string nested_contradiction(const StoredLayer& layer, std::uint64_t blocks) const;
   [[nodiscard]] std::uint64_t stored_elements(std::uint64_t elements, std::uint32_t block_size) const;
 
   CodebookLayout layout_;

@@ -27,10 +27,18 @@ namespace halftone::formats {
 //   kRun                           elements of a run, with ScaleGrid::run
 //   kPacking                       how two codes share a byte
 //   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too
+//   row_scale(largest)             a scale for each row, of the largest value of its groups.  Then fit(weights, n, largest)
+//                                  gives the scale of a group and raises `largest`; scale_from_amax() and candidate() take
+//                                  it, and encode() weights, in units of the row's scale
+//   level(code), decode_level(level, operand)  where a stored layer may bring levels of its own: decode() by way of a level
 //   decode_operand(stored, tensor) what decode() takes, where that is not the stored scale itself
+//   nearest(weight, encode, decode)  the value of the code of a finite weight, where that is less work than encode() and
+//                                  decode(); the arguments are their operands
 //   kCandidates                    how many scales a search may choose from for a group, and either
 //     factor(i)                    what the group's maximum is multiplied with for candidate i; factor(0) is 1
 //     candidate(amax, tensor, i)   the scale itself; candidate 0 is that of scale_from_amax()
+//   kTensorCandidates              the same for the scale of a whole weight that has scales of groups below it, and
+//     tensor_factor(i)             what the weight's maximum is multiplied with; tensor_factor(0) is 1
 
 /// How codes lie in bytes.
 enum class Packing : std::uint8_t { bytes, high_nibble_first, low_nibble_first };
@@ -69,6 +77,12 @@ concept TwoLevel = requires {
   Format::tensor_scale(1.0F);
 };
 
+/// A format whose rows have scales above those of their groups, and fits the scales of groups to their weights.
+template <class Format>
+concept RowScaled = requires {
+  Format::row_scale(1.0F);
+};
+
 /// The scale of a group; `tensor` is that of the whole weight and ignored where there is none.
 template <class Format>
 [[nodiscard]] HALFTONE_HD auto group_scale(float amax, [[maybe_unused]] float tensor) {
@@ -87,6 +101,28 @@ constexpr int kCandidatesOf = [] {
     return 1;
   }
 }();
+
+/// How many scales of a whole weight a search may choose from.
+template <class Format>
+constexpr int kTensorCandidatesOf = [] {
+  if constexpr (requires { Format::kTensorCandidates; }) {
+    return Format::kTensorCandidates;
+  } else {
+    return Format::kGrid == ScaleGrid::tensor ? kCandidatesOf<Format> : 1;
+  }
+}();
+
+/// What the largest magnitude of a weight is multiplied with for candidate `i` of its scale.
+template <class Format>
+[[nodiscard]] HALFTONE_HD float tensor_factor([[maybe_unused]] int i) {
+  if constexpr (requires { Format::tensor_factor(i); }) {
+    return Format::tensor_factor(i);
+  } else if constexpr (Format::kGrid == ScaleGrid::tensor && requires { Format::factor(i); }) {
+    return Format::factor(i);
+  } else {
+    return 1.0F;
+  }
+}
 
 /// Scale `i` of those that a search may choose from; 0 is group_scale().
 template <class Format>
@@ -122,6 +158,7 @@ template <class Format>
   rest.scale_bytes = sizeof(StoredScale<Format>);
   rest.run = kRunOf<Format>;
   rest.two_level = TwoLevel<Format>;
+  rest.row_scales = RowScaled<Format>;
   return rest;
 }
 

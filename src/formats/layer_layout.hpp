@@ -16,6 +16,7 @@ class LayerLayout {
   LayerLayout(const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns)
       : storage_(spec.format->storage()),
         block_(spec.block_size),
+        run_(spec.group_size != 0 ? spec.group_size : storage_.run),
         elements_(rows * columns),
         rows_(storage_.flat ? base::ceil_div(elements_, block_) : rows),
         columns_(storage_.flat ? block_ : columns) {}
@@ -42,7 +43,7 @@ class LayerLayout {
       case ScaleGrid::tensor:
       case ScaleGrid::row: return columns_;
       case ScaleGrid::block: return block_;
-      case ScaleGrid::run: return storage_.run;
+      case ScaleGrid::run: return run_;
     }
     return 0;  // not reached: every grid is named above
   }
@@ -57,7 +58,13 @@ class LayerLayout {
   [[nodiscard]] std::uint64_t scale_count(std::uint64_t rows) const noexcept {
     return base::ceil_div(rows, group_rows()) * groups_across();
   }
-  [[nodiscard]] std::uint64_t scale_bytes(std::uint64_t rows) const noexcept { return scale_count(rows) * storage_.scale_bytes; }
+  /// Bytes of the scales of `rows` rows.  Behind those of a row's groups lies that of the row, where rows have one.
+  [[nodiscard]] std::uint64_t scale_bytes(std::uint64_t rows) const noexcept {
+    return scale_count(rows) * storage_.scale_bytes + rows * row_scale_bytes();
+  }
+  /// The same of the groups alone.
+  [[nodiscard]] std::uint64_t group_scale_bytes(std::uint64_t rows) const noexcept { return scale_count(rows) * storage_.scale_bytes; }
+  [[nodiscard]] std::uint64_t row_scale_bytes() const noexcept { return storage_.row_scales ? sizeof(float) : 0; }
 
   [[nodiscard]] bool has_group_scales() const noexcept { return storage_.grid != ScaleGrid::none && storage_.grid != ScaleGrid::tensor; }
   /// Whether a scale serves all, so that the weight must be measured before it is quantized.
@@ -67,6 +74,7 @@ class LayerLayout {
  private:
   const Storage& storage_;
   std::uint64_t block_;
+  std::uint64_t run_;
   std::uint64_t elements_;
   std::uint64_t rows_;
   std::uint64_t columns_;

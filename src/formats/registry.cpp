@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 
 #include <halftone/format.hpp>
 
@@ -8,12 +7,7 @@
 #include "formats/all_formats.hpp"
 
 namespace halftone {
-namespace {
-
-/// Formats that are planned and not there yet.
-constexpr std::array<std::string_view, 1> kPlanned = {"w4a8"};
-
-}  // namespace
+namespace {}  // namespace
 
 const std::vector<const FormatDescriptor*>& all_formats() {
   static const std::vector<const FormatDescriptor*> formats = {
@@ -32,9 +26,6 @@ const FormatDescriptor* find_format(std::string_view name) noexcept {
 
 const FormatDescriptor& format_named(std::string_view name) {
   if (const FormatDescriptor* format = find_format(name)) return *format;
-  if (std::find(kPlanned.begin(), kPlanned.end(), name) != kPlanned.end()) {
-    fail(ErrorKind::unsupported, "the format '{}' is not supported yet", name);
-  }
   std::vector<std::string> names;
   for (const auto* format : all_formats()) names.emplace_back(format->name());
   fail(ErrorKind::usage, "there is no format '{}'{}; 'halftone formats' lists them", name, base::did_you_mean(name, names));

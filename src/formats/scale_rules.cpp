@@ -45,10 +45,20 @@ float operand(std::uint32_t stored, float tensor) {
   }
 }
 
+template <class Format>
+constexpr ScaleRules rules() {
+  ScaleRules rules{group<Format>,         kCandidatesOf<Format>, candidate<Format>, tensor<Format>, kTensorCandidatesOf<Format>,
+                   tensor_factor<Format>, operand<Format>,       nullptr,           nullptr,        nullptr};
+  if constexpr (RowScaled<Format>) rules.row = [](float largest) { return Format::row_scale(largest); };
+  if constexpr (requires { Format::decode_level(1.0F, 1.0F); }) {
+    rules.level = [](std::uint32_t code) { return Format::level(code); };
+    rules.decode_level = [](float level, float operand) { return Format::decode_level(level, operand); };
+  }
+  return rules;
+}
+
 constexpr std::array kRules = {
-#define HALFTONE_FORMAT(folder)                                                                                       \
-  ScaleRules{group<folder::Format>, kCandidatesOf<folder::Format>, candidate<folder::Format>, tensor<folder::Format>, \
-             operand<folder::Format>},
+#define HALFTONE_FORMAT(folder) rules<folder::Format>(),
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
 };

@@ -21,8 +21,17 @@ struct ScaleRules {
   AnyScale (*candidate)(float amax, float tensor, int i);
   /// The stored scale of the whole weight; 1 where the format has none.
   float (*tensor)(float amax);
+  /// How many scales of the whole weight a search may choose from, and what its largest magnitude is multiplied with
+  /// for the i-th of them; 0 is the plain one.
+  int tensor_candidates;
+  float (*tensor_factor)(int i);
   /// What decode() takes for stored bits, as formats::decode_operand().
   float (*operand)(std::uint32_t stored, float tensor);
+  /// The scale of a row whose largest fitted value is `largest`; null where rows have none.
+  float (*row)(float largest);
+  /// The values of the codes, and the value of a level of another table; null where a layer cannot bring one.
+  float (*level)(std::uint32_t code);
+  float (*decode_level)(float level, float operand);
 };
 
 /// The scale rules of `format`.

@@ -41,6 +41,14 @@ class Json {
     return found->get<std::uint32_t>();
   }
 
+  /// Nothing where the key is absent.
+  [[nodiscard]] std::optional<float> number(const char* key) const {
+    const ordered_json* found = find(key);
+    if (found == nullptr) return std::nullopt;
+    if (!found->is_number()) fail(ErrorKind::bad_quantization, "the '{}' of the layer '{}' is no number", key, base_);
+    return static_cast<float>(found->get<double>());
+  }
+
   /// A matrix shape whose elements can be counted; nothing where the key is absent.
   [[nodiscard]] std::optional<Shape> shape(const char* key) const {
     const ordered_json* found = find(key);
@@ -89,6 +97,8 @@ StoredFacts facts_of_state(const std::string& base, const ordered_json& state) {
   const bool bitsandbytes = state.begin().key() == "quant_type";
   return {.format = fmt::format("{}_{}", bitsandbytes ? "bitsandbytes" : "bnb", type),
           .group_size = json.size("blocksize", 0),
+          .nested_block = json.size("nested_blocksize", 0),
+          .nested_offset = json.number("nested_offset"),
           .shape = json.shape("shape")};
 }
 

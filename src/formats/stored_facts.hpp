@@ -18,6 +18,8 @@ struct StoredFacts {
   bool per_row = false;
   bool rotated = false;
   std::uint32_t rotation_group = 256;
+  std::uint32_t nested_block = 0;
+  std::optional<float> nested_offset;
   std::optional<Shape> shape;  ///< before packing and padding
 };
 

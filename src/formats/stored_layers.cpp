@@ -16,8 +16,9 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Suffixes, after the layer's base name, of tensors that belong to a quantized weight.
-constexpr std::array kCompanions = {kScaleSuffix,   kTensorScaleSuffix, kLargestScaleSuffix,    kInputScaleSuffix,
-                                    kSidecarSuffix, kLegacyScaleSuffix, kLegacyInputScaleSuffix};
+constexpr std::array kCompanions = {kScaleSuffix,     kTensorScaleSuffix, kLargestScaleSuffix,    kGroupScalesSuffix,
+                                    kRowScalesSuffix, kLevelsSuffix,      kCorrectionSuffix,      kInputScaleSuffix,
+                                    kSidecarSuffix,   kLegacyScaleSuffix, kLegacyInputScaleSuffix};
 /// The same after the weight's full name.
 constexpr std::array kWeightCompanions = {kAbsmaxSuffix, kQuantMapSuffix, kNestedAbsmaxSuffix, kNestedQuantMapSuffix};
 
@@ -63,6 +64,8 @@ class LayerTensors {
                       .per_row = facts.per_row,
                       .rotated = facts.rotated,
                       .rotation_group = facts.rotation_group,
+                      .nested_block = facts.nested_block,
+                      .nested_offset = facts.nested_offset,
                       .shape = facts.shape,
                       .weight = &weight.info,
                       .companions = {}};
@@ -97,8 +100,15 @@ void recognise(QuantizedLayer& layer, const StoredLayer& stored, const LayerTens
   for (const FormatDescriptor* format : all_formats()) {
     const LayerReading found = format->recognise(stored);
     if (found.stored) {
-      layer.readable = {found.stored->spec, found.stored->shape, tensors.tensor_of(found.stored->scales),
-                        tensors.tensor_of(found.stored->tensor_scale)};
+      layer.readable = {found.stored->spec,
+                        found.stored->shape,
+                        tensors.tensor_of(found.stored->scales),
+                        tensors.tensor_of(found.stored->tensor_scale),
+                        tensors.tensor_of(found.stored->row_scales),
+                        tensors.tensor_of(found.stored->levels),
+                        tensors.tensor_of(found.stored->nested_scales),
+                        tensors.tensor_of(found.stored->nested_levels),
+                        found.stored->nested_offset};
       layer.contradiction.clear();
       return;
     }
@@ -115,7 +125,8 @@ void QuantizedLayer::require_readable() const {
 }
 
 std::vector<std::string> QuantizedLayer::scale_names() const {
-  constexpr std::array suffixes = {kScaleSuffix, kTensorScaleSuffix, kLargestScaleSuffix, kLegacyScaleSuffix, kAbsmaxSuffix};
+  constexpr std::array suffixes = {kScaleSuffix,     kTensorScaleSuffix, kLargestScaleSuffix, kGroupScalesSuffix,
+                                   kRowScalesSuffix, kLegacyScaleSuffix, kAbsmaxSuffix,       kNestedAbsmaxSuffix};
   std::vector<std::string> names;
   for (const std::string& name : companions) {
     if (std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view suffix) { return has_suffix(name, suffix); })) {

@@ -17,6 +17,11 @@ struct ReadableLayer {
   Shape shape;  ///< of the dequantized weight
   const ModelTensor* scales = nullptr;
   const ModelTensor* tensor_scale = nullptr;
+  const ModelTensor* row_scales = nullptr;
+  const ModelTensor* levels = nullptr;
+  const ModelTensor* nested_scales = nullptr;
+  const ModelTensor* nested_levels = nullptr;
+  float nested_offset = 0;
 };
 
 /// A layer of a model that is stored quantized.

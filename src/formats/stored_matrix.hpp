@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include <halftone/backend.hpp>
 
@@ -17,20 +18,31 @@ struct Extent {
 };
 [[nodiscard]] Extent extent_of(const Shape& shape);
 
+/// The tensors of a stored layer that few formats have; empty where it has none.
+struct RareParts {
+  std::span<const std::byte> row_scales;     ///< Role::row_scales
+  std::span<const std::byte> levels;         ///< Role::levels
+  std::span<const std::byte> nested_scales;  ///< Role::nested_scales: those of the scales, which are quantized
+  std::span<const std::byte> nested_levels;  ///< Role::nested_levels
+  float nested_offset = 0;                   ///< StoredSpec::nested_offset
+};
+
 /// The tensors of a quantized layer, whose weight can be read as binary32, a few rows at a time.
 class StoredMatrix {
  public:
   /// `shape`: of the dequantized weight.  The bytes are those of the layer's tensors and must outlive
   /// this; `scales` is empty without Role::scales.
   StoredMatrix(const QuantSpec& spec, const Shape& shape, std::span<const std::byte> codes, std::span<const std::byte> scales,
-               float tensor_scale)
+               float tensor_scale, const RareParts& rare = {})
       : spec_(spec),
         rows_(extent_of(shape).rows),
         columns_(extent_of(shape).columns),
         layout_(spec, rows_, columns_),
         codes_(codes),
         scales_(scales),
-        tensor_scale_(tensor_scale) {}
+        tensor_scale_(tensor_scale),
+        rare_(rare),
+        levels_(own_levels(spec, rare.levels)) {}
 
   [[nodiscard]] std::uint64_t rows() const noexcept { return rows_; }
   [[nodiscard]] std::uint64_t columns() const noexcept { return columns_; }
@@ -46,6 +58,13 @@ class StoredMatrix {
   void read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;
 
  private:
+  /// The layer's levels; empty where they are those of its format.
+  [[nodiscard]] static std::vector<float> own_levels(const QuantSpec& spec, std::span<const std::byte> levels);
+  /// The scales of rows [first, first + count), as backends take them.
+  [[nodiscard]] std::vector<std::byte> scales_of_rows(std::uint64_t first, std::uint64_t count) const;
+  /// The scales of blocks [first, first + count) that are quantized themselves.
+  [[nodiscard]] std::vector<float> nested_scales(std::uint64_t first, std::uint64_t count) const;
+  void read_levels(std::uint64_t first, std::uint64_t count, const std::byte* scales, float* out) const;
   void read_rows(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;
   void read_blocks(const Backend& backend, std::uint64_t first_element, std::uint64_t n, float* out) const;
 
@@ -56,6 +75,8 @@ class StoredMatrix {
   std::span<const std::byte> codes_;
   std::span<const std::byte> scales_;
   float tensor_scale_;
+  RareParts rare_;
+  std::vector<float> levels_;
 };
 
 }  // namespace halftone::formats

@@ -41,6 +41,7 @@ void write_plain(Decision& decision, const TensorInfo& tensor, const std::string
   decision.spec.format = &plain;
   decision.spec.block_size = 0;
   decision.spec.rotation_group = 0;
+  decision.spec.group_size = 0;
   decision.spec.input_scale = decision.spec.input_scale && plain.facts().takes_input_scale;
   if (!can_search_scales(plain)) decision.spec.scales = ScaleMethod::absmax;
   decision.reason = fmt::format("{}; written as {}", why, name);
@@ -71,6 +72,7 @@ QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin) {
   const FormatFacts& facts = spec.format->facts();
   spec.block_size = completed(spec.block_size, facts.block_sizes, *spec.format, origin.block_size, "block size");
   spec.rotation_group = completed(spec.rotation_group, facts.rotation_groups, *spec.format, origin.rotation_group, "rotation group");
+  spec.group_size = completed(spec.group_size, facts.group_sizes, *spec.format, origin.group_size, "group size");
   return spec;
 }
 
@@ -97,7 +99,8 @@ namespace {
 
 /// Whether two layers have the same format with the same options that decide their codes.
 bool same_way(const QuantSpec& a, const QuantSpec& b) {
-  return a.format == b.format && a.block_size == b.block_size && a.rotation_group == b.rotation_group;
+  return a.format == b.format && a.block_size == b.block_size && a.rotation_group == b.rotation_group && a.group_size == b.group_size &&
+         a.double_quant == b.double_quant;
 }
 
 }  // namespace

@@ -15,9 +15,10 @@ inline constexpr const char* kShapeRule = "shape";
 struct SpecOrigin {
   std::string block_size;
   std::string rotation_group;
+  std::string group_size;
 };
 
-/// `spec` with its format's defaults for a block size and a rotation group of 0; those stay 0 for
+/// `spec` with its format's defaults for a block size, a rotation group and a group size of 0; those stay 0 for
 /// formats without them.  Throws usage, naming the origin, where the format does not take a value.
 [[nodiscard]] QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin);
 

@@ -134,7 +134,9 @@ bool apply_example(Decision& decision, const ExampleLayers& example, const PlanO
   decision.spec.format = (*found)->format;
   decision.spec.block_size = (*found)->block_size;
   decision.spec.rotation_group = (*found)->rotation_group;
-  decision.spec = heeded(complete_spec(decision.spec, {origin, origin}));
+  decision.spec.group_size = (*found)->group_size;
+  decision.spec.double_quant = (*found)->double_quant;
+  decision.spec = heeded(complete_spec(decision.spec, {origin, origin, origin}));
   decision.reason = fmt::format("'{}' has it as {}", example.name(), decision.spec.format->name());
   return true;
 }

@@ -32,24 +32,24 @@ bool has_shape_needs(const FormatDescriptor& format) {
   return !facts.rotation_groups.empty() || !facts.block_sizes.empty() || facts.column_multiple > 1;
 }
 
-[[noreturn]] void refuse_search(const PlanOptions& options) {
-  const FormatDescriptor* format = options.spec.format;
-  if (format != nullptr && format->facts().search_planned) {
-    fail(ErrorKind::unsupported, "--scales search is not supported yet for {}", format->name());
-  }
-  fail(ErrorKind::usage, "--scales search gains nothing on {}", name_of_formats(options));
-}
-
 }  // namespace
 
 void check_options(const PlanOptions& options) {
   if (options.spec.format == nullptr && !options.like) fail(ErrorKind::usage, "no format was chosen");
-  if (options.spec.format == nullptr && (options.spec.block_size != 0 || options.spec.rotation_group != 0)) {
-    fail(ErrorKind::usage, "{} has no effect without --format", options.spec.block_size != 0 ? "--block-size" : "--rotation-group");
+  if (options.spec.format == nullptr) {
+    const auto needs_format = [](std::uint32_t size, std::string_view option) {
+      if (size != 0) fail(ErrorKind::usage, "{} has no effect without --format", option);
+    };
+    needs_format(options.spec.block_size, "--block-size");
+    needs_format(options.spec.rotation_group, "--rotation-group");
+    needs_format(options.spec.group_size, "--group-size");
   }
   const std::string name = name_of_formats(options);
   if (options.spec.input_scale && !any_format(options, [](const auto& format) { return format.facts().takes_input_scale; })) {
     fail(ErrorKind::usage, "--input-scale has no effect on {}", name);
+  }
+  if (options.spec.double_quant && !any_format(options, [](const auto& format) { return format.facts().takes_double_quant; })) {
+    fail(ErrorKind::usage, "--double-quant has no effect on {}; nf4-bnb and fp4-bnb take it", name);
   }
   if (options.spec.full_precision_mm && !any_format(options, is_described)) {
     fail(ErrorKind::usage, "--full-precision-mm has no effect on {}, which stores no layer description", name);
@@ -57,7 +57,9 @@ void check_options(const PlanOptions& options) {
   if (options.quant_metadata && !any_format(options, is_described)) {
     fail(ErrorKind::usage, "--quant-metadata has no effect on {}, which stores no layer description", name);
   }
-  if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) refuse_search(options);
+  if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) {
+    fail(ErrorKind::usage, "--scales search gains nothing on {}", name);
+  }
   if (options.indivisible && !any_format(options, has_shape_needs)) {
     fail(ErrorKind::usage, "--indivisible has no effect on {}, which takes every shape", name);
   }

@@ -46,7 +46,9 @@ std::string without_broken_entry(Metadata& metadata, const PlanOptions& options)
 Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptions& given) {
   PlanOptions options = given;
   plan::check_options(options);
-  if (options.spec.format != nullptr) options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group"});
+  if (options.spec.format != nullptr) {
+    options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group", "--group-size"});
+  }
   const plan::RuleSet rules = plan::collect_rules(model, options);
   plan::PlanBuilder builder(model);
   builder.plan().preset = rules.preset_name;

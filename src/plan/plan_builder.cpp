@@ -18,6 +18,11 @@ Job reading(const formats::QuantizedLayer& layer, JobKind kind) {
   };
   add(layer.readable->scales, Role::scales);
   add(layer.readable->tensor_scale, Role::tensor_scale);
+  add(layer.readable->row_scales, Role::row_scales);
+  add(layer.readable->levels, Role::levels);
+  add(layer.readable->nested_scales, Role::nested_scales);
+  add(layer.readable->nested_levels, Role::nested_levels);
+  job.stored->nested_offset = layer.readable->nested_offset;
   return job;
 }
 
@@ -66,6 +71,7 @@ void PlanBuilder::add_quantized(Decision& decision, const TensorInfo& weight, Jo
     if (out.role != Role::constant) {
       computed.push_back(std::move(info));
       job.roles.push_back(out.role);
+      if (out.role == Role::nested_state) job.bytes = std::move(out.bytes);
     } else {
       if (out.bytes.size() != byte_count(info.dtype, info.shape)) {
         fail(ErrorKind::internal, "the format {} gives '{}' {} bytes", decision.spec.format->name(), info.name, out.bytes.size());

@@ -38,6 +38,8 @@ ordered_json spec_json(const QuantSpec& spec) {
   ordered_json json = {{"format", spec.format->name()}};
   if (spec.block_size != 0) json["block_size"] = spec.block_size;
   if (spec.rotation_group != 0) json["rotation_group"] = spec.rotation_group;
+  if (spec.group_size != 0) json["group_size"] = spec.group_size;
+  if (spec.double_quant) json["double_quant"] = true;
   if (spec.scales == ScaleMethod::search) json["scales"] = "search";
   return json;
 }
@@ -50,6 +52,7 @@ ordered_json job_json(const Job& job, const Header& output) {
   ordered_json json = {{"kind", name_of(job.kind)}};
   if (job.spec.format != nullptr) json["spec"] = spec_json(job.spec);
   if (job.stored) json["stored"] = {{"spec", spec_json(job.stored->spec)}, {"shape", job.stored->shape}};
+  if (job.stored && job.stored->spec.double_quant) json["stored"]["nested_offset"] = job.stored->nested_offset;
   for (const ModelTensor& input : job.inputs) json["inputs"].push_back({{"name", input.info.name}, {"shard", input.shard}});
   for (const std::uint32_t index : job.outputs) json["outputs"].push_back(output.tensors[index].name);
   if (job.kind == JobKind::constant) json["bytes"] = hex(job.bytes);

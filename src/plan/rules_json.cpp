@@ -64,6 +64,7 @@ void check_relevance(const json& rule, Action action, const std::string& where) 
   reject("format", Action::quantize);
   reject("block_size", Action::quantize);
   reject("rotation_group", Action::quantize);
+  reject("group_size", Action::quantize);
   reject("dtype", Action::cast);
 }
 
@@ -71,7 +72,7 @@ Rule rule_from_json(const json& rule, const std::string& where) {
   static const std::map<std::string, Action> actions = {
       {"keep", Action::keep}, {"drop", Action::drop}, {"cast", Action::cast}, {"quantize", Action::quantize}};
   static const std::map<std::string, Dtype> dtypes = {{"f32", Dtype::F32}, {"bf16", Dtype::BF16}, {"f16", Dtype::F16}};
-  check_keys(rule, {"match", "action", "format", "block_size", "rotation_group", "dtype", "why"}, where);
+  check_keys(rule, {"match", "action", "format", "block_size", "rotation_group", "group_size", "dtype", "why"}, where);
   if (!rule.contains("match")) fail(ErrorKind::bad_rules, "{}: 'match' is missing", where);
   const std::string action_word = text_of(rule, "action", where);
   if (action_word.empty()) fail(ErrorKind::bad_rules, "{}: 'action' is missing", where);
@@ -81,6 +82,7 @@ Rule rule_from_json(const json& rule, const std::string& where) {
   result.why = text_of(rule, "why", where);
   result.block_size = size_from_json(rule, "block_size", where);
   result.rotation_group = size_from_json(rule, "rotation_group", where);
+  result.group_size = size_from_json(rule, "group_size", where);
   if (const std::string format = text_of(rule, "format", where); !format.empty()) {
     try {
       result.format = &format_named(format);

@@ -80,10 +80,12 @@ void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) 
     decision.spec.format = rule.format;
     decision.spec.block_size = 0;
     decision.spec.rotation_group = 0;
+    decision.spec.group_size = 0;
   }
   if (rule.block_size != 0) decision.spec.block_size = rule.block_size;
   if (rule.rotation_group != 0) decision.spec.rotation_group = rule.rotation_group;
-  decision.spec = heeded(complete_spec(decision.spec, {rule.origin, rule.origin}));
+  if (rule.group_size != 0) decision.spec.group_size = rule.group_size;
+  decision.spec = heeded(complete_spec(decision.spec, {rule.origin, rule.origin, rule.origin}));
 }
 
 /// True once a rule decided.
@@ -147,6 +149,7 @@ Decision first_choice(const TensorInfo& tensor, const RuleSet& rules, const Plan
 QuantSpec heeded(QuantSpec spec) {
   const FormatFacts& facts = spec.format->facts();
   spec.input_scale = spec.input_scale && facts.takes_input_scale;
+  spec.double_quant = spec.double_quant && facts.takes_double_quant;
   spec.full_precision_mm = spec.full_precision_mm && !facts.comfy_format.empty();
   if (!can_search_scales(*spec.format)) spec.scales = ScaleMethod::absmax;
   return spec;

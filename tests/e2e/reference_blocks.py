@@ -17,11 +17,11 @@ import reference
 from reference import E4M3, F32, decode, encode
 from safetensors_file import Tensor
 
-ROTATED = ("int8-convrot", "w4a4-convrot")
+ROTATED = ("int8-convrot", "w4a4-convrot", "w4a8")
 FOUR_BIT = ("nf4", "fp4", "nf4-bnb", "fp4-bnb")
 FORMATS = ("nvfp4", "mxfp8", "mxfp8-hybrid", *ROTATED, *FOUR_BIT)
 COMFY_NAME = {"nvfp4": "nvfp4", "mxfp8": "mxfp8", "mxfp8-hybrid": "hybrid_mxfp8", "int8-convrot": "int8_tensorwise",
-              "w4a4-convrot": "convrot_w4a4"}  # the others have no .comfy_quant
+              "w4a4-convrot": "convrot_w4a4", "w4a8": "asym_w4a8_int8"}  # the others have no .comfy_quant
 DTYPE_NAME = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 # Bits of the levels, by code.
@@ -39,6 +39,9 @@ _FP4_BNB_HALF = np.array([0x00000000, 0x3BAAAAAB, 0x3F2AAAAB, 0x3F800000, 0x3EAA
 FP4_BNB = np.concatenate([_FP4_BNB_HALF, F32([0]), -_FP4_BNB_HALF[1:]])  # code 8 is +0
 FP4_BNB_THRESHOLDS = F32([0.00260417, 0.0859375, 0.20833333, 0.29166667, 0.4166667, 0.583333, 0.8333333])
 FP4_BNB_ASCENDING = np.array([0, 1, 6, 7, 4, 5, 2, 3], np.uint8)  # codes by magnitude
+W4A8 = np.array([0xBF7B08BC, 0xBF4B6641, 0xBF235EC8, 0xBF00409E, 0xBEC13038, 0xBE86C072, 0xBE1EEF5F, 0xBD4FBFC6,
+                 0x3D57353B, 0x3E20C0AD, 0x3E87D34E, 0x3EC25226, 0x3F00ACC1, 0x3F23926C, 0x3F4B7CFE, 0x3F7B0D41],
+                np.uint32).view(F32)
 E2M1 = F32([0, 0.5, 1, 1.5, 2, 3, 4, 6])
 LEVELS = {"nf4": NF4, "fp4": FP4, "nf4-bnb": NF4, "fp4-bnb": FP4_BNB}
 
@@ -52,6 +55,7 @@ class Layer:
     fmt: str
     block_size: int
     rotation_group: int
+    group_size: int = 16
 
     @property
     def base(self) -> str:
@@ -220,6 +224,52 @@ def w4a4_convrot(layer: Layer) -> dict[str, Tensor]:
             layer.base + ".weight_scale": floats(scale)} | label(layer, convrot_groupsize=layer.rotation_group)
 
 
+def nearest_of(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """The lower of the nearest of ascending levels, which lie along the last axis; each value has 16 of its own, or all the same.
+
+    A value's neighbours are the levels around the place where it would be inserted before its equals.
+    """
+    place = np.clip((levels < values[..., None]).sum(axis=-1), 1, 15)
+    around = np.broadcast_to(levels, (*values.shape, 16))
+    below, above = (np.take_along_axis(around, (place - 1 + i)[..., None], axis=-1)[..., 0] for i in (0, 1))
+    return (place - 1 + (above - values < values - below)).astype(np.uint8)
+
+
+def lane_sum(values: np.ndarray) -> np.ndarray:
+    """The sum of the last axis: 16 lanes in turn, then the lanes by halves."""
+    lanes = F32(0)
+    for part in np.moveaxis(pad(values.reshape(-1, values.shape[-1]), 1, 16).reshape(*values.shape[:-1], -1, 16), -2, 0):
+        lanes = lanes + part
+    while lanes.shape[-1] > 1:
+        half = lanes.shape[-1] // 2
+        lanes = lanes[..., :half] + lanes[..., half:]
+    return lanes[..., 0]
+
+
+def quantize_w4a8(rotated: np.ndarray, group_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes, the scale bytes of groups, and the scale of each row."""
+    groups = rotated.reshape(rotated.shape[0], -1, group_size)
+    smallest = F32(1e-8)
+    fitted = np.maximum(np.abs(groups).max(axis=2), smallest)
+    for _ in range(2):
+        found = W4A8[nearest_of(groups / fitted[:, :, None], W4A8)]
+        fitted = np.maximum(lane_sum(groups * found) / np.maximum(lane_sum(found * found), smallest), smallest)
+    found = W4A8[nearest_of(groups / fitted[:, :, None], W4A8)]
+    row = np.maximum(np.abs(found * fitted[:, :, None]).max(axis=(1, 2)) / F32(127), smallest)
+    scales = encode(np.minimum(fitted / row[:, None], F32(448)), E4M3)
+    levels = np.clip(np.rint(W4A8 * decode(scales, E4M3)[:, :, None]), -127, 127).astype(F32)
+    codes = nearest_of(groups / row[:, None, None], levels[:, :, None, :])
+    return codes.reshape(rotated.shape), scales, row
+
+
+def w4a8(layer: Layer) -> dict[str, Tensor]:
+    codes, scales, row = quantize_w4a8(rotate(layer.weight, layer.rotation_group), layer.group_size)
+    return {layer.name: octets(pack(codes, first_high=False).view(np.int8), "I8"),
+            layer.base + ".weight_s_rel": octets(scales, "F8_E4M3"), layer.base + ".weight_s_channel": floats(row),
+            layer.base + ".weight_codebook": floats(W4A8)
+            } | label(layer, group_size=layer.group_size, convrot_groupsize=layer.rotation_group)
+
+
 def nearest_level(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """The first of the nearest levels."""
     code = np.zeros(values.shape, np.uint8)
@@ -261,27 +311,30 @@ def four_bit(layer: Layer) -> dict[str, Tensor]:
 
 WRITERS: dict[str, Callable[[Layer], dict[str, Tensor]]] = {
     "nvfp4": nvfp4, "mxfp8": mxfp8, "mxfp8-hybrid": mxfp8, "int8-convrot": int8_convrot, "w4a4-convrot": w4a4_convrot,
+    "w4a8": w4a8,
     **{fmt: four_bit for fmt in FOUR_BIT},
 }
 
 
-def takes(fmt: str, shape: tuple[int, ...], block_size: int = 64, rotation_group: int = 256) -> bool:
+def takes(fmt: str, shape: tuple[int, ...], block_size: int = 64, rotation_group: int = 256, group_size: int = 16) -> bool:
     """Whether the format can hold a weight of this shape."""
     if fmt == "w4a4-convrot":
         return shape[1] % math.lcm(rotation_group, 64) == 0
+    if fmt == "w4a8":
+        return shape[1] % math.lcm(rotation_group, group_size, 16) == 0
     if fmt == "int8-convrot":
         return shape[1] % rotation_group == 0
     return fmt not in FOUR_BIT or math.prod(shape) >= block_size
 
 
 def convert(tensors: Mapping[str, Tensor], fmt: str, block_size: int = 64,
-            rotation_group: int = 256) -> dict[str, Tensor]:
+            rotation_group: int = 256, group_size: int = 16) -> dict[str, Tensor]:
     """The output of `convert --preset none --indivisible keep`."""
     out: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        if reference.is_candidate(name, tensor) and takes(fmt, tensor.shape, block_size, rotation_group):
+        if reference.is_candidate(name, tensor) and takes(fmt, tensor.shape, block_size, rotation_group, group_size):
             weight = reference.to_float32(tensor)
-            out.update(WRITERS[fmt](Layer(name, tensor.dtype, weight, fmt, block_size, rotation_group)))
+            out.update(WRITERS[fmt](Layer(name, tensor.dtype, weight, fmt, block_size, rotation_group, group_size)))
         else:
             out[name] = tensor
     return out
@@ -329,6 +382,14 @@ def restore_int4(stored: Stored) -> np.ndarray:
     return rotate(codes * stored.floats(".weight_scale")[:, None], stored.label["convrot_groupsize"])
 
 
+def restore_w4a8(stored: Stored) -> np.ndarray:
+    codes = unpack(stored.octets(".weight"), first_high=False)
+    levels = stored.floats(".weight_codebook") if ".weight_codebook" in stored.parts else np.arange(-8, 8).astype(F32)
+    scales = decode(stored.octets(".weight_s_rel"), E4M3)
+    values = np.clip(np.rint(levels[codes] * np.repeat(scales, codes.shape[1] // scales.shape[1], axis=1)), -127, 127)
+    return rotate(values.astype(F32) * stored.floats(".weight_s_channel")[:, None], stored.label["convrot_groupsize"])
+
+
 def restore_four_bit(stored: Stored) -> np.ndarray:
     bnb = next(iter(stored.label)) == "quant_type"  # nothing else tells the two layouts apart
     levels = LEVELS[stored.label["quant_type"] + ("-bnb" if bnb else "")]
@@ -340,7 +401,7 @@ def restore_four_bit(stored: Stored) -> np.ndarray:
 
 READERS: dict[str, Callable[[Stored], np.ndarray]] = {
     "nvfp4": restore_nvfp4, "mxfp8": restore_mxfp8, "hybrid_mxfp8": restore_mxfp8, "int8_tensorwise": restore_int8,
-    "convrot_w4a4": restore_int4, "nf4": restore_four_bit, "fp4": restore_four_bit,
+    "convrot_w4a4": restore_int4, "asym_w4a8_int8": restore_w4a8, "nf4": restore_four_bit, "fp4": restore_four_bit,
 }
 
 

@@ -81,7 +81,7 @@ class BlockFormatTest(ProgramTest):
         self.compare({"a.weight": reference.from_float32(np.float32(values), dtype)}, fmt, *options, **reference_options)
 
     def assert_converted(self, path, fmt, expected):
-        if fmt in blocks.ROTATED:
+        if fmt in blocks.ROTATED and fmt != "w4a8":  # whose sums both do in one order
             self.assert_rotated(st.read(path).tensors, expected, fmt)
         else:
             self.assert_holds(path, expected)
@@ -94,7 +94,7 @@ class BlockFormatTest(ProgramTest):
             if name.endswith(".weight") and tensor.dtype == "I8":
                 difference = self.code_difference(name, actual[name], tensor, fmt)
                 off, total = off + np.count_nonzero(difference), total + difference.size
-            elif name.endswith(".weight_scale"):
+            elif name.endswith((".weight_scale", ".weight_s_channel")):
                 self.assert_scales_close(name, actual[name], tensor)
             else:
                 self.assert_same(name, actual[name], tensor)
@@ -105,6 +105,8 @@ class BlockFormatTest(ProgramTest):
         codes = [np.frombuffer(tensor.data, np.int8) for tensor in (actual, expected)]
         if fmt == "w4a4-convrot":
             codes = [blocks.signed_nibbles(packed) for packed in codes]
+        if fmt == "w4a8":
+            codes = [blocks.unpack(packed.view(np.uint8), first_high=False) for packed in codes]
         difference = np.abs(codes[0].astype(int) - codes[1])
         self.assertLessEqual(difference.max(), 1, f"{name} at code {difference.argmax()}")
         return difference
@@ -152,6 +154,13 @@ class EdgeModels(BlockFormatTest):
             expected = blocks.convert(model, fmt, rotation_group=group)
             self.assertGreater(len(expected), len(model))
             self.assert_converted(self.quantized(fmt, "--rotation-group", group), fmt, expected)
+
+    @on_edge_models(("w4a8",))
+    def test_group_sizes(self, fmt, model):
+        for size in (4, 8, 32, 128):
+            expected = blocks.convert(model, fmt, group_size=size)
+            self.assertGreater(len(expected), len(model))
+            self.assert_converted(self.quantized(fmt, "--group-size", size), fmt, expected)
 
     @on_edge_models()
     def test_dequantize_restores_shapes_and_values(self, fmt, model):
@@ -224,7 +233,7 @@ class EdgeModels(BlockFormatTest):
         self.assertEqual(sorted(layers), sorted(blocks.stored_layers(st.read(quantized).tensors)))
         self.assertEqual({layer["format"] for layer in layers.values()}, {fmt})
         for layer in layers.values():
-            self.assertTrue(any("scale" in str(scale) or "absmax" in str(scale) for scale in layer["scales"]), layer)
+            self.assertTrue(any(part in str(scale) for part in ("scale", "absmax", "_s_rel") for scale in layer["scales"]), layer)
 
 
 class Values(BlockFormatTest):
@@ -425,6 +434,33 @@ class ReferenceFiles(BlockFormatTest):
             with self.subTest(group):
                 self.assert_rotated({name: actual[name] for name in expected}, expected, "w4a4-convrot")
 
+    def test_w4a8_tensors_and_dequantized_values(self):
+        golden = self.golden("ck_w4a8")
+        actual = st.read(self.quantized("w4a8", "--rotation-group", 64)).tensors
+        expected = {name: tensor for name, tensor in golden.items() if not name.endswith(".dequant")}
+        self.assertEqual(len(expected), 28)
+        for name, tensor in expected.items():  # stored as U8 there
+            if name.endswith(".weight_s_rel"):
+                expected[name] = st.Tensor("F8_E4M3", tensor.shape, tensor.data)
+        self.assert_rotated({name: actual[name] for name in expected}, expected, "w4a8")
+        label = blocks.text({"format": "asym_w4a8_int8", "group_size": 16, "convrot_groupsize": 64})
+        base = "blocks.2.attn.qkv"
+        layer = {name: tensor for name, tensor in golden.items() if name.startswith(base) and not name.endswith(".dequant")}
+        source = st.write(self.folder / "golden.safetensors", layer | {base + ".comfy_quant": label})
+        plain = reference.to_float32(st.read(self.dequantize(source)).tensors[base + ".weight"])
+        theirs = reference.to_float32(golden[base + ".weight.dequant"])
+        self.assertLess(np.abs(plain - theirs).max(), 1e-6 * np.abs(theirs).max())
+
+    def test_w4a8_with_a_table_of_its_own_or_none(self):
+        weight = np.float32(self.rng.standard_normal((3, 64)))
+        tensors = blocks.convert({"a.weight": blocks.floats(weight)}, "w4a8", rotation_group=16)
+        levels = np.sort(np.float32(self.rng.uniform(-1, 1, 16)))
+        for change in ({"a.weight_codebook": blocks.floats(levels)}, None):
+            changed = tensors | change if change else {name: part for name, part in tensors.items() if name != "a.weight_codebook"}
+            source = st.write(self.folder / "foreign.safetensors", changed)
+            with self.subTest(table=change is not None):
+                self.assert_holds(self.dequantize(source), blocks.restore(changed))
+
     def test_block_scales_and_dequantized_values(self):
         golden = self.golden("ck_eager")
         for fmt in ("nvfp4", "mxfp8"):
@@ -513,7 +549,7 @@ class PublishedValues(unittest.TestCase):
 
     def test_label_lengths(self):
         tensor = st.Tensor("BF16", (1024, 1024), bytes(2 * 1024 * 1024))  # four digits, as in the published texts
-        lengths = {"nvfp4": 97, "mxfp8": 97, "mxfp8-hybrid": 104, "int8-convrot": 89, "w4a4-convrot": 52, "nf4": 82}
+        lengths = {"nvfp4": 97, "mxfp8": 97, "mxfp8-hybrid": 104, "int8-convrot": 89, "w4a4-convrot": 52, "w4a8": 72, "nf4": 82}
         for fmt, length in lengths.items():
             out = blocks.convert({"a.weight": tensor}, fmt)
             texts = [part for name, part in out.items() if name.endswith(".comfy_quant") or ".quant_state." in name]

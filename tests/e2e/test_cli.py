@@ -60,7 +60,6 @@ class Usage(CommandLineTest):
         for words in (("--seed", "1"), ("--resume",), ("--verify",), ("--rounding", "learned")):
             with self.subTest(words):
                 self.refuse_convert("--format", "fp8", *words, code=UNSUPPORTED, says=["not supported yet"])
-        self.refuse("convert", self.source, "--format", "w4a8", code=UNSUPPORTED, says=["w4a8", "not supported yet"])
         self.refuse("verify", self.source, code=UNSUPPORTED, says=["verify"])
 
     def test_no_arguments_show_the_commands(self):

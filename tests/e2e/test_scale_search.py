@@ -8,9 +8,9 @@ import reference_blocks as blocks
 import safetensors_file as st
 from program import SEED, ProgramTest, sha256
 
-FORMATS = ("nvfp4", "fp8-row", "fp8-block", "int8-block", "w4a4-convrot", "nf4", "fp4", "nf4-bnb", "fp4-bnb")
+FORMATS = ("nvfp4", "fp8-row", "fp8-block", "int8", "int8-block", "w4a4-convrot", "w4a8", "nf4", "fp4", "nf4-bnb", "fp4-bnb")
 # Gains on Gaussian weights that are more than chance, squared error against absmax.
-AT_MOST = {"nvfp4": 0.78, "fp8-row": 0.93, "fp8-block": 0.97, "int8-block": 0.96, "w4a4-convrot": 0.75, "nf4": 0.93, "fp4": 0.93,
+AT_MOST = {"nvfp4": 0.75, "fp8-row": 0.93, "fp8-block": 0.97, "int8": 0.9, "int8-block": 0.96, "w4a4-convrot": 0.75, "w4a8": 0.99, "nf4": 0.93, "fp4": 0.93,
            "nf4-bnb": 0.93, "fp4-bnb": 0.93}
 
 
@@ -63,8 +63,39 @@ class ScaleSearch(ProgramTest):
         self.assertAlmostEqual(self.error("nvfp4", "--scales", "search") / best_nvfp4_error(self.weight, np.float32(tensor_scale)).sum(),
                                1, places=5)
 
+    def test_nvfp4_scales_of_groups_end_at_448_or_at_256(self):
+        # Groups of one magnitude: only with the second they can be scaled up, and only that makes 3.75 exact.
+        rising = np.tile(np.float32([5, -3.75]), 128 * 64).reshape(128, 128)
+        # Groups that need the smallest E4M3 scale below a largest weight that 448 makes exact.
+        falling = np.full((128, 128), 6 * 2.0 ** -9, np.float32)
+        falling[0, :16] = 2688
+        for values, factor, exact in ((rising, 1.75, True), (falling, 1.0, True)):
+            with self.subTest(factor):
+                self.weight = values
+                self.source = st.write(self.folder / "in.safetensors", {"a.weight": reference.from_float32(values, "F32")})
+                output = st.read(self.convert(self.source, "nvfp4", "--scales", "search")).tensors
+                scale = reference.to_float32(output["a.weight_scale_2"]).item()
+                self.assertEqual(scale, np.abs(values).max() * np.float32(factor) / np.float32(2688))
+                self.assertEqual(self.error("nvfp4", "--scales", "search") == 0, exact)
+
+    def test_int8_takes_the_candidate_of_least_error(self):
+        self.weight[3, 5] = 20 * np.abs(self.weight).max()
+        self.source = st.write(self.folder / "in.safetensors", {"a.weight": reference.from_float32(self.weight, "BF16")})
+        self.weight = reference.to_float32(st.read(self.source).tensors["a.weight"])
+        amax = np.abs(self.weight).max()
+        tried = []
+        for i in range(36):
+            scale = amax * (np.float32(1) - np.float32(0.02) * np.float32(i)) / np.float32(127)
+            codes = np.rint(np.clip(self.weight * (np.float32(1) / scale), -127, 127))
+            tried.append((((codes.astype(np.float64) * scale - self.weight) ** 2).sum(), scale, codes))
+        least = min(tried, key=lambda candidate: candidate[0])
+        self.assertLess(least[0], tried[0][0])
+        output = st.read(self.convert(self.source, "int8", "--scales", "search")).tensors
+        self.assertEqual(reference.to_float32(output["a.weight_scale"]).item(), least[1])
+        self.assertTrue(np.array_equal(reference.to_float32(output["a.weight"]), least[2]))
+
     def test_threads_and_memory_do_not_change_a_byte(self):
-        for fmt in ("nvfp4", "fp8-row", "int8-block", "nf4"):
+        for fmt in ("nvfp4", "fp8-row", "int8", "int8-block", "nf4"):
             sums = {sha256(self.convert(self.source, fmt, "--scales", "search", "--threads", threads, "--memory", memory))
                     for threads in (1, 3) for memory in ("16MiB", "1GiB")}
             with self.subTest(fmt):

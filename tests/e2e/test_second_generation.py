@@ -10,7 +10,7 @@ import safetensors_file as st
 from program import BAD_INPUT, SEED, ProgramTest
 
 SOURCES = ("fp8", "fp8-row", "fp8-block", "fp8-e5m2", "fp8-cast", "int8", "int8-row", "int8-block", "int8-convrot", "nvfp4", "mxfp8",
-           "mxfp8-hybrid", "w4a4-convrot", "nf4", "fp4", "nf4-bnb", "fp4-bnb")
+           "mxfp8-hybrid", "w4a4-convrot", "w4a8", "nf4", "fp4", "nf4-bnb", "fp4-bnb")
 TARGETS = ("fp8", "fp8-block", "int8-convrot", "nvfp4", "nf4")
 
 

@@ -13,6 +13,7 @@
 #include "api/backends.hpp"
 #include "base/checked.hpp"
 #include "cpu/cpu_backend.hpp"
+#include "exec/candidate_errors.hpp"
 #include "support/format_spec.hpp"
 
 namespace halftone::test {
@@ -114,15 +115,27 @@ inline std::vector<float> sample_values(std::uint64_t n, std::uint32_t seed) {
 struct Quantized {
   std::vector<std::byte> codes;
   std::vector<std::byte> scales;
-  float amax = 0;
+  float amax = 0;  ///< that the scale of the whole weight is made from
   float tensor_scale = 1.0F;
   friend bool operator==(const Quantized&, const Quantized&) = default;
 };
 
+/// The magnitude that the scale of the whole weight is made from: the largest, or what a search puts in its place.
+inline float scaled_amax(const Backend& backend, const QuantSpec& spec, const Weight& weight, std::uint64_t band_rows) {
+  const float amax = codec::from_bits(backend.max_magnitude(weight.view()));
+  if (!exec::CandidateErrors::are_needed(spec)) return amax;
+  exec::CandidateErrors errors(backend, spec, amax);
+  for (std::uint64_t row = 0; row < weight.rows; row += band_rows) {
+    const std::byte* data = weight.bytes.data() + row * weight.columns * bits_of(weight.dtype) / 8;
+    errors.add({data, weight.dtype, std::min(band_rows, weight.rows - row), weight.columns});
+  }
+  return errors.best_amax();
+}
+
 /// Quantizes `weight` in bands of `band_rows` rows, as the executor does.
 inline Quantized quantize(const Backend& backend, const QuantSpec& spec, const Weight& weight, std::uint64_t band_rows) {
   BandBuffers buffers(spec, weight.rows, weight.columns);
-  const float amax = codec::from_bits(backend.max_magnitude(weight.view()));
+  const float amax = scaled_amax(backend, spec, weight, band_rows);
   const std::uint64_t row_bytes = weight.columns * bits_of(weight.dtype) / 8;
   for (std::uint64_t row = 0; row < weight.rows; row += band_rows) {
     const std::uint64_t rows = std::min(band_rows, weight.rows - row);

@@ -28,6 +28,7 @@ inline std::uint64_t fit_columns(const QuantSpec& spec, std::uint64_t wanted) {
   if (spec.format->storage().flat) return spec.block_size;
   std::uint64_t step = std::max(spec.rotation_group, 1U);
   step = std::lcm(step, spec.format->facts().column_multiple);
+  step = std::lcm(step, std::max(spec.group_size, 1U));
   if (spec.format->grid() == ScaleGrid::block) step = std::lcm(step, spec.block_size);
   return base::round_up(wanted, step);
 }

@@ -24,14 +24,25 @@ struct ScalarFormat {
   std::uint32_t (*encode)(float weight, float operand);
   float (*decode)(std::uint8_t code, float operand);
   formats::Packing packing;
+  float (*fit)(const float* weights, std::uint32_t n, float& largest);  ///< null where scales are not fitted
 };
+
+/// Format::fit(), or null.
+template <class Format>
+auto scalar_fit() -> float (*)(const float*, std::uint32_t, float&) {
+  if constexpr (formats::RowScaled<Format>) {
+    return [](const float* weights, std::uint32_t n, float& largest) { return Format::fit(weights, n, largest); };
+  } else {
+    return nullptr;
+  }
+}
 
 inline ScalarFormat scalar_format(const FormatDescriptor& format) {
   static const std::vector<ScalarFormat> all = {
 #define HALFTONE_FORMAT(folder)                                                                                               \
   ScalarFormat{[](float weight, float operand) -> std::uint32_t { return formats::folder::Format::encode(weight, operand); }, \
                [](std::uint8_t code, float operand) { return formats::folder::Format::decode(code, operand); },               \
-               formats::kPackingOf<formats::folder::Format>},
+               formats::kPackingOf<formats::folder::Format>, scalar_fit<formats::folder::Format>()},
 #include "formats/formats.def"
 #undef HALFTONE_FORMAT
   };
@@ -102,36 +113,70 @@ class ScalarPlaces {
   formats::Packing packing_;
 };
 
-/// The operand of decode() for each group of a band.
-inline std::vector<float> scalar_operands(const QuantSpec& spec, const std::vector<std::byte>& scales, float tensor_scale) {
-  const std::uint32_t width = spec.format->storage().scale_bytes;
-  if (scales.empty()) return {tensor_scale};
-  std::vector<float> operands;
-  for (std::size_t at = 0; at < scales.size(); at += width) {
-    std::uint32_t stored = 0;
-    std::memcpy(&stored, scales.data() + at, width);
-    operands.push_back(formats::scale_rules(*spec.format).operand(stored, tensor_scale));
+/// The scales of a band: an operand of decode() for each group, and a scale for each row.
+struct ScalarScales {
+  ScalarScales(const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns, const std::vector<std::byte>& scales, float tensor_scale)
+      : of_rows(rows, 1.0F) {
+    const formats::LayerLayout layout(spec, rows, columns);
+    const std::uint32_t width = spec.format->storage().scale_bytes;
+    if (scales.empty()) operands.push_back(tensor_scale);
+    for (std::uint64_t row = 0; row < rows && !scales.empty(); row += layout.group_rows()) {
+      const std::byte* from = scales.data() + layout.scale_bytes(row);
+      for (std::uint64_t g = 0; g < layout.groups_across(); ++g) {
+        std::uint32_t stored = 0;
+        std::memcpy(&stored, from + g * width, width);
+        operands.push_back(formats::scale_rules(*spec.format).operand(stored, tensor_scale));
+      }
+      if (layout.row_scale_bytes() != 0) std::memcpy(&of_rows[row], from + layout.group_scale_bytes(1), sizeof(float));
+    }
   }
-  return operands;
+
+  std::vector<float> operands;
+  std::vector<float> of_rows;
+};
+
+/// Scales that are fitted; `values` are left in units of the rows' scales.  Returns the fitted scale of each group.
+inline std::vector<std::uint32_t> scalar_fits(const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns, std::vector<float>& values,
+                                              BandBuffers& out) {
+  std::vector<std::uint32_t> fits;
+  const std::uint64_t group = out.layout.group_columns();
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    float* weights = values.data() + row * columns;
+    float largest = 0.0F;
+    std::vector<float> fitted;
+    for (std::uint64_t i = 0; i < columns; i += group) {
+      fitted.push_back(scalar_format(*spec.format).fit(weights + i, static_cast<std::uint32_t>(group), largest));
+    }
+    const float scale = formats::scale_rules(*spec.format).row(largest);
+    for (std::uint64_t i = 0; i < columns; ++i) weights[i] /= scale;
+    for (const float fit : fitted) fits.push_back(codec::bits(fit / scale));
+    std::memcpy(out.scales.data() + out.layout.scale_bytes(row) + out.layout.group_scale_bytes(1), &scale, sizeof scale);
+  }
+  return fits;
 }
 
 inline BandBuffers scalar_quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax) {
   BandBuffers out(spec, band.rows, band.columns);
   if (band.elements() == 0) return out;
   const ScalarPlaces places(spec, band.rows, band.columns);
-  const std::vector<float> values = scalar_values(spec, band);
+  std::vector<float> values = scalar_values(spec, band);
   const bool grouped = out.layout.has_group_scales();
   std::vector<std::uint32_t> largest(grouped ? out.layout.scale_count(band.rows) : 1, grouped ? 0 : codec::bits(tensor_amax));
-  for (std::size_t i = 0; i < values.size() && grouped; ++i) {
-    std::uint32_t& group = largest[places.group(i)];
-    group = std::max(group, codec::bits(values[i]) & codec::kMagnitudeMask);
+  if (spec.format->storage().row_scales) {
+    largest = scalar_fits(spec, band.rows, band.columns, values, out);
+  } else {
+    for (std::size_t i = 0; i < values.size() && grouped; ++i) {
+      std::uint32_t& group = largest[places.group(i)];
+      group = std::max(group, codec::bits(values[i]) & codec::kMagnitudeMask);
+    }
   }
   const formats::ScaleRules& rules = formats::scale_rules(*spec.format);
   const float tensor = rules.tensor(tensor_amax);
   const std::uint32_t width = spec.format->storage().scale_bytes;
+  const std::uint64_t across = std::max<std::uint64_t>(out.layout.groups_across(), 1);
   for (std::size_t g = 0; g < largest.size() && grouped; ++g) {
     const std::uint32_t stored = rules.group(codec::from_bits(largest[g]), tensor).stored;
-    std::memcpy(out.scales.data() + g * width, &stored, width);
+    std::memcpy(out.scales.data() + g * width + g / across * out.layout.row_scale_bytes(), &stored, width);
   }
   for (std::size_t i = 0; i < values.size(); ++i) {
     const float operand = rules.group(codec::from_bits(largest[places.group(i)]), tensor).encode;
@@ -144,10 +189,11 @@ inline BandBuffers scalar_quantize(const QuantSpec& spec, const MatrixView& band
 inline std::vector<float> scalar_decode(const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns,
                                         const std::vector<std::byte>& codes, const std::vector<std::byte>& scales, float tensor_scale) {
   const ScalarPlaces places(spec, rows, columns);
-  const std::vector<float> operands = scalar_operands(spec, scales, tensor_scale);
+  const ScalarScales scaled(spec, rows, columns, scales, tensor_scale);
   std::vector<float> values(rows * columns);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] = scalar_format(*spec.format).decode(places.get(codes, i), operands[places.group(i)]);
+    values[i] = scalar_format(*spec.format).decode(places.get(codes, i), scaled.operands[places.group(i)]);
+    if (spec.format->storage().row_scales) values[i] *= scaled.of_rows[i / columns];
   }
   return values;
 }

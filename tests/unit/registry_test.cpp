@@ -44,7 +44,12 @@ TEST(Registry, Every_format_combines_what_is_served) {
     const FormatFacts& facts = format->facts();
     const Storage& storage = facts.storage;
     const bool grouped = storage.grid != ScaleGrid::none && storage.grid != ScaleGrid::tensor;
-    EXPECT_TRUE(facts.rotation_groups.empty() || (storage.grid == ScaleGrid::row && !storage.two_level)) << facts.name;
+    EXPECT_TRUE(facts.rotation_groups.empty() || ((storage.grid == ScaleGrid::row || storage.row_scales) && !storage.two_level))
+        << facts.name;
+    EXPECT_TRUE(!storage.row_scales ||
+                (storage.grid == ScaleGrid::run && !facts.rotation_groups.empty() && storage.scale_bytes == 1 && !storage.swizzled))
+        << facts.name;
+    EXPECT_TRUE(facts.group_sizes.empty() || storage.grid == ScaleGrid::run) << facts.name;
     EXPECT_TRUE(storage.code_bits == 8 || (storage.code_bits == 4 && grouped)) << facts.name;
     EXPECT_TRUE(!storage.unit_scales_for_zeros || storage.scale_bytes == sizeof(float)) << facts.name;
     EXPECT_TRUE(!storage.swizzled || storage.scale_bytes == 1) << facts.name;

@@ -27,9 +27,10 @@ void add_formats(CLI::App& app, Session& session) {
                                  {"summary", facts.summary},
                                  {"loaders", facts.loaders},
                                  {"block_sizes", facts.block_sizes},
-                                 {"rotation_groups", facts.rotation_groups}});
+                                 {"rotation_groups", facts.rotation_groups},
+                                 {"group_sizes", facts.group_sizes}});
       text += fmt::format("{:<13}{}{}{}; loaded by {}\n", facts.name, facts.summary, choices("--block-size", facts.block_sizes),
-                          choices("--rotation-group", facts.rotation_groups), facts.loaders);
+                          choices("--rotation-group", facts.rotation_groups) + choices("--group-size", facts.group_sizes), facts.loaders);
     }
     if (session.json) {
       print_json(json);

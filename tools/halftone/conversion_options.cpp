@@ -127,7 +127,11 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--rotation-group", rotation_group, "columns rotated together, for rotated formats")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
+  command.add_option("--group-size", group_size, "elements of a row that share a scale, for w4a8")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65536));
   command.add_option("--container", container, "layout of nf4 and fp4: ctq or bnb (default ctq)")->type_name("NAME");
+  command.add_flag("--double-quant", double_quant, "quantize the scales, too, for nf4 and fp4 with --container bnb");
   command.add_option("--indivisible", indivisible, "layers that the block size or rotation group does not divide: error, keep, plain")
       ->type_name("WHAT");
   command.add_option("--preset", preset, "auto, none, or names with commas (default auto)")->type_name("NAME");
@@ -177,7 +181,8 @@ PlanOptions ConversionArguments::plan_options() const {
   only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
   PlanOptions options;
   const fs::path output = output_path();
-  options.spec = {chosen_format(), block_size, full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales")};
+  options.spec = {chosen_format(), block_size,  full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales"),
+                  group_size,      double_quant};
   if (like) options.like = read_example(*like);
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");

@@ -41,6 +41,7 @@ struct ConversionArguments {
   std::optional<std::string> like;  ///< a path
   std::uint32_t block_size = 0;
   std::uint32_t rotation_group = 0;
+  std::uint32_t group_size = 0;
   std::string container;    ///< empty: not given
   std::string indivisible;  ///< empty: not given
   std::string preset = "auto";
@@ -57,6 +58,7 @@ struct ConversionArguments {
   bool quant_metadata = false;
   bool input_scale = false;
   bool full_precision_mm = false;
+  bool double_quant = false;
 
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.

@@ -52,6 +52,15 @@ struct Minifloat {
     return code_of(bits(mag) < kMaxBits ? bits(mag) : kMaxBits) | sign;
   }
 
+  /// decode(encode_saturating(value)) without the code between.
+  [[nodiscard]] static HALFTONE_HD constexpr float round_saturating(float value) {
+    const std::uint32_t all = bits(value);
+    const std::uint32_t mag = all & kMagnitudeMask;
+    const std::uint32_t bounded = mag < kMaxBits ? mag : kMaxBits;
+    const float unit = from_bits(unit_of(bounded));
+    return from_bits(bits((from_bits(bounded) + unit) - unit) | (all & kSignMask));
+  }
+
   /// The code that PyTorch's conversion gives: no saturation.
   [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t encode(float value) {
     const std::uint32_t all = bits(value);
@@ -89,14 +98,17 @@ struct Minifloat {
   }
 
  private:
-  /// `mag`: magnitude bits of at most kMaxBits.
-  ///
-  /// `unit` is the power of two whose last place is the step of the codes around `mag`; adding
-  /// it makes the float adder round to that step, and the low bits of the sum count the steps.
-  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t code_of(std::uint32_t mag) {
+  /// The bits of the power of two whose last place is the step of the codes around the magnitude `mag`: adding it
+  /// makes the float adder round to that step.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t unit_of(std::uint32_t mag) {
     const std::uint32_t exponent = mag & kInfinityBits;
-    const std::uint32_t bounded = exponent > kMinNormal ? exponent : kMinNormal;
-    const std::uint32_t unit = bounded + (static_cast<std::uint32_t>(kShift) << 23);
+    return (exponent > kMinNormal ? exponent : kMinNormal) + (static_cast<std::uint32_t>(kShift) << 23);
+  }
+
+  /// `mag`: magnitude bits of at most kMaxBits.  The low bits of the sum with `unit` count the steps.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t code_of(std::uint32_t mag) {
+    const std::uint32_t unit = unit_of(mag);
+    const std::uint32_t bounded = unit - (static_cast<std::uint32_t>(kShift) << 23);
     const std::uint32_t steps = bits(from_bits(mag) + from_bits(unit)) - unit;
     // The first binade above zero counts its steps from zero, each later one from 2^ManBits.
     return steps + (bounded >> kShift) - (kMinNormal >> kShift);

@@ -17,20 +17,50 @@ HALFTONE_HD void spread(const float* of_groups, std::size_t n, float* __restrict
   }
 }
 
-/// The squared errors of elements in runs of `Run` with a scale each; the last may be shorter.  One step
+/// The squared errors of weights in runs of `Run` with a scale each; the last may be shorter.  One step
 /// at a time: the compiler vectorises short loops over words of one size.
-template <class Format, class Source, std::size_t Run>
-HALFTONE_HD void squared_errors(const std::byte* __restrict source, std::size_t n, const float* encodes, const float* decodes,
-                                float* __restrict errors) {
-  alignas(64) float weights[kSumElements];
+template <class Format, std::size_t Run>
+HALFTONE_HD void squared_errors_of(const float* __restrict weights, std::size_t n, const float* encodes, const float* decodes,
+                                   float* __restrict errors) {
+  if constexpr (requires { Format::nearest(1.0F, 1.0F, 1.0F); }) {
+    const auto error = [](float weight, float encode, float decode) {
+      const float difference = Format::nearest(weight, encode, decode) - weight;
+      return difference * difference;
+    };
+    for (std::size_t g = 0; g < n / Run; ++g) {
+      for (std::size_t i = g * Run; i < (g + 1) * Run; ++i) errors[i] = error(weights[i], encodes[g], decodes[g]);
+    }
+    for (std::size_t i = n / Run * Run; i < n; ++i) errors[i] = error(weights[i], encodes[i / Run], decodes[i / Run]);
+    return;
+  }
   alignas(64) float operands[kSumElements];
   alignas(64) std::uint32_t words[kSumElements];
-  for (std::size_t i = 0; i < n; ++i) weights[i] = Source::decode(load<typename Source::Raw>(source, i));
   spread<Run>(encodes, n, operands);
   for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(weights[i], operands[i]);
   spread<Run>(decodes, n, operands);
   for (std::size_t i = 0; i < n; ++i) errors[i] = Format::decode(static_cast<std::uint8_t>(words[i]), operands[i]);
   for (std::size_t i = 0; i < n; ++i) errors[i] = (errors[i] - weights[i]) * (errors[i] - weights[i]);
+}
+
+/// The same of elements of a source.
+template <class Format, class Source, std::size_t Run>
+HALFTONE_HD void squared_errors(const std::byte* __restrict source, std::size_t n, const float* encodes, const float* decodes,
+                                float* __restrict errors) {
+  alignas(64) float weights[kSumElements];
+  for (std::size_t i = 0; i < n; ++i) weights[i] = Source::decode(load<typename Source::Raw>(source, i));
+  squared_errors_of<Format, Run>(weights, n, encodes, decodes, errors);
+}
+
+/// The sum of 16 numbers by halves.  In vectors, because the compiler would add numbers one by one.
+HALFTONE_HD float sum_of_lanes(const float* numbers) {
+  static_assert(kLanes == 16);
+  using Four = float __attribute__((vector_size(16)));
+  Four parts[4];
+  __builtin_memcpy(parts, numbers, sizeof parts);
+  const Four low = parts[0] + parts[2];
+  const Four high = parts[1] + parts[3];
+  const Four four = low + high;
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 /// The sum of up to kSumElements numbers behind which there is room for kLanes more.
@@ -40,10 +70,7 @@ HALFTONE_HD float sum_of_chunk(float* numbers, std::size_t n) {
   for (std::size_t i = 0; i < n; i += kLanes) {
     for (std::size_t l = 0; l < kLanes; ++l) lanes[l] += numbers[i + l];
   }
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  }
-  return lanes[0];
+  return sum_of_lanes(lanes);
 }
 
 /// Runs that divide kSumElements, several to a chunk.

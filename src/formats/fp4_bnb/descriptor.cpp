@@ -15,6 +15,7 @@ const FormatDescriptor& descriptor() {
           .storage = storage_of<Format>({.flat = true}),
           .block_sizes = codebook_block_sizes(),
           .heuristic_block = 64,
+          .takes_double_quant = true,
           .needs_custom_node = true,
       },
       {.type = "fp4", .bitsandbytes = true, .level = codec::BnbFp4::level});

@@ -12,8 +12,6 @@ const FormatDescriptor& descriptor() {
       .code_dtype = Dtype::I8,
       .storage = scaled_storage<Format>(),
       .heuristic_block = 128,
-      // One integer scale for a whole weight gains much, but needs the error of the whole weight.
-      .search_planned = true,
   });
   return format;
 }

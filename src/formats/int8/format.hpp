@@ -4,11 +4,12 @@
 #include <halftone/format.hpp>
 
 #include "formats/scale_chains.hpp"
+#include "formats/scale_search.hpp"
 
 namespace halftone::formats::int8 {
 
 /// INT8, one scale for the whole tensor.
-struct Format : QuotientChain<codec::Int8> {
+struct Format : QuotientChain<codec::Int8>, ClippingSearch {
   static constexpr ScaleGrid kGrid = ScaleGrid::tensor;
 };
 

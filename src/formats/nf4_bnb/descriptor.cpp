@@ -15,6 +15,7 @@ const FormatDescriptor& descriptor() {
           .storage = storage_of<Format>({.flat = true}),
           .block_sizes = codebook_block_sizes(),
           .heuristic_block = 64,
+          .takes_double_quant = true,
           .needs_custom_node = true,
       },
       {.type = "nf4", .bitsandbytes = true, .level = codec::BnbNf4::level});

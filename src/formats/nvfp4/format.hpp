@@ -26,6 +26,10 @@ struct Format {
     const auto stored = static_cast<std::uint8_t>(codec::E4M3::encode_saturating(group / tensor));
     return {decode_operand(stored, tensor), stored};
   }
+  /// The plain scale of the whole weight, and one with which the scales of groups end at 256, so that they can also be
+  /// chosen larger than the plain ones.  (Very small groups find fewer scales below it, so it is not always better.)
+  static constexpr int kTensorCandidates = 2;
+  [[nodiscard]] static HALFTONE_HD float tensor_factor(int i) { return i == 0 ? 1.0F : codec::E4M3::max_value() / 256.0F; }
   /// The plain scale, then every E4M3 scale from 0.6 to 1.75 times of it, the smallest first; where those
   /// are fewer, the last again.
   static constexpr int kCandidates = 15;
@@ -44,6 +48,9 @@ struct Format {
     return scale > 0.0F ? code : 0U;
   }
   [[nodiscard]] static HALFTONE_HD float decode_operand(std::uint8_t stored, float tensor) { return tensor * codec::E4M3::decode(stored); }
+  [[nodiscard]] static HALFTONE_HD float nearest(float weight, float scale, float) {
+    return codec::E2M1::round_saturating(weight / scale) * scale;
+  }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float scale) { return scaled(codec::E2M1::decode(code), scale); }
 };
 

@@ -1,0 +1,44 @@
+#include "formats/double_quant.hpp"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+
+namespace halftone::formats {
+namespace {
+
+TEST(DoubleQuant, Levels_ascend_in_decades_around_zero) {
+  const std::vector<float>& levels = dynamic_levels();
+  ASSERT_EQ(levels.size(), kNestedLevels);
+  EXPECT_TRUE(std::is_sorted(levels.begin(), levels.end()));
+  EXPECT_EQ(std::adjacent_find(levels.begin(), levels.end()), levels.end());
+  EXPECT_EQ(levels[127], 0.0F);
+  EXPECT_FLOAT_EQ(levels[128], 5.5e-7F);
+  EXPECT_FLOAT_EQ(levels[0], -0.99296875F);
+  EXPECT_EQ(levels[255], 1.0F);
+}
+
+TEST(DoubleQuant, Equal_scales_have_no_magnitude_and_the_code_of_zero) {
+  const NestedScales nested = nest(std::vector<float>(300, 0.25F));
+  EXPECT_EQ(nested.offset, 0.25F);
+  EXPECT_THAT(nested.magnitudes, testing::ElementsAre(0.0F, 0.0F));
+  EXPECT_THAT(nested.codes, testing::Each(127));
+}
+
+TEST(DoubleQuant, Largest_scale_above_the_mean_comes_back) {
+  const NestedScales nested = nest(std::vector<float>{0.0F, 0.0F, 3.0F});
+  EXPECT_EQ(nested.offset, 1.0F);
+  EXPECT_THAT(nested.magnitudes, testing::ElementsAre(2.0F));
+  EXPECT_EQ(nested.codes[2], 255);
+  EXPECT_EQ(nested_scale(dynamic_levels()[nested.codes[2]], nested.magnitudes[0], nested.offset), 3.0F);
+}
+
+TEST(DoubleQuant, Offset_fills_its_field) {
+  for (const float offset : {0.0F, 1.0F, 0.0123456789F, 1.17549435e-38F, 3.40282347e38F}) {
+    EXPECT_EQ(offset_text(offset).size(), kOffsetWidth) << offset;
+    EXPECT_EQ(std::stof(offset_text(offset)), offset);
+  }
+}
+
+}  // namespace
+}  // namespace halftone::formats
