@@ -2,8 +2,8 @@
 
     peers.py PROGRAM [--rows N] [--columns N] [--repeats N] [--json FILE]
 
-PROGRAM is the halftone program; its `bench` gives our figures.  PyTorch is needed; comfy-kitchen is measured where it
-is installed.  Figures are GB/s of necessary bytes (each input read once, each output written once) and % of a device
+PROGRAM is the halftone program; its `bench` gives our figures.  PyTorch is needed; comfy-kitchen and bitsandbytes are
+measured where they are installed.  Figures are GB/s of necessary bytes (each input read once, each output written once) and % of a device
 copy.  What a peer computes is compared with a plain float32 computation before it is timed.
 """
 import argparse
@@ -83,15 +83,37 @@ class Peers:
     def comfy_kitchen(self):
         try:
             import comfy_kitchen as kitchen
-        except ImportError:
-            print("comfy-kitchen is not installed")
+            from comfy_kitchen.backends.cuda import quantize_int8_convrot_weight
+        except ImportError as missing:
+            print(f"comfy-kitchen is not installed ({missing})")
             return
+        weight, n = self.weight, self.n
         scale = torch.tensor(0.01, device="cuda")
-        quantize = getattr(kitchen, "quantize_per_tensor_fp8", None)
-        if quantize is not None:
-            plain = fp8(self.weight, 100.0).float()
-            self.add("fp8, scale given, comfy-kitchen", lambda: quantize(self.weight, scale), 3 * self.n,
-                     lambda found: (found.float() - plain).abs().max() <= 32)
+        plain = fp8(weight, 100.0).float()
+        self.add("fp8, scale given, comfy-kitchen", lambda: kitchen.quantize_per_tensor_fp8(weight, scale), 3 * n,
+                 lambda found: (found.float() - plain).abs().max() <= 32)
+        codes, row_scale = int8_row(weight)
+        self.add("int8-row, comfy-kitchen", lambda: kitchen.quantize_int8_rowwise(weight), 3 * n,
+                 lambda found: (found[0].int() - codes.int()).abs().max() <= 1)
+        self.add("int8-row -> BF16, comfy-kitchen", lambda: kitchen.dequantize_int8_simple(codes, row_scale), 3 * n)
+        self.add("mxfp8, comfy-kitchen", lambda: kitchen.quantize_mxfp8(weight), 3 * n + n // 32)
+        whole = (weight.abs().amax().float() / 2688).reshape(())
+        self.add("nvfp4, scale given, comfy-kitchen", lambda: kitchen.quantize_nvfp4(weight, whole), 2 * n + n // 2 + n // 16)
+        self.add("int8-convrot, comfy-kitchen", lambda: quantize_int8_convrot_weight(weight, 256), 3 * n)
+        self.add("w4a4-convrot, comfy-kitchen", lambda: kitchen.quantize_convrot_w4a4_weight(weight), 2 * n + n // 2)
+
+    def bitsandbytes(self):
+        try:
+            from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+        except ImportError as missing:
+            print(f"bitsandbytes is not installed ({missing})")
+            return
+        weight = self.weight
+        n_bytes = 2 * self.n + self.n // 2 + self.n // 16
+        for kind in ("nf4", "fp4"):
+            self.add(f"{kind}, bitsandbytes", lambda kind=kind: quantize_4bit(weight, blocksize=64, quant_type=kind), n_bytes)
+            codes, state = quantize_4bit(weight, blocksize=64, quant_type=kind)
+            self.add(f"{kind} -> BF16, bitsandbytes", lambda codes=codes, state=state: dequantize_4bit(codes, state), n_bytes)
 
 
 def main():
@@ -106,6 +128,7 @@ def main():
     peers = Peers(arguments)
     peers.pytorch()
     peers.comfy_kitchen()
+    peers.bitsandbytes()
     size = ["--rows", str(arguments.rows), "--columns", str(arguments.columns), "--repeats", str(arguments.repeats)]
     ours = json.loads(subprocess.run([arguments.program, "bench", "--json", *size], check=True, capture_output=True, text=True).stdout)
     for row in ours["kernels"]:

@@ -10,6 +10,11 @@ struct RunControl {
   std::atomic<bool> stop{false};              ///< set it: the run ends with ErrorKind::interrupted
   std::atomic<std::uint64_t> done_bytes{0};   ///< output bytes written so far
   std::atomic<std::uint64_t> total_bytes{0};  ///< output bytes in all; 0 before the plan exists
+
+  // What the worker threads have spent their time on so far, in nanoseconds, all of them together.
+  std::atomic<std::uint64_t> reading_ns{0};    ///< waiting for the input
+  std::atomic<std::uint64_t> computing_ns{0};  ///< computing, copies to and from a device included
+  std::atomic<std::uint64_t> writing_ns{0};    ///< waiting for the output
 };
 
 }  // namespace halftone

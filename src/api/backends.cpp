@@ -7,6 +7,7 @@
 #include "cpu/cpu_backend.hpp"
 #if HALFTONE_HAS_CUDA
 #include "cuda_backend.hpp"
+#include "toolkit_libraries.hpp"
 #endif
 
 namespace halftone::api {
@@ -100,7 +101,19 @@ std::vector<DeviceNote> describe_gpus() {
   return notes;
 }
 
+std::vector<DeviceNote> describe_libraries() {
+  std::vector<DeviceNote> notes;
+  for (const cuda::ToolkitLibrary& library : cuda::find_toolkit_libraries()) {
+    const bool usable = library.problem.empty();
+    const std::string what = fmt::format("{}, for {}, which no command needs yet", library.file, library.purpose);
+    notes.push_back({usable, usable ? what : fmt::format("{}: not found ({})", what, library.problem)});
+  }
+  return notes;
+}
+
 #else
+
+std::vector<DeviceNote> describe_libraries() { return {}; }
 
 std::vector<DeviceNote> describe_gpus() { return {{false, "this build has no CUDA backend: everything runs on the CPU"}}; }
 

@@ -32,4 +32,7 @@ struct DeviceNote {
 /// What was found on this machine besides the processor; one line at least.
 [[nodiscard]] std::vector<DeviceNote> describe_gpus();
 
+/// The libraries of the CUDA toolkit that are opened when they are needed; none for a build without CUDA.
+[[nodiscard]] std::vector<DeviceNote> describe_libraries();
+
 }  // namespace halftone::api

@@ -52,8 +52,9 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   const io::ModelFiles files(input);
   RunReport report{.plan = planner(files), .device = {}};
   if (report.plan.up_to_date) return report;
-  const auto backend = fitting_backend(opening.get(), report.plan, options.device);
+  // The output may get its memory while a device is still starting.
   Outputs outputs(report.plan, output, options.replace, kept_files(files, options));
+  const auto backend = fitting_backend(opening.get(), report.plan, options.device);
   control.total_bytes = report.plan.output.data_bytes();
   report.device = backend->name();
   const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());

@@ -1,6 +1,7 @@
 #include "exec/executor.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "exec/work.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/stored_matrix.hpp"
+#include "io/io_time.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -26,8 +28,31 @@ struct Active {
   std::size_t unfinished = 0;
 };
 
+/// Adds to a RunControl what the calling thread spends its time on.
+class TimeShare {
+ public:
+  explicit TimeShare(RunControl& control) : control_(control), before_(io::io_time()) {}
+  TimeShare(const TimeShare&) = delete;
+  TimeShare& operator=(const TimeShare&) = delete;
+  ~TimeShare() {
+    const std::uint64_t all = static_cast<std::uint64_t>(std::chrono::nanoseconds(Clock::now() - begin_).count());
+    const std::uint64_t reading = io::io_time().reading - before_.reading;
+    const std::uint64_t writing = io::io_time().writing - before_.writing;
+    control_.reading_ns += reading;
+    control_.writing_ns += writing;
+    control_.computing_ns += all - std::min(all, reading + writing);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  RunControl& control_;
+  io::IoTime before_;
+  Clock::time_point begin_ = Clock::now();
+};
+
 /// Runs a task; an error of a device is said to be about the tensor.
-std::uint64_t run_task(Active& active, std::size_t stage, std::size_t task) {
+std::uint64_t run_task(Active& active, std::size_t stage, std::size_t task, RunControl& control) {
+  const TimeShare share(control);
   try {
     return active.work->run(stage, task);
   } catch (const Error& error) {
@@ -63,7 +88,7 @@ class Scheduler {
     if (active.next_task == active.work->tasks(stage)) ready_.erase(std::find(ready_.begin(), ready_.end(), &active));
     try {
       lock.unlock();
-      control_.done_bytes += run_task(active, stage, task);
+      control_.done_bytes += run_task(active, stage, task, control_);
       lock.lock();
       if (--active.unfinished == 0) finish_stage(active, lock);
     } catch (...) {

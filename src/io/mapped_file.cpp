@@ -11,6 +11,7 @@
 
 #include "base/fail.hpp"
 #include "io/fault_guard.hpp"
+#include "io/io_time.hpp"
 #include "io/page_range.hpp"
 
 namespace halftone::io {
@@ -63,6 +64,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::prefetch(std::span<const std::byte> part) const noexcept {
+  const Stopwatch watch(io_time().reading);
   const PageRange range = pages_of(static_cast<std::uint64_t>(part.data() - data_), part.size(), false);
   // A failure (an old kernel, a lost page) shows itself at the access instead.
   ::madvise(data_ + range.begin, range.end - range.begin, MADV_POPULATE_READ);

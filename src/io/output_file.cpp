@@ -21,6 +21,7 @@
 #include "base/fail.hpp"
 #include "base/text.hpp"
 #include "io/fault_guard.hpp"
+#include "io/io_time.hpp"
 #include "io/page_range.hpp"
 #include "io/page_supply.hpp"
 
@@ -189,6 +190,7 @@ void OutputFile::fail_write(int error, std::uint64_t needed) const {
 }
 
 void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  const Stopwatch watch(io_time().writing);
   while (!bytes.empty()) {
     const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
@@ -242,6 +244,7 @@ OutputFile::Window::Window(OutputFile& file, std::uint64_t offset, std::uint64_t
     data_ = buffer_.get();
     return;
   }
+  const Stopwatch watch(io_time().writing);
   data_ = file.mapped_ + offset;
   if (const int error = file.pages_->ensure(offset, n_bytes); error != 0) file.fail_write(error, n_bytes);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -23,6 +24,15 @@ constexpr int kBarWidth = 30;
 std::string clock_text(double seconds) {
   const auto whole = static_cast<long>(seconds + 0.5);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+/// What most of the time goes into.
+std::string_view limit_of(const RunControl& control) {
+  const std::uint64_t reading = control.reading_ns;
+  const std::uint64_t computing = control.computing_ns;
+  const std::uint64_t writing = control.writing_ns;
+  if (reading > computing && reading > writing) return "reading";
+  return writing > computing ? "writing" : "computing";
 }
 
 }  // namespace
@@ -73,7 +83,8 @@ void Progress::show(bool last) {
   const auto total = static_cast<double>(control_.total_bytes);
   if (total == 0) return;
   const double share = std::min(done / total, 1.0);
-  const std::string rate = fmt::format("{}/s", base::human_bytes(static_cast<std::uint64_t>(done / std::max(seconds, 1e-3))));
+  const std::string rate =
+      fmt::format("{}/s, mostly {}", base::human_bytes(static_cast<std::uint64_t>(done / std::max(seconds, 1e-3))), limit_of(control_));
   const std::string left = share > 0 ? clock_text(seconds / share - seconds) : std::string("-:--");
   if (terminal_) {
     const auto filled = static_cast<std::size_t>(share * kBarWidth);
