@@ -18,7 +18,9 @@ struct StoredFacts {
   bool per_row = false;
   bool rotated = false;
   std::uint32_t rotation_group = 256;
-  std::optional<Shape> shape;  ///< before packing and padding
+  std::optional<Shape> shape;      ///< before packing and padding
+  bool full_precision_mm = false;  ///< the loader is asked to dequantize and multiply in full precision
+  std::string linear_dtype;        ///< in which the loader multiplies w4a4 layers; empty where it is not said
 };
 
 /// What layers without JSON are called that carry a scale of the older layout.
