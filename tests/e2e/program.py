@@ -33,7 +33,7 @@ OK, DIFFERENT, USAGE, BAD_INPUT, IO_ERROR, UNSUPPORTED, INTERRUPTED = 0, 1, 2, 3
 
 # What a build may still lack: while `formats` and `--help` do not list it, its tests skip and say so.
 # Take a name off these lists when it arrives.
-LATER_COMMANDS = ("verify", "migrate", "edit", "eval")
+LATER_COMMANDS = ("migrate", "edit", "eval")
 LATER_FORMATS = ("w4a8",)
 
 

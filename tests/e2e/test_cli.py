@@ -61,7 +61,7 @@ class Usage(CommandLineTest):
             with self.subTest(words):
                 self.refuse_convert("--format", "fp8", *words, code=UNSUPPORTED, says=["not supported yet"])
         self.refuse("convert", self.source, "--format", "w4a8", code=UNSUPPORTED, says=["w4a8", "not supported yet"])
-        self.refuse("verify", self.source, code=UNSUPPORTED, says=["verify"])
+        self.refuse("eval", self.source, code=UNSUPPORTED, says=["eval"])
 
     def test_no_arguments_show_the_commands(self):
         result = run()

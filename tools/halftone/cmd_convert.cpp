@@ -19,8 +19,10 @@ void add_convert(CLI::App& app, Session& session) {
     if (*dry_run) return report_plan(*arguments, session, false);
     const PlanOptions options = arguments->plan_options();
     const auto output = arguments->run.output_path(std::string(options.spec.format->name()));
-    run_and_report(session, arguments->run, output,
-                   [&](const RunOptions& run) { return convert(arguments->run.input, output, options, run, session.control); });
+    run_and_report(session, arguments->run, output, [&](RunOptions run) {
+      run.verify = arguments->verify;
+      return convert(arguments->run.input, output, options, run, session.control);
+    });
   });
 }
 
