@@ -11,7 +11,8 @@ void check_layers(const Contents& contents, Findings& findings);
 /// Checks that no scale and no table is left without the layer it belongs to.
 void check_strays(const Contents& contents, Findings& findings);
 
-/// The tensors that the format of `layer`, which must be readable, writes for it.  Those of texts may differ.
+/// The tensors that the format of `layer`, which must be readable, writes for it; nothing for plain casts that are
+/// no matrices.  Those of texts may differ.
 [[nodiscard]] std::vector<LayerTensor> expected_tensors(const formats::QuantizedLayer& layer);
 
 /// Whether `name` is that of a layer's description.

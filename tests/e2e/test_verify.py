@@ -110,6 +110,16 @@ class Fine(VerifyTest):
                 tensors["odd.comfy_quant"] = text({"format": fmt})
                 self.assert_fine(tensors, "--source", self.source)
 
+    def test_plain_casts_of_any_shape(self):
+        rng = np.random.default_rng(SEED)
+        floats = {f"{len(shape)}d.weight": models.floats(rng, shape, spread=1) for shape in ((), (7,), (4, 3, 3, 3), (2, 5))}
+        casts = {name: Tensor("F8_E4M3", tensor.shape, reference.encode(reference.to_float32(tensor), reference.E4M3).tobytes())
+                 for name, tensor in floats.items()}
+        report = self.assert_fine(casts, "--source", st.write(self.folder / "floats.safetensors", floats))
+        self.assertEqual(len(report["layers"]), 4)
+        for layer in report["layers"]:
+            self.assertEqual(layer["sqnr_db"], layer["expected_sqnr_db"])
+
     def test_text_of_a_file_in_order(self):
         result = self.check("verify", self.convert(self.source, "fp8"))
         self.assertRegex(result.stdout, r"(?m)^ok .*2 quantized layers, 0 problems, 1 note")

@@ -66,6 +66,12 @@ TEST(VerifyRules, Every_format_of_comfyui_passes_with_the_tensors_that_it_writes
   }
 }
 
+TEST(VerifyRules, Plain_casts_of_any_shape_have_no_problem) {
+  EXPECT_THAT(
+      problems({{"a.weight", Dtype::F8_E4M3, {7}}, {"b.weight", Dtype::F8_E4M3, {}}, {"c.weight", Dtype::F8_E4M3, {2, 3, 4, 4}}}, {}),
+      IsEmpty());
+}
+
 TEST(VerifyRules, Every_broken_text_is_reported_with_its_layer) {
   std::vector<TensorInfo> tensors = fp8_layer({32, 64});
   tensors.push_back({"b.weight", Dtype::I8, {16, 16}});
