@@ -139,6 +139,8 @@ struct FormatFacts {
   std::vector<std::uint32_t> group_sizes;      ///< that `--group-size` may take, the default first; empty for none
   std::uint32_t heuristic_block = 0;           ///< what `--heur` measures layers with where `--block-size` is not given
   std::uint32_t matmul_alignment = 1;          ///< what the loader's fast product needs both dimensions to be multiples of
+  std::uint32_t tuned_rotation_group = 0;      ///< that the loader's GPU kernels are made for; 0 where any of the groups is as good
+  std::string_view fast_on;                    ///< GPUs on which the loader multiplies in the format; empty for all that it runs on
   std::uint32_t column_multiple = 1;           ///< what the number of columns must be a multiple of
   bool takes_double_quant = false;             ///< whether `--double-quant` means anything
   bool takes_input_scale = false;              ///< whether `--input-scale` means anything

@@ -42,3 +42,4 @@
 #include <halftone/run_control.hpp>
 #include <halftone/safetensors.hpp>
 #include <halftone/tensor.hpp>
+#include <halftone/verify.hpp>

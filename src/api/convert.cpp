@@ -29,11 +29,12 @@ RunReport convert(const std::filesystem::path& input, const std::filesystem::pat
   RunOptions run = run_options;
   if (options.like) run.kept_files.insert(run.kept_files.end(), options.like->files.begin(), options.like->files.end());
   const api::Planner planner = [&](const io::ModelFiles& files) { return build_plan(files.index(), files.side_texts(), options); };
-  return api::run(input, output, planner, run, control);
+  return api::run(input, output, planner, run, control, run.verify ? std::optional(options.target) : std::nullopt);
 }
 
 RunReport dequantize(const std::filesystem::path& input, const std::filesystem::path& output, Dtype dtype, const RunOptions& run_options,
                      RunControl& control) {
+  if (run_options.verify) fail(ErrorKind::usage, "only a conversion can be verified");
   const api::Planner planner = [&](const io::ModelFiles& files) { return build_dequantize_plan(files.index(), files.side_texts(), dtype); };
   return api::run(input, output, planner, run_options, control);
 }

@@ -7,6 +7,7 @@
 
 #include "api/backends.hpp"
 #include "api/outputs.hpp"
+#include "api/verify_output.hpp"
 #include "base/fail.hpp"
 #include "exec/executor.hpp"
 #include "io/model_files.hpp"
@@ -45,13 +46,14 @@ std::vector<io::FileId> kept_files(const io::ModelFiles& input, const RunOptions
 }  // namespace
 
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
-              RunControl& control) {
+              RunControl& control, std::optional<Target> verified_for) {
   const auto start = std::chrono::steady_clock::now();
   // A device takes a while to start: meanwhile the headers are read and the plan is made.
   auto opening = std::async(std::launch::async, [&] { return open_backend(options.device, options.device_memory_bytes); });
   const io::ModelFiles files(input);
   RunReport report{.plan = planner(files), .device = {}};
   if (report.plan.up_to_date) return report;
+  if (verified_for) check_verifiable(report.plan, *verified_for);
   // The output may get its memory while a device is still starting.
   Outputs outputs(report.plan, output, options.replace, kept_files(files, options));
   const auto backend = fitting_backend(opening.get(), report.plan, options.device);
@@ -59,6 +61,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   report.device = backend->name();
   const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
   exec::run_jobs(report.plan, files, *backend, outputs.files(), {threads, options.memory_bytes}, control);
+  if (verified_for) report.verification = verify_output(*outputs.files().front(), report.plan, input, *verified_for, threads, control);
   outputs.commit();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

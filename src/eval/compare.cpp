@@ -1,38 +1,20 @@
 #include <halftone/compare.hpp>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
 #include "eval/compare_models.hpp"
+#include "eval/error_figures.hpp"
 #include "formats/stored_facts.hpp"
 
-namespace halftone {
-namespace eval {
+namespace halftone::eval {
 namespace {
 
 /// Values read at a time; sums run over them in order, so that figures do not depend on threads.
 constexpr std::uint64_t kChunk = 1 << 16;
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-void accumulate(ErrorFigures& sum, const std::vector<float>& original, const std::vector<float>& other, std::uint64_t n) {
-  for (std::uint64_t i = 0; i < n; ++i) {
-    const double a = original[i];
-    const double b = other[i];
-    const double difference = b - a;
-    sum.signal += a * a;
-    sum.energy += b * b;
-    sum.dot += a * b;
-    sum.noise += difference * difference;
-    sum.max_abs = std::isnan(difference) ? kNan : std::max(sum.max_abs, std::fabs(difference));
-    sum.peak = std::max(sum.peak, std::fabs(a));
-  }
-  sum.elements += n;
-}
 
 struct Pair {
   const ModelTensor* original;
@@ -50,7 +32,7 @@ ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other,
     const std::uint64_t count = std::min(step, extent.rows - row);
     original.read(*pair.original, row, count, a.data());
     other.read(*pair.other, row, count, b.data());
-    accumulate(sum, a, b, count * extent.columns);
+    accumulate(sum, a.data(), b.data(), count * extent.columns);
   }
   return sum;
 }
@@ -128,29 +110,4 @@ Comparison compare_models(const FloatModel& original, const FloatModel& other, u
   return result;
 }
 
-}  // namespace eval
-
-namespace {
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-}  // namespace
-
-void ErrorFigures::add(const ErrorFigures& other) noexcept {
-  signal += other.signal;
-  noise += other.noise;
-  energy += other.energy;
-  dot += other.dot;
-  max_abs = std::isnan(other.max_abs) ? other.max_abs : std::max(max_abs, other.max_abs);
-  peak = std::max(peak, other.peak);
-  elements += other.elements;
-}
-
-double ErrorFigures::mse() const noexcept { return elements == 0 ? 0 : noise / static_cast<double>(elements); }
-double ErrorFigures::sqnr_db() const noexcept { return noise == 0 ? kInfinity : 10 * std::log10(signal / noise); }
-double ErrorFigures::psnr_db() const noexcept { return noise == 0 ? kInfinity : 10 * std::log10(peak * peak / mse()); }
-double ErrorFigures::cosine() const noexcept {
-  if (signal == 0 && energy == 0) return 1;
-  return std::clamp(dot / std::sqrt(signal * energy), -1.0, 1.0);  // rounding may lead a little beyond
-}
-double ErrorFigures::rel_l2() const noexcept { return noise == 0 ? 0 : std::sqrt(noise / signal); }
-
-}  // namespace halftone
+}  // namespace halftone::eval

@@ -7,6 +7,19 @@
 
 namespace halftone::eval {
 
+formats::StoredMatrix stored_matrix(const io::ModelFiles& files, const formats::QuantizedLayer& layer) {
+  const auto bytes = [&](const ModelTensor* tensor) { return tensor == nullptr ? std::span<const std::byte>() : files.bytes(*tensor); };
+  float tensor_scale = 1.0F;
+  if (const auto found = bytes(layer.readable->tensor_scale); !found.empty()) std::memcpy(&tensor_scale, found.data(), sizeof tensor_scale);
+  return {layer.readable->spec,
+          layer.readable->shape,
+          bytes(layer.weight),
+          bytes(layer.readable->scales),
+          tensor_scale,
+          {bytes(layer.readable->row_scales), bytes(layer.readable->levels), bytes(layer.readable->nested_scales),
+           bytes(layer.readable->nested_levels), layer.readable->nested_offset}};
+}
+
 FloatModel::FloatModel(const std::filesystem::path& path, const Backend& backend) : files_(path), backend_(backend) {
   for (formats::QuantizedLayer& layer : formats::find_quantized_layers(files_.index(), files_.side_texts())) {
     companions_.insert(layer.companions.begin(), layer.companions.end());
@@ -36,20 +49,7 @@ Shape FloatModel::shape_of(const ModelTensor& tensor) const {
 
 std::uint64_t FloatModel::row_multiple(const ModelTensor& tensor) const {
   const auto* found = layer(tensor.info.name);
-  return found == nullptr || !found->readable ? 1 : matrix_of(*found).row_multiple();
-}
-
-formats::StoredMatrix FloatModel::matrix_of(const formats::QuantizedLayer& layer) const {
-  const auto bytes = [&](const ModelTensor* tensor) { return tensor == nullptr ? std::span<const std::byte>() : files_.bytes(*tensor); };
-  float tensor_scale = 1.0F;
-  if (const auto found = bytes(layer.readable->tensor_scale); !found.empty()) std::memcpy(&tensor_scale, found.data(), sizeof tensor_scale);
-  return {layer.readable->spec,
-          layer.readable->shape,
-          bytes(layer.weight),
-          bytes(layer.readable->scales),
-          tensor_scale,
-          {bytes(layer.readable->row_scales), bytes(layer.readable->levels), bytes(layer.readable->nested_scales),
-           bytes(layer.readable->nested_levels), layer.readable->nested_offset}};
+  return found == nullptr || !found->readable ? 1 : stored_matrix(files_, *found).row_multiple();
 }
 
 void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const {
@@ -64,7 +64,7 @@ void FloatModel::read(const ModelTensor& tensor, std::uint64_t first, std::uint6
   } catch (const Error& error) {
     fail(error.kind(), "'{}': {}", files_.path().string(), error.what());
   }
-  matrix_of(*found).read(backend_, first, count, out);
+  stored_matrix(files_, *found).read(backend_, first, count, out);
 }
 
 }  // namespace halftone::eval

@@ -15,6 +15,9 @@
 
 namespace halftone::eval {
 
+/// The tensors of `layer`, which must be readable, in `files`, which must outlive what is returned.
+[[nodiscard]] formats::StoredMatrix stored_matrix(const io::ModelFiles& files, const formats::QuantizedLayer& layer);
+
 /// A model whose tensors can be read as binary32, quantized layers included.
 class FloatModel {
  public:
@@ -40,8 +43,6 @@ class FloatModel {
   void read(const ModelTensor& tensor, std::uint64_t first, std::uint64_t count, float* out) const;
 
  private:
-  [[nodiscard]] formats::StoredMatrix matrix_of(const formats::QuantizedLayer& layer) const;
-
   io::ModelFiles files_;
   const Backend& backend_;
   std::map<std::string, formats::QuantizedLayer, std::less<>> layers_;

@@ -97,7 +97,10 @@ LayerReading ScaledFormat::recognise(const StoredLayer& layer) const {
   }
   StoredSpec stored{.spec = {.format = this, .rotation_group = facts().rotation_groups.empty() ? 0 : layer.rotation_group},
                     .shape = layer.weight->shape};
-  if (any_shape) return layer.companion(kScaleSuffix) == nullptr ? LayerReading{std::move(stored), {}} : LayerReading{};
+  if (any_shape) {
+    const bool scaled = layer.companion(kScaleSuffix) != nullptr || layer.companion(kLegacyScaleSuffix) != nullptr;
+    return scaled ? LayerReading{} : LayerReading{std::move(stored), {}};
+  }
   stored.shape[1] = stored.shape[1] * 8 / storage().code_bits;
   if (grid() == ScaleGrid::block) stored.spec.block_size = layer.group_size;
   if (grid() == ScaleGrid::block && layer.group_size == 0) return expects("a 'group_size' that is a positive number");

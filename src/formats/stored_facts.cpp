@@ -25,6 +25,8 @@ class Json {
     return found->get<std::string>();
   }
 
+  [[nodiscard]] bool has(const char* key) const { return find(key) != nullptr; }
+
   /// False where the key is absent.
   [[nodiscard]] bool flag(const char* key) const {
     const ordered_json* found = find(key);
@@ -87,7 +89,9 @@ StoredFacts facts_of_json(const std::string& base, const ordered_json& layer) {
           .per_row = json.flag("per_row"),
           .rotated = json.flag("convrot"),
           .rotation_group = json.size("convrot_groupsize", 256),
-          .shape = json.shape("orig_shape")};
+          .shape = json.shape("orig_shape"),
+          .full_precision_mm = json.flag("full_precision_matrix_mult"),
+          .linear_dtype = json.has("linear_dtype") ? json.text("linear_dtype") : ""};
 }
 
 StoredFacts facts_of_state(const std::string& base, const ordered_json& state) {

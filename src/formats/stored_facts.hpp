@@ -20,7 +20,9 @@ struct StoredFacts {
   std::uint32_t rotation_group = 256;
   std::uint32_t nested_block = 0;
   std::optional<float> nested_offset;
-  std::optional<Shape> shape;  ///< before packing and padding
+  std::optional<Shape> shape;      ///< before packing and padding
+  bool full_precision_mm = false;  ///< the loader is asked to dequantize and multiply in full precision
+  std::string linear_dtype;        ///< in which the loader multiplies w4a4 layers; empty where it is not said
 };
 
 /// What layers without JSON are called that carry a scale of the older layouts.

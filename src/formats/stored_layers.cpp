@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <array>
 
-#include <nlohmann/json.hpp>
-
 #include "base/fail.hpp"
-#include "base/strict_json.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/stored_facts.hpp"
 
 namespace halftone::formats {
 namespace {
-
-using nlohmann::ordered_json;
 
 /// Suffixes, after the layer's base name, of tensors that belong to a quantized weight.
 constexpr std::array kCompanions = {kScaleSuffix,     kTensorScaleSuffix, kLargestScaleSuffix,    kGroupScalesSuffix,
@@ -22,31 +17,10 @@ constexpr std::array kCompanions = {kScaleSuffix,     kTensorScaleSuffix, kLarge
 /// The same after the weight's full name.
 constexpr std::array kWeightCompanions = {kAbsmaxSuffix, kQuantMapSuffix, kNestedAbsmaxSuffix, kNestedQuantMapSuffix};
 
-using FactsByLayer = std::map<std::string, StoredFacts>;
-
-/// What the small tensors of the model say of its layers.
-FactsByLayer facts_of_tensors(const SideTexts& texts) {
-  FactsByLayer layers;
-  for (const auto& [name, text] : texts) {
-    const std::size_t state = name.find(kQuantStateSuffix);
-    const bool codebook = state != std::string::npos;
-    const std::string base = codebook ? base_name(name.substr(0, state)) : base_name(name, kSidecarSuffix);
-    const std::string origin = fmt::format("the quantization JSON of the layer '{}'", base);
-    const auto json = base::parse_json<ordered_json>(text, ErrorKind::bad_quantization, origin);
-    layers[base] = codebook ? facts_of_state(base, json) : facts_of_json(base, json);
-  }
-  return layers;
-}
-
-/// The same, and what the header says, which wins.
-FactsByLayer facts_of(const ModelIndex& model, const SideTexts& texts) {
-  FactsByLayer layers = facts_of_tensors(texts);
-  const auto entry = model.metadata().find(kMetadataKey);
-  if (entry == model.metadata().end()) return layers;
-  const std::string origin = fmt::format("the metadata entry '{}'", kMetadataKey);
-  const auto header = base::parse_json<ordered_json>(entry->second, ErrorKind::bad_quantization, origin);
-  if (!header.is_object() || !header.contains("layers") || !header["layers"].is_object()) return layers;
-  for (const auto& [base, layer] : header["layers"].items()) layers[base] = facts_of_json(base, layer);
+/// What the small tensors of a model and its header, which wins, say of its layers.
+FactsByLayer facts_of(const ModelIndex& model, const SideTexts& texts, const OnBroken& on_broken) {
+  FactsByLayer layers = facts_of_header(model, on_broken);
+  layers.merge(facts_of_tensors(texts, on_broken));
   return layers;
 }
 
@@ -136,8 +110,8 @@ std::vector<std::string> QuantizedLayer::scale_names() const {
   return names;
 }
 
-std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts) {
-  const FactsByLayer declared = facts_of(model, texts);
+std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts, const OnBroken& on_broken) {
+  const FactsByLayer declared = facts_of(model, texts, on_broken);
   std::vector<QuantizedLayer> layers;
   for (const ModelTensor& tensor : model.tensors()) {
     if (!has_suffix(tensor.info.name, kWeightSuffix)) continue;
@@ -157,6 +131,7 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
       describe_legacy(stored, *legacy);
     }
     recognise(layer, stored, tensors);
+    if (layer.readable) layer.readable->spec.full_precision_mm = facts.full_precision_mm;
     layer.companions = tensors.names();
     const std::string state = joined(tensor.info.name, kQuantStateSuffix);
     for (auto text = texts.lower_bound(state); text != texts.end() && text->first.starts_with(state); ++text) {

@@ -9,6 +9,8 @@
 #include <halftone/format.hpp>
 #include <halftone/model.hpp>
 
+#include "formats/declared_facts.hpp"
+
 namespace halftone::formats {
 
 /// How Halftone reads a layer, and from which tensors.
@@ -43,8 +45,9 @@ struct QuantizedLayer {
 
 /// The quantized layers of a model, by base name.  A layer's JSON in the header's
 /// `_quantization_metadata` overrides its `.comfy_quant` tensor, as ComfyUI has it.
-/// Throws bad_quantization where a JSON text is broken.
-[[nodiscard]] std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts);
+/// `on_broken` is told where a JSON text is broken; without it that throws bad_quantization.
+[[nodiscard]] std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const SideTexts& texts,
+                                                                const OnBroken& on_broken = refuse_broken);
 
 /// The layer that a tensor belongs to by its name: the base name of weights and of what stands beside them, and the
 /// name itself of other tensors.

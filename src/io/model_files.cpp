@@ -134,6 +134,11 @@ ModelFiles::ModelFiles(const fs::path& path) : path_(path) {
   index_ = blaming(path, [&] { return ModelIndex(std::move(opened.shards)); });
 }
 
+ModelFiles::ModelFiles(const fs::path& path, const Header& header) : path_(path) {
+  files_.emplace_back(path);
+  index_ = ModelIndex({{path.filename().string(), header}});
+}
+
 std::vector<FileId> ModelFiles::ids() const {
   std::vector<FileId> ids;
   if (index_id_) ids.push_back(*index_id_);

@@ -21,6 +21,9 @@ class ModelFiles {
   /// Every sentence begins with the path that is at fault.
   explicit ModelFiles(const std::filesystem::path& path);
 
+  /// The file `path` of which `header` is the header, whether or not it stands in the file yet.  Throws io.
+  ModelFiles(const std::filesystem::path& path, const Header& header);
+
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] const ModelIndex& index() const noexcept { return index_; }
   [[nodiscard]] const std::vector<MappedFile>& files() const noexcept { return files_; }

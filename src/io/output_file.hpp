@@ -78,6 +78,8 @@ class OutputFile {
   }
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// The file as it is called until commit().
+  [[nodiscard]] const std::filesystem::path& partial_path() const noexcept { return partial_; }
 
  private:
   void create(const Request& request);

@@ -5,6 +5,7 @@
 
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "formats/loader_limits.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -124,12 +125,11 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   if (std::string reason = heuristic_reason(options.heuristic, tensor.shape, block); !reason.empty()) {
     return keep(decision, "--heur", std::move(reason));
   }
-  const std::uint32_t alignment = decision.spec.format->facts().matmul_alignment;
   const bool adjust = options.target == Target::comfyui && options.presets != std::vector<std::string>{"none"};
-  if (adjust && !decision.spec.full_precision_mm && (tensor.shape[0] % alignment != 0 || tensor.shape[1] % alignment != 0)) {
-    return keep(decision, "--target comfyui",
-                fmt::format("{} is not divisible by {}, and ComfyUI's {} product fails on such layers", to_string(tensor.shape), alignment,
-                            decision.spec.format->name()));
+  if (adjust && !decision.spec.full_precision_mm && !formats::product_takes(*decision.spec.format, tensor.shape)) {
+    return keep(decision, kTargetRule,
+                fmt::format("{} is not divisible by {}, and ComfyUI's {} product fails on such layers", to_string(tensor.shape),
+                            decision.spec.format->facts().matmul_alignment, decision.spec.format->name()));
   }
   if (const Support support = decision.spec.format->accepts(tensor, decision.spec); !support) {
     handle_unfit(decision, tensor, support.reason, options);

@@ -11,6 +11,9 @@ namespace halftone::plan {
 /// What decided for a layer that is kept because its format does not take its shape.
 inline constexpr const char* kShapeRule = "shape";
 
+/// What decided for a layer that is kept because the target would load it and then fail.
+inline constexpr const char* kTargetRule = "--target comfyui";
+
 /// Where the options of a spec come from, for messages: "--block-size", "rules.json rule 3".
 struct SpecOrigin {
   std::string block_size;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "formats/loader_limits.hpp"
 #include "plan/constraints.hpp"
 
 namespace halftone::plan {
@@ -16,16 +17,14 @@ std::size_t unaligned_layers(const Plan& plan, const PlanOptions& options) {
   if (options.target != Target::comfyui) return 0;
   return static_cast<std::size_t>(std::count_if(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) {
     if (job.kind != JobKind::quantize || job.spec.full_precision_mm) return false;
-    const std::uint32_t alignment = job.spec.format->facts().matmul_alignment;
-    const Shape& shape = job.stored ? job.stored->shape : job.inputs[0].info.shape;
-    return shape[0] % alignment != 0 || shape[1] % alignment != 0;
+    return !formats::product_takes(*job.spec.format, job.stored ? job.stored->shape : job.inputs[0].info.shape);
   }));
 }
 
-/// Layers that the format keeps because it does not take their shape.
-std::size_t unfit_layers(const Plan& plan) {
-  return static_cast<std::size_t>(std::count_if(plan.decisions.begin(), plan.decisions.end(), [](const Decision& decision) {
-    return decision.action == Action::keep && decision.rule == kShapeRule;
+/// Layers that `rule` keeps.
+std::size_t kept_layers(const Plan& plan, std::string_view rule) {
+  return static_cast<std::size_t>(std::count_if(plan.decisions.begin(), plan.decisions.end(), [&](const Decision& decision) {
+    return decision.action == Action::keep && decision.rule == rule;
   }));
 }
 
@@ -46,7 +45,12 @@ std::vector<std::string> notes_for(const Plan& plan, const PlanOptions& options)
     notes.push_back(fmt::format("{} {} a side that ComfyUI's fast product cannot take, and will fail there; --preset none adjusts nothing",
                                 base::counted(layers, "layer"), layers == 1 ? "has" : "have"));
   }
-  if (const std::size_t layers = unfit_layers(plan); layers > 0) {
+  if (const std::size_t layers = kept_layers(plan, kTargetRule); layers > 0) {
+    notes.push_back(fmt::format("{} {} unquantized because ComfyUI's fast product would fail on {}; 'halftone plan --explain' names {}",
+                                base::counted(layers, "layer"), layers == 1 ? "stays" : "stay", layers == 1 ? "it" : "them",
+                                layers == 1 ? "it" : "them"));
+  }
+  if (const std::size_t layers = kept_layers(plan, kShapeRule); layers > 0) {
     notes.push_back(fmt::format("{} of a shape that the format does not take {} unquantized; 'halftone plan --explain' names {}",
                                 base::counted(layers, "layer"), layers == 1 ? "stays" : "stay", layers == 1 ? "it" : "them"));
   }

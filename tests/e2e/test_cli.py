@@ -57,10 +57,10 @@ class Usage(CommandLineTest):
                 self.refuse_convert("--format", fmt, "--scales", "search", says=["gains nothing"])
 
     def test_what_is_planned_is_unsupported(self):
-        for words in (("--seed", "1"), ("--resume",), ("--verify",), ("--rounding", "learned")):
+        for words in (("--seed", "1"), ("--resume",), ("--rounding", "learned")):
             with self.subTest(words):
                 self.refuse_convert("--format", "fp8", *words, code=UNSUPPORTED, says=["not supported yet"])
-        self.refuse("verify", self.source, code=UNSUPPORTED, says=["verify"])
+        self.refuse("eval", self.source, code=UNSUPPORTED, says=["eval"])
 
     def test_no_arguments_show_the_commands(self):
         result = run()

@@ -19,8 +19,8 @@ constexpr std::array kKinds = {
 };
 
 // An exit status is one byte, and scripts tell the classes of errors apart by these numbers.
-const std::set<ExitCode> kErrorCodes = {ExitCode::usage,  ExitCode::bad_input, ExitCode::io,         ExitCode::unsupported,
-                                        ExitCode::device, ExitCode::internal,  ExitCode::interrupted};
+const std::set<ExitCode> kErrorCodes = {ExitCode::difference,  ExitCode::usage,  ExitCode::bad_input, ExitCode::io,
+                                        ExitCode::unsupported, ExitCode::device, ExitCode::internal,  ExitCode::interrupted};
 
 TEST(ErrorTable, Every_kind_has_a_meaning) {
   for (const ErrorKind kind : kKinds) {
@@ -45,6 +45,7 @@ TEST(ErrorTable, Names_and_meanings_are_unique) {
 
 TEST(ErrorTable, Exit_codes_are_the_documented_numbers) {
   const auto status = [](ErrorKind kind) { return static_cast<int>(exit_code_of(kind)); };
+  EXPECT_EQ(status(ErrorKind::verification), 1);
   EXPECT_EQ(status(ErrorKind::usage), 2);
   EXPECT_EQ(status(ErrorKind::header_not_json), 3);
   EXPECT_EQ(status(ErrorKind::not_finite), 3);

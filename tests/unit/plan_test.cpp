@@ -159,6 +159,16 @@ TEST(Plan, Collision_goes_away_when_the_old_tensor_is_dropped) {
   EXPECT_NE(output_of(build_plan(model_of(tensors), {}, options), "a.weight_scale"), nullptr);
 }
 
+TEST(Plan, Note_counts_the_layers_that_the_target_keeps) {
+  PlanOptions options = options_for("fp8");
+  options.presets = {"auto"};
+  const ModelIndex model = model_of({bf16("blocks.0.fc.weight", {130, 80}), bf16("blocks.1.fc.weight", {144, 80})});
+  EXPECT_THAT(build_plan(model, {}, options).notes,
+              testing::Contains(HasSubstr("1 layer stays unquantized because ComfyUI's fast product")));
+  options.target = Target::none;
+  EXPECT_THAT(build_plan(model, {}, options).notes, IsEmpty());
+}
+
 TEST(Plan, Model_without_layers_gives_a_note) {
   EXPECT_THAT(build_plan(model_of({{"ids", Dtype::I64, {3}}}), {}, options_for("fp8")).notes, ElementsAre(HasSubstr("no layer")));
 }

@@ -143,6 +143,27 @@ TEST(FindQuantizedLayers, Broken_text_is_refused) {
   }
 }
 
+TEST(FindQuantizedLayers, Broken_text_may_be_told_instead) {
+  const ModelIndex model = model_of(kInt8Layer, header_entry("5"));
+  std::vector<std::string> told;
+  const auto layers =
+      find_quantized_layers(model, {{"a.comfy_quant", "{"}}, [&](const std::string& layer, const Error&) { told.push_back(layer); });
+  EXPECT_THAT(told, ElementsAre("a", "a"));
+  EXPECT_TRUE(layers.empty()) << "nothing describes the layer then";
+}
+
+TEST(FindQuantizedLayers, Full_precision_is_read) {
+  const SideTexts texts = {{"a.comfy_quant", R"({"format": "int8_tensorwise", "full_precision_matrix_mult": true})"}};
+  const ModelIndex model = model_of(kInt8Layer);
+  EXPECT_TRUE(find_quantized_layers(model, texts)[0].readable->spec.full_precision_mm);
+  EXPECT_FALSE(find_quantized_layers(model, kInt8Text)[0].readable->spec.full_precision_mm);
+}
+
+TEST(FindQuantizedLayers, Scale_of_the_older_layout_that_fits_nothing_makes_no_plain_cast) {
+  const ModelIndex model = model_of({{"a.weight", Dtype::F8_E4M3, {4, 4}}, {"a.scale_weight", Dtype::F32, {4, 2, 1}}});
+  EXPECT_FALSE(find_quantized_layers(model, {})[0].readable);
+}
+
 TEST(FindQuantizedLayers, Rotation_flag_of_another_type_is_refused) {
   const ModelIndex model = model_of(kInt8Layer);
   for (const char* flag : {"1", "\"yes\"", "{}"}) {

@@ -21,6 +21,7 @@ void add_convert(CLI::App& app, Session& session) {
     const auto output = arguments->output_path();
     run_and_report(session, arguments->run, output, [&](RunOptions run) {
       run.kept_files.assign(arguments->rules_files.begin(), arguments->rules_files.end());
+      run.verify = arguments->verify;
       return convert(arguments->run.input, output, options, run, session.control);
     });
   });

@@ -67,6 +67,11 @@ void add_planned_options(CLI::App& command) {
 
 }  // namespace
 
+Target target_named(const std::string& word) {
+  static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
+  return choose(targets, word, "--target");
+}
+
 void RunArguments::add_files_to(CLI::App& command, const std::string& suffix) {
   command.add_option("input", input, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("IN");
   command
@@ -151,6 +156,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
   command.add_flag("--input-scale", input_scale, "write an activation scale of 1.0 for each FP8 layer");
   command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
+  command.add_flag("--verify", verify, "check the finished file before it gets its name; 'plan' has none to check");
   add_planned_options(command);
 }
 
@@ -175,7 +181,6 @@ PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
   static const std::map<std::string, Heuristic> heuristics = {{"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
-  static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
   static const std::map<std::string, ScaleMethod> methods = {{"absmax", ScaleMethod::absmax}, {"search", ScaleMethod::search}};
   only_supported("--rounding", rounding, "nearest", {"learned"});
   only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
@@ -186,7 +191,7 @@ PlanOptions ConversionArguments::plan_options() const {
   if (like) options.like = read_example(*like);
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");
-  options.target = choose(targets, target, "--target");
+  options.target = target_named(target);
   options.presets = split(preset);
   if (options.presets.empty()) fail(ErrorKind::usage, "--preset takes auto, none or names, not an empty text");
   options.include = include;

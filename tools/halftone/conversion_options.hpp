@@ -12,6 +12,9 @@
 
 namespace halftone::tool {
 
+/// The loader that `--target` names.  Throws usage.
+[[nodiscard]] Target target_named(const std::string& word);
+
 /// Options of every command that writes a model.
 struct RunArguments {
   std::string input;
@@ -59,6 +62,7 @@ struct ConversionArguments {
   bool input_scale = false;
   bool full_precision_mm = false;
   bool double_quant = false;
+  bool verify = false;
 
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.

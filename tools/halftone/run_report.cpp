@@ -5,6 +5,7 @@
 #include "plan_report.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
+#include "verify_report.hpp"
 
 namespace halftone::tool {
 
@@ -33,14 +34,16 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   const PlanFacts facts{arguments.input, output, report.device, options.memory_bytes, options.device_memory_bytes};
   if (session.json) {
     auto json = plan_json(report.plan, facts);
+    if (report.verification) json["verification"] = verification_json(*report.verification);
     json["seconds"] = report.seconds;
     json["peak_host_bytes"] = peak_bytes;
     print_json(json);
     return;
   }
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
-  print("{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), report.seconds,
-        report.device, rate, base::human_bytes(peak_bytes));
+  const std::string verified = report.verification ? verification_text(*report.verification, output.string()) : "";
+  print("{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), verified,
+        report.seconds, report.device, rate, base::human_bytes(peak_bytes));
 }
 
 }  // namespace halftone::tool

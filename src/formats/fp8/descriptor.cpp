@@ -13,6 +13,7 @@ const FormatDescriptor& descriptor() {
       .storage = scaled_storage<Format>(),
       .heuristic_block = 64,
       .matmul_alignment = 16,
+      .fast_on = "GPUs of compute capability 8.9 or later",
       .takes_input_scale = true,
   });
   return format;

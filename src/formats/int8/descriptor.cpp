@@ -12,6 +12,7 @@ const FormatDescriptor& descriptor() {
       .code_dtype = Dtype::I8,
       .storage = scaled_storage<Format>(),
       .heuristic_block = 128,
+      .fast_on = "GPUs of compute capability 7.5 or later",
   });
   return format;
 }

@@ -15,6 +15,8 @@ const FormatDescriptor& descriptor() {
           .storage = scaled_storage<Format>(),
           .rotation_groups = {256, 64, 16},
           .heuristic_block = 128,
+          .tuned_rotation_group = 256,
+          .fast_on = "GPUs of compute capability 7.5 or later",
           .keeps_unfit = true,
           .plain = "int8-row",
       },

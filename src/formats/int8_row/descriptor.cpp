@@ -13,6 +13,7 @@ const FormatDescriptor& descriptor() {
           .code_dtype = Dtype::I8,
           .storage = scaled_storage<Format>(),
           .heuristic_block = 128,
+          .fast_on = "GPUs of compute capability 7.5 or later",
       },
       {.row_scales_are_columns = true, .writes_per_row = true});
   return format;

@@ -14,6 +14,7 @@ const FormatDescriptor& descriptor() {
           .code_dtype = Dtype::F8_E4M3,
           .storage = run_scaled_storage<Format>(),
           .heuristic_block = 32,
+          .fast_on = "GPUs of compute capability 10 or later, with PyTorch 2.10 or later",
       },
       {.scale_dtype = Dtype::U8});
   return format;

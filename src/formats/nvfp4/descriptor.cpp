@@ -14,6 +14,7 @@ const FormatDescriptor& descriptor() {
           .code_dtype = Dtype::U8,
           .storage = run_scaled_storage<Format>(),
           .heuristic_block = 16,
+          .fast_on = "GPUs of compute capability 10 or later",
       },
       {.scale_dtype = Dtype::F8_E4M3});
   return format;

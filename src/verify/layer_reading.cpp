@@ -1,0 +1,140 @@
+#include "verify/layer_reading.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include <halftone/codec/hd.hpp>
+
+#include "base/checked.hpp"
+#include "base/fail.hpp"
+#include "eval/error_figures.hpp"
+#include "verify/yardstick.hpp"
+#include "verify/zero_groups.hpp"
+
+namespace halftone::verify {
+namespace {
+
+using formats::Extent;
+using formats::QuantizedLayer;
+
+/// Values read at a time; sums run over them in order, so that figures do not depend on threads.
+constexpr std::uint64_t kChunk = 1 << 16;
+/// How far, in dB, the error of a layer may lie above that of its format's plain quantization.
+constexpr double kTolerance = 1.5;
+/// An error this far below the weight is exact for every purpose: it is no format's, only a scale's last bits.
+constexpr double kExact = 1e-9;
+
+void check_stop(const Sources& sources) {
+  if (sources.stop.load(std::memory_order_relaxed)) fail(ErrorKind::interrupted, "interrupted");
+}
+
+/// Calls work(first, count) for bands of rows that begin at multiples of `multiple`.
+template <class Work>
+void for_each_band(const Sources& sources, Extent extent, std::uint64_t multiple, const Work& work) {
+  const std::uint64_t step = base::round_up(std::max(kChunk / std::max<std::uint64_t>(extent.columns, 1), std::uint64_t{1}), multiple);
+  for (std::uint64_t row = 0; row < extent.rows; row += step) {
+    check_stop(sources);
+    work(row, std::min(step, extent.rows - row));
+  }
+}
+
+/// The weight of the original that `layer` stands for, or null with a finding.  Where nothing in the file says how
+/// far a layer was filled up, the original does.
+const ModelTensor* original_of(const Sources& sources, QuantizedLayer& layer, Findings& findings) {
+  const ModelTensor* original = sources.original->files().index().find(layer.weight->info.name);
+  if (original == nullptr) {
+    findings.problem(layer.base, "the original has no such weight");
+    return nullptr;
+  }
+  if (!sources.original->is_readable(*original)) {
+    findings.problem(layer.base,
+                     fmt::format("the original's weight is of {} and holds no numbers to compare with", name_of(original->info.dtype)));
+    return nullptr;
+  }
+  const Shape shape = sources.original->shape_of(*original);
+  Shape& stored = layer.readable->shape;
+  const std::uint64_t padding = layer.readable->spec.format->storage().padding;
+  if (shape.size() == 2 && stored.size() == 2 && stored[0] == base::round_up(shape[0], padding) &&
+      stored[1] == base::round_up(shape[1], padding)) {
+    stored = shape;
+  }
+  if (shape == stored) return original;
+  findings.problem(layer.base, fmt::format("is a weight of {}, and the original's is {}", to_string(stored), to_string(shape)));
+  return nullptr;
+}
+
+/// Bits of the largest magnitude of the original.
+std::uint32_t largest_magnitude(const Sources& sources, const ModelTensor& original, Extent extent) {
+  std::uint32_t largest = 0;
+  std::vector<float> values;
+  for_each_band(sources, extent, sources.original->row_multiple(original), [&](std::uint64_t first, std::uint64_t count) {
+    values.resize(count * extent.columns);
+    sources.original->read(original, first, count, values.data());
+    const MatrixView band{reinterpret_cast<const std::byte*>(values.data()), Dtype::F32, count, extent.columns};
+    largest = std::max(largest, sources.backend.max_magnitude(band));
+  });
+  return largest;
+}
+
+void judge(const LayerError& error, const QuantizedLayer& layer, Findings& findings) {
+  if (!std::isfinite(error.figures.signal)) return findings.problem(layer.base, "the original's weight holds NaN or infinity");
+  const double allowed = std::max(error.expected.noise * std::pow(10, kTolerance / 10), error.figures.signal * kExact);
+  if (error.figures.noise <= allowed) return;
+  findings.problem(
+      layer.base,
+      fmt::format("its error against the original is {:.2f} dB, and {} gives {:.2f} dB on this weight (at most {} dB less pass)",
+                  error.figures.sqnr_db(), layer.readable->spec.format->name(), error.expected.sqnr_db(), kTolerance));
+}
+
+LayerError measure(const Sources& sources, const QuantizedLayer& layer, const ModelTensor& original, ZeroGroups& zeros) {
+  const formats::StoredMatrix stored = eval::stored_matrix(sources.files, layer);
+  const Extent extent{stored.rows(), stored.columns()};
+  const QuantSpec& spec = layer.readable->spec;
+  const std::uint32_t largest = Yardstick::needs_amax(spec) ? largest_magnitude(sources, original, extent) : 0;
+  Yardstick yardstick(sources.backend, spec, extent.columns, codec::from_bits(largest));
+  const std::uint64_t multiple =
+      std::lcm(std::lcm(stored.row_multiple(), sources.original->row_multiple(original)), yardstick.row_multiple());
+  LayerError error;
+  std::vector<float> weight;
+  std::vector<float> values;
+  for_each_band(sources, extent, multiple, [&](std::uint64_t first, std::uint64_t count) {
+    const std::uint64_t n = count * extent.columns;
+    weight.resize(n);
+    values.resize(n);
+    sources.original->read(original, first, count, weight.data());
+    stored.read(sources.backend, first, count, values.data());
+    zeros.add(values.data(), count);
+    eval::accumulate(error.figures, weight.data(), values.data(), n);
+    yardstick.restore(weight.data(), count, values.data());
+    eval::accumulate(error.expected, weight.data(), values.data(), n);
+  });
+  return error;
+}
+
+}  // namespace
+
+std::optional<LayerError> read_layer(const Sources& sources, QuantizedLayer layer, Findings& findings) {
+  const ModelTensor* original = sources.original == nullptr ? nullptr : original_of(sources, layer, findings);
+  const formats::StoredMatrix stored = eval::stored_matrix(sources.files, layer);
+  const Extent extent{stored.rows(), stored.columns()};
+  if (extent.rows == 0 || extent.columns == 0) return std::nullopt;
+  ZeroGroups zeros(layer.readable->spec, extent);
+  std::optional<LayerError> error;
+  if (original != nullptr) {
+    error = measure(sources, layer, *original, zeros);
+    judge(*error, layer, findings);
+  } else {
+    std::vector<float> values;
+    for_each_band(sources, extent, stored.row_multiple(), [&](std::uint64_t first, std::uint64_t count) {
+      values.resize(count * extent.columns);
+      stored.read(sources.backend, first, count, values.data());
+      zeros.add(values.data(), count);
+    });
+  }
+  zeros.report(layer.base, findings);
+  return error;
+}
+
+}  // namespace halftone::verify

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <halftone/backend.hpp>
+#include <halftone/verify.hpp>
+
+#include "eval/float_reader.hpp"
+#include "io/model_files.hpp"
+
+namespace halftone::verify {
+
+/// verify_model() on files that are open already; `original` is null for none.
+[[nodiscard]] Verification verify_files(const io::ModelFiles& files, const eval::FloatModel* original, const Backend& backend,
+                                        Target target, unsigned threads, const RunControl& control);
+
+}  // namespace halftone::verify

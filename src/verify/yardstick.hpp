@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <halftone/backend.hpp>
+
+#include "formats/layer_layout.hpp"
+
+namespace halftone::verify {
+
+/// What a weight becomes when Halftone quantizes it plainly (absmax, nearest) and dequantizes it again: the
+/// measure for the error of a stored layer of the same format.
+class Yardstick {
+ public:
+  /// `amax`: the largest magnitude of the whole weight, of rows of `columns`; only formats with a scale for all
+  /// of it need one.
+  Yardstick(const Backend& backend, const QuantSpec& spec, std::uint64_t columns, float amax);
+
+  /// Whether the weight must be read for its largest magnitude first.
+  [[nodiscard]] static bool needs_amax(const QuantSpec& spec);
+  /// Restored rows come in multiples of this.
+  [[nodiscard]] std::uint64_t row_multiple() const noexcept { return row_multiple_; }
+
+  /// Writes `rows` rows of the weight as they come back to `out`.
+  void restore(const float* weight, std::uint64_t rows, float* out);
+
+ private:
+  void restore_whole(const float* weight, std::uint64_t rows, std::uint64_t columns, float* out);
+
+  const Backend& backend_;
+  QuantSpec spec_;
+  std::uint64_t columns_;
+  float amax_;
+  std::uint64_t row_multiple_ = 1;
+  std::vector<std::byte> codes_;
+  std::vector<std::byte> scales_;
+  std::vector<float> padded_;
+};
+
+}  // namespace halftone::verify
