@@ -18,6 +18,21 @@ struct Beginning {
 #include "cpu/kernels/encode_bf16_avx2.inc.hpp"
 #endif
 
+/// The codes of up to kPackElements elements that have one scale, a word each.
+template <class Format, class Source>
+HALFTONE_HD void encode_words(const std::byte* __restrict from, std::size_t n, float operand, std::uint32_t* __restrict words) {
+  using Raw = typename Source::Raw;
+  if constexpr (requires { Format::encode_all(nullptr, 0U, 1.0F, nullptr); }) {
+    alignas(64) float weights[kPackElements];
+    for (std::size_t i = 0; i < n; ++i) weights[i] = Source::decode(load<Raw>(from, i));
+    // The usual size is known to the compiler, which then needs no loop over a group.
+    if (n == 16) return Format::encode_all(weights, 16, operand, words);
+    Format::encode_all(weights, static_cast<std::uint32_t>(n), operand, words);
+  } else {
+    for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), operand);
+  }
+}
+
 /// Elements that have one scale.
 template <class Format, class Source>
 HALFTONE_HD void encode_run(const std::byte* __restrict source, std::size_t n, float operand, std::uint8_t* __restrict codes,
@@ -28,7 +43,7 @@ HALFTONE_HD void encode_run(const std::byte* __restrict source, std::size_t n, f
     const std::size_t count = smaller(kPackElements, n - done);
     const std::byte* __restrict from = source + done * sizeof(Raw);
     prefetch(from + ahead, count * sizeof(Raw));
-    for (std::size_t i = 0; i < count; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), operand);
+    encode_words<Format, Source>(from, count, operand, words);
     pack<formats::kPackingOf<Format>>(words, count, codes + code_bytes<Format>(done));
   }
 }
@@ -60,7 +75,8 @@ void encode(const std::byte* source, std::size_t n, std::size_t group, const flo
     encode_runs<Format, Source, Format::kRun>(source, n, operands, out, ahead);
   } else {
     if constexpr (!Beginning<Format, Source>::kFast &&
-                  (Format::kGrid == ScaleGrid::block || formats::kPackingOf<Format> != formats::Packing::bytes)) {
+                  (Format::kGrid == ScaleGrid::block || formats::kPackingOf<Format> != formats::Packing::bytes) &&
+                  !formats::RowScaled<Format>) {
       if (group == 64) return encode_runs<Format, Source, 64>(source, n, operands, out, ahead);
       if (group == 128) return encode_runs<Format, Source, 128>(source, n, operands, out, ahead);
     }

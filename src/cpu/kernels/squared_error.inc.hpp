@@ -36,7 +36,15 @@ HALFTONE_HD void squared_errors_of(const float* __restrict weights, std::size_t 
   alignas(64) float operands[kSumElements];
   alignas(64) std::uint32_t words[kSumElements];
   spread<Run>(encodes, n, operands);
-  for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(weights[i], operands[i]);
+  if constexpr (requires { Format::encode_all(weights, 0U, 1.0F, words); }) {
+    for (std::size_t first = 0; first < n; first += Run) {
+      const std::size_t count = smaller(Run, n - first);
+      if (count == 16) Format::encode_all(weights + first, 16, operands[first], words + first);
+      if (count != 16) Format::encode_all(weights + first, static_cast<std::uint32_t>(count), operands[first], words + first);
+    }
+  } else {
+    for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(weights[i], operands[i]);
+  }
   spread<Run>(decodes, n, operands);
   for (std::size_t i = 0; i < n; ++i) errors[i] = Format::decode(static_cast<std::uint8_t>(words[i]), operands[i]);
   for (std::size_t i = 0; i < n; ++i) errors[i] = (errors[i] - weights[i]) * (errors[i] - weights[i]);

@@ -43,6 +43,16 @@ struct Format {
     return code;
   }
 
+  /// The codes of `n` weights of a group.
+  static HALFTONE_HD void encode_all(const float* weights, std::uint32_t n, float scale, std::uint32_t* codes) {
+    float values[16];
+    for (std::uint32_t i = 0; i < 16; ++i) values[i] = decode_level(level(i), scale);
+    for (std::uint32_t l = 0; l < n; ++l) codes[l] = 0;
+    for (std::uint32_t i = 1; i < 16; ++i) {
+      for (std::uint32_t l = 0; l < n; ++l) codes[l] += values[i] - weights[l] < weights[l] - values[i - 1] ? 1U : 0U;
+    }
+  }
+
   /// The scale of a group, of a fitted one in units of its row's.
   [[nodiscard]] static HALFTONE_HD ByteScale scale_from_amax(float fitted) {
     const auto stored = static_cast<std::uint8_t>(codec::E4M3::encode_saturating(fitted));
@@ -57,8 +67,10 @@ struct Format {
     float scale = kSmallest;
     for (std::uint32_t i = 0; i < n; ++i) scale = codec::larger(scale, codec::magnitude(weights[i]));
     for (int round = 0; round < 2; ++round) scale = fitted_once(weights, n, scale);
-    for (std::uint32_t i = 0; i < n; ++i) {
-      largest = codec::larger(largest, codec::magnitude(nearest_level(weights[i] / scale) * scale));
+    float found[kLanes];
+    for (std::uint32_t first = 0; first < n; first += kLanes) {
+      nearest_levels(weights + first, n - first, scale, found);
+      for (std::uint32_t l = 0; l < kLanes; ++l) largest = codec::larger(largest, codec::magnitude(found[l] * scale));
     }
     return scale;
   }
@@ -74,28 +86,35 @@ struct Format {
   }
 
  private:
-  /// The level nearest to `value`, of equally near ones the lower.
-  [[nodiscard]] static HALFTONE_HD float nearest_level(float value) {
-    float found = level(0);
-    for (std::uint32_t i = 1; i < 16; ++i) found = level(i) - value < value - level(i - 1) ? level(i) : found;
-    return found;
+  /// Weights that are handled together: the lanes of sums.
+  static constexpr std::uint32_t kLanes = 16;
+
+  /// The levels nearest to the first of `n` weights over `scale`, of equally near ones the lower; zeros behind the last.
+  static HALFTONE_HD void nearest_levels(const float* weights, std::uint32_t n, float scale, float* found) {
+    float values[kLanes];
+    for (std::uint32_t l = 0; l < kLanes; ++l) values[l] = l < n ? weights[l] / scale : 0.0F;
+    for (std::uint32_t l = 0; l < kLanes; ++l) found[l] = level(0);
+    for (std::uint32_t i = 1; i < 16; ++i) {
+      for (std::uint32_t l = 0; l < kLanes; ++l) found[l] = level(i) - values[l] < values[l] - level(i - 1) ? level(i) : found[l];
+    }
+    for (std::uint32_t l = n; l < kLanes; ++l) found[l] = 0.0F;
   }
 
   /// The factor of the levels nearest to `weights` / `scale` that is nearest to the weights.  Sums run in 16 lanes,
   /// element i in lane i mod 16, and then over the lanes by halves.
   [[nodiscard]] static HALFTONE_HD float fitted_once(const float* weights, std::uint32_t n, float scale) {
-    constexpr std::uint32_t lanes = 16;
-    float products[lanes] = {};
-    float squares[lanes] = {};
-    for (std::uint32_t first = 0; first < n; first += lanes) {
-      const std::uint32_t count = n - first < lanes ? n - first : lanes;
-      for (std::uint32_t l = 0; l < count; ++l) {
-        const float found = nearest_level(weights[first + l] / scale);
-        products[l] += weights[first + l] * found;
-        squares[l] += found * found;
+    float products[kLanes] = {};
+    float squares[kLanes] = {};
+    float found[kLanes];
+    for (std::uint32_t first = 0; first < n; first += kLanes) {
+      nearest_levels(weights + first, n - first, scale, found);
+      for (std::uint32_t l = 0; l < kLanes; ++l) {
+        const float weight = first + l < n ? weights[first + l] : 0.0F;
+        products[l] += weight * found[l];
+        squares[l] += found[l] * found[l];
       }
     }
-    for (std::uint32_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::uint32_t half = kLanes / 2; half > 0; half /= 2) {
       for (std::uint32_t l = 0; l < half; ++l) {
         products[l] += products[l + half];
         squares[l] += squares[l + half];
