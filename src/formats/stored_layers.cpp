@@ -124,7 +124,9 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
     const StoredFacts facts = found != declared.end() ? found->second : StoredFacts{};
     StoredLayer stored = tensors.describe(facts, tensor);
     layer.format_text = facts.format.empty() ? std::string(name_of(tensor.info.dtype)) : facts.format;
-    const TensorInfo* legacy = found == declared.end() ? legacy_scales(stored) : nullptr;
+    // A label that cannot be read is a label nevertheless.
+    const bool labelled = found != declared.end() || texts.count(joined(layer.base, kSidecarSuffix)) != 0;
+    const TensorInfo* legacy = labelled ? nullptr : legacy_scales(stored);
     if (found == declared.end() && legacy == nullptr && !plain_cast) continue;
     if (legacy != nullptr) {
       layer.format_text = plain_cast ? kLegacyFormat : kLegacyInt8Format;

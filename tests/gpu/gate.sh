@@ -86,7 +86,7 @@ for tool in memcheck racecheck initcheck; do
 done
 # The program on the GPU against the numpy reference and the reference converter's files, where Python has numpy.
 echo "== program"
-scripts=(test_random_models test_conformance test_block_formats test_second_generation)
+scripts=(test_random_models test_conformance)
 if ! python3 -c 'import numpy' 2>/dev/null; then
   note program "FAILED: python3 has no numpy"
 elif (cd "$(dirname "$0")/../e2e" &&

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "support/format_spec.hpp"
 #include "unit/tiny_model.hpp"
 #include "verify/comfyui.hpp"
 #include "verify/contents.hpp"
@@ -48,9 +49,7 @@ TEST(VerifyRules, Layer_as_it_is_written_has_no_problem) {
 
 TEST(VerifyRules, Every_format_of_comfyui_passes_with_the_tensors_that_it_writes) {
   for (const FormatDescriptor* format : all_formats()) {
-    const QuantSpec spec{.format = format,
-                         .block_size = format->facts().block_sizes.empty() ? 0 : format->facts().block_sizes[0],
-                         .rotation_group = format->facts().rotation_groups.empty() ? 0 : format->facts().rotation_groups[0]};
+    const QuantSpec spec = test::default_spec(*format);
     std::vector<TensorInfo> tensors;
     SideTexts texts;
     for (const LayerTensor& tensor : format->outputs({.name = "a.weight", .dtype = Dtype::BF16, .shape = {256, 512}}, spec)) {

@@ -96,10 +96,11 @@ __device__ __forceinline__ std::uint32_t to_e2m1(float value, float magnitude) {
   return (__float_as_uint(code) & 7U) | (__float_as_uint(value) >> 28 & ~7U);
 }
 
-/// `value` clamped to ±most and rounded to an integer, ties to even; its low bits, above which others follow.  Not for NaN.
+/// `value` clamped to ±most and rounded to an integer, ties to even; its low bits, above which others follow.  NaN gives
+/// `most`, as a positive NaN does elsewhere.
 __device__ __forceinline__ std::uint32_t to_integer(float value, float most) {
   constexpr float magic = 12582912.0F;  // 1.5 * 2^23, whose unit in the last place is 1
-  return __float_as_uint(fminf(fmaxf(value, -most), most) + magic);
+  return __float_as_uint(fmaxf(fminf(value, most), -most) + magic);
 }
 
 }  // namespace halftone::codec::device
