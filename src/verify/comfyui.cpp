@@ -58,7 +58,8 @@ void check_header(const Contents& contents, Findings& findings) {
 bool is_marked(const Contents& contents, const std::string& base, bool& in_full) {
   for (const ModelTensor& tensor : contents.model.tensors()) {
     const std::string& name = tensor.info.name;
-    if (!formats::is_legacy_marker(name) || !base.starts_with(name.substr(0, name.size() - formats::kLegacyFormat.size()))) continue;
+    if (!formats::is_legacy_marker(name) || !name.ends_with(formats::kLegacyFormat)) continue;
+    if (!base.starts_with(name.substr(0, name.size() - formats::kLegacyFormat.size()))) continue;
     in_full = element_count(tensor.info.shape) == 2;
     return true;
   }
@@ -109,6 +110,9 @@ void check_layer(const Contents& contents, const QuantizedLayer& layer, Findings
   bool in_full = false;
   const bool legacy = Contents::is_legacy(layer);
   if (legacy) check_legacy(contents, layer, in_full, findings);
+  if (layer.format_text == formats::kLegacyInt8Format) {
+    findings.problem(layer.base, "is INT8 without a description, which ComfyUI does not read; halftone migrate describes it");
+  }
   if (!layer.readable) return;
   const FormatDescriptor& format = *layer.readable->spec.format;
   if (format.facts().needs_custom_node && !legacy) {

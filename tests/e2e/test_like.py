@@ -147,9 +147,9 @@ class Refusals(LikeTest):
         self.refuse_like(other=self.other_source, says=["other-in", "nothing to follow"])
 
     def test_example_that_cannot_be_read(self):
-        label = b'{"format": "asym_w4a8_int8"}'
+        label = b'{"format": "svdquant_w4a4"}'
         tensors = st.read(self.other).tensors | {"img_in.comfy_quant": st.Tensor("U8", (len(label),), label)}
-        self.refuse_like(other=st.write(self.folder / "w4a8.safetensors", tensors), code=UNSUPPORTED, says=["w4a8.safetensors", "img_in"])
+        self.refuse_like(other=st.write(self.folder / "svd.safetensors", tensors), code=UNSUPPORTED, says=["svd.safetensors", "img_in"])
         tensors["img_in.comfy_quant"] = st.Tensor("U8", (1,), b"{")
         self.refuse_like(other=st.write(self.folder / "bad.safetensors", tensors), code=BAD_INPUT, says=["bad.safetensors", "img_in"])
 

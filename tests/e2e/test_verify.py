@@ -290,7 +290,7 @@ class Values(VerifyTest):
     def test_weight_of_zeros(self):
         source = st.write(self.folder / "zeros.safetensors", {"a.weight": Tensor("BF16", (64, 64), bytes(8192))})
         for fmt in reference.FORMATS + reference_blocks.FORMATS:
-            if fmt in ("int8-convrot", "w4a4-convrot", "int8-block"):
+            if fmt in ("int8-convrot", "w4a4-convrot", "w4a8", "int8-block"):
                 continue  # 64 columns are too few
             with self.subTest(fmt):
                 report = self.report(self.convert(source, fmt), "--target", "none", "--source", source)
