@@ -7,7 +7,7 @@
 
 #include "formats/quantization_metadata.hpp"
 #include "formats/stored_layers.hpp"
-#include "plan/rewrite.hpp"
+#include "plan/rewrite/rewrite.hpp"
 
 namespace halftone::plan {
 

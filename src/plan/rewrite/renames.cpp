@@ -1,4 +1,4 @@
-#include "plan/renames.hpp"
+#include "plan/rewrite/renames.hpp"
 
 #include <algorithm>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "plan/rewrite.hpp"
+#include "plan/rewrite/rewrite.hpp"
 
 #include "formats/layer_names.hpp"
 #include "plan/selection.hpp"

@@ -1,4 +1,4 @@
-#include "plan/layer_migration.hpp"
+#include "plan/rewrite/layer_migration.hpp"
 
 #include <algorithm>
 #include <optional>

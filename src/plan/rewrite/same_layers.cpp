@@ -1,4 +1,4 @@
-#include "plan/same_layers.hpp"
+#include "plan/rewrite/same_layers.hpp"
 
 #include <algorithm>
 

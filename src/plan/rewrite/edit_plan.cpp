@@ -9,8 +9,8 @@
 #include "formats/python_json.hpp"
 #include "formats/quantization_metadata.hpp"
 #include "plan/patterns.hpp"
-#include "plan/renames.hpp"
-#include "plan/same_layers.hpp"
+#include "plan/rewrite/renames.hpp"
+#include "plan/rewrite/same_layers.hpp"
 
 namespace halftone {
 namespace {

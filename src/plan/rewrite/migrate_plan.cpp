@@ -9,7 +9,7 @@
 #include "formats/quantization_metadata.hpp"
 #include "formats/recoding.hpp"
 #include "formats/stored_facts.hpp"
-#include "plan/layer_migration.hpp"
+#include "plan/rewrite/layer_migration.hpp"
 
 namespace halftone {
 namespace {

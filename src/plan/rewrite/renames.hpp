@@ -2,7 +2,7 @@
 
 #include <halftone/edit.hpp>
 
-#include "plan/rewrite.hpp"
+#include "plan/rewrite/rewrite.hpp"
 
 namespace halftone::plan {
 
