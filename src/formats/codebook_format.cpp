@@ -94,6 +94,10 @@ LayerReading CodebookFormat::recognise(const StoredLayer& layer) const {
   if (!layer.shape || layer.group_size == 0 || layer.group_size % 2 != 0) {
     return {{}, fmt::format("{} expects a 'shape' and a 'blocksize' in its JSON", name())};
   }
+  // Readers hold a block in memory.
+  if (layer.group_size > codebook_block_sizes().back()) {
+    return {{}, fmt::format("{} expects a 'blocksize' of at most {}, not {}", name(), codebook_block_sizes().back(), layer.group_size)};
+  }
   const std::uint64_t elements = element_count(*layer.shape);
   const std::uint64_t bytes = stored_elements(elements, layer.group_size) / 2;
   const std::uint64_t blocks = base::ceil_div(elements, layer.group_size);

@@ -152,6 +152,13 @@ TEST(FindQuantizedLayers, Broken_text_may_be_told_instead) {
   EXPECT_TRUE(layers.empty()) << "nothing describes the layer then";
 }
 
+TEST(FindQuantizedLayers, Block_that_is_too_large_to_hold_is_refused) {
+  const ModelIndex model = model_of({{"a.weight", Dtype::U8, {4096, 1}}, {"a.weight.absmax", Dtype::F32, {1}}});
+  const SideTexts texts = {
+      {"a.weight.quant_state.bitsandbytes__nf4", R"({"quant_type": "nf4", "blocksize": 8192, "dtype": "bfloat16", "shape": [64, 128]})"}};
+  EXPECT_THAT(find_quantized_layers(model, texts)[0].contradiction, testing::HasSubstr("'blocksize' of at most 4096, not 8192"));
+}
+
 TEST(FindQuantizedLayers, Full_precision_is_read) {
   const SideTexts texts = {{"a.comfy_quant", R"({"format": "int8_tensorwise", "full_precision_matrix_mult": true})"}};
   const ModelIndex model = model_of(kInt8Layer);
