@@ -19,8 +19,8 @@ inline constexpr std::uint32_t kMostRotationGroup = 4096;
 /// Whether groups of this size can be rotated: a power of 4 from 4 to kMostRotationGroup.
 [[nodiscard]] constexpr bool is_rotation_group(std::uint32_t size) {
   std::uint32_t power = 4;
-  while (power < size) power *= 4;
-  return power == size && size <= kMostRotationGroup;
+  while (power < size && power < kMostRotationGroup) power *= 4;
+  return power == size;
 }
 
 /// Whether each factor of H halves its sums.  Where it does not, the values are 2^stages times as large.

@@ -152,6 +152,12 @@ TEST(FindQuantizedLayers, Broken_text_may_be_told_instead) {
   EXPECT_TRUE(layers.empty()) << "nothing describes the layer then";
 }
 
+TEST(FindQuantizedLayers, Rotation_group_beyond_all_powers_is_refused) {
+  const ModelIndex model = model_of(kInt8Layer);
+  const SideTexts texts = {{"a.comfy_quant", R"({"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 4294967295})"}};
+  EXPECT_FALSE(find_quantized_layers(model, texts)[0].readable);
+}
+
 TEST(FindQuantizedLayers, Block_that_is_too_large_to_hold_is_refused) {
   const ModelIndex model = model_of({{"a.weight", Dtype::U8, {4096, 1}}, {"a.weight.absmax", Dtype::F32, {1}}});
   const SideTexts texts = {
