@@ -25,8 +25,11 @@ Example example_of(const ModelIndex& model, const SideTexts& texts, std::string 
   for (const formats::QuantizedLayer& layer : layers) {
     layer.require_readable();
     const QuantSpec& spec = layer.readable->spec;
-    example.layers[layer.weight->info.name] =
-        QuantSpec{.format = spec.format, .block_size = spec.block_size, .rotation_group = spec.rotation_group};
+    example.layers[layer.weight->info.name] = QuantSpec{.format = spec.format,
+                                                        .block_size = spec.block_size,
+                                                        .rotation_group = spec.rotation_group,
+                                                        .group_size = spec.group_size,
+                                                        .double_quant = spec.double_quant};
   }
   return example;
 }

@@ -34,6 +34,8 @@ void check_companions(const Contents& contents, const QuantizedLayer& layer, Fin
     const bool checked = tensor.role == Role::codes || tensor.role == Role::scales || tensor.role == Role::tensor_scale;
     if (checked || is_description(tensor.name) || tensor.name == formats::joined(layer.base, formats::kInputScaleSuffix)) continue;
     const ModelTensor* stored = contents.model.find(tensor.name);
+    const bool optional = tensor.name == formats::joined(layer.base, formats::kLevelsSuffix);
+    if (stored == nullptr && optional) continue;
     if (stored != nullptr && stored->info.dtype == tensor.dtype && stored->info.shape == tensor.shape) continue;
     findings.problem(layer.base,
                      fmt::format("{} expects a '{}' of {} {}, {}", format, tensor.name, name_of(tensor.dtype), to_string(tensor.shape),
@@ -75,11 +77,16 @@ constexpr Suffix kSuffixes[] = {
     {.text = formats::kScaleSuffix},
     {.text = formats::kTensorScaleSuffix},
     {.text = formats::kLargestScaleSuffix},
+    {.text = formats::kGroupScalesSuffix},
+    {.text = formats::kRowScalesSuffix},
+    {.text = formats::kLevelsSuffix},
     {.text = formats::kLegacyScaleSuffix},
     {.text = formats::kInputScaleSuffix, .idle = true},
     {.text = formats::kLegacyInputScaleSuffix, .idle = true},
     {.text = formats::kAbsmaxSuffix, .after_weight = true},
     {.text = formats::kQuantMapSuffix, .after_weight = true},
+    {.text = formats::kNestedAbsmaxSuffix, .after_weight = true},
+    {.text = formats::kNestedQuantMapSuffix, .after_weight = true},
 };
 
 void report_stray(const Contents& contents, const std::string& name, const Suffix& suffix, Findings& findings) {

@@ -67,6 +67,7 @@ void check_tables(const io::ModelFiles& files, const formats::QuantizedLayer& la
   for (const LayerTensor& expected : expected_tensors(layer)) {
     if (expected.role != Role::constant || is_description(expected.name)) continue;
     if (expected.name == formats::joined(layer.base, formats::kInputScaleSuffix)) continue;
+    if (expected.name == formats::joined(layer.base, formats::kLevelsSuffix)) continue;  // one that was fitted is as good
     const ModelTensor* stored = files.index().find(expected.name);
     if (stored == nullptr) continue;
     const auto bytes = files.bytes(*stored);
@@ -84,7 +85,10 @@ void check_values(const io::ModelFiles& files, const formats::QuantizedLayer& la
   check_tables(files, layer, findings);
   const ModelTensor* scales = layer.readable->scales;
   if (scales == nullptr || scales->info.dtype == Dtype::F32) return;
-  const formats::StoredMatrix groups(layer.readable->spec, layer.readable->shape, {}, files.bytes(*scales), 1.0F);
+  const auto bytes = [&](const ModelTensor* tensor) { return tensor == nullptr ? std::span<const std::byte>() : files.bytes(*tensor); };
+  const formats::StoredMatrix groups(
+      layer.readable->spec, layer.readable->shape, {}, files.bytes(*scales), 1.0F,
+      {{}, {}, bytes(layer.readable->nested_scales), bytes(layer.readable->nested_levels), layer.readable->nested_offset});
   if (const auto at = groups.first_bad_scale()) report_scale(layer.base, scales->info, *at, findings);
 }
 

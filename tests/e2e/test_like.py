@@ -10,7 +10,7 @@ from program import BAD_INPUT, SEED, UNSUPPORTED, USAGE, ProgramTest
 
 PREFIX = "model.diffusion_model."
 RULES = [("block", "fp8-block", {"block_size": 128}), ("rotated", "int8-convrot", {"rotation_group": 64}), ("flat", "nf4-bnb", {"block_size": 128}),
-         ("four", "nvfp4", {}), ("cast", "fp8-cast", {}), ("row", "int8-row", {}), ("kept", None, {})]
+         ("four", "nvfp4", {}), ("grouped", "w4a8", {"group_size": 64}), ("cast", "fp8-cast", {}), ("row", "int8-row", {}), ("kept", None, {})]
 
 
 class LikeTest(ProgramTest):
@@ -50,6 +50,13 @@ class Formats(LikeTest):
         self.assertEqual(self.output.read_bytes(), self.expected.read_bytes())
         self.assertEqual(report["notes"], [note for note in report["notes"] if "--like" not in note])
         self.assertEqual(self.formats(report)["layers.kept.weight"], "keep")
+
+    def test_quantized_scales(self):
+        options = ("nf4-bnb", "--double-quant", "--target", "none")
+        other = self.convert(self.other_source, *options, output=self.folder / "double.safetensors")
+        expected = self.convert(self.source, *options, output=self.folder / "expected.safetensors")
+        self.like("--target", "none", other=other)
+        self.assertEqual(self.output.read_bytes(), expected.read_bytes())
 
     def test_example_in_the_header_in_shards_and_without_its_own_labels(self):
         file = st.read(self.convert(self.other_source, "int8-row", "--quant-metadata", output=self.folder / "int8.safetensors"))

@@ -287,6 +287,26 @@ class Values(VerifyTest):
         notes = self.report(self.convert(source, "fp8-block"), "--target", "none")["notes"]
         self.assertEqual([note["text"] for note in notes], ["3 of its 32 groups that share a scale hold only zeros"])
 
+    def test_quantized_scales(self):
+        rng = np.random.default_rng(11)
+        source = st.write(self.folder / "wide.safetensors", {"a.weight": models.floats(rng, (256, 512), spread=2)})
+        for fmt in ("nf4-bnb", "fp4-bnb"):
+            with self.subTest(fmt):
+                output = self.folder / f"double-{fmt}.safetensors"
+                self.check("convert", source, "-o", output, "--format", fmt, "--double-quant", "--preset", "none", "--target", "none",
+                           "--verify")
+                self.assertEqual(self.report(output, "--target", "none")["problems"], [])
+
+    def test_table_of_w4a8_and_its_parts_without_a_label(self):
+        rng = np.random.default_rng(12)
+        source = st.write(self.folder / "wide.safetensors", {"a.weight": models.floats(rng, (16, 512))})
+        output = self.convert(source, "w4a8")
+        tensors = st.read(output).tensors
+        levels = np.frombuffer(tensors["a.weight_codebook"].data, np.float32).copy()
+        levels[3] += 0.001
+        self.assert_fine(tensors | {"a.weight_codebook": Tensor("F32", (16,), levels.tobytes())})
+        self.assert_problem({name: tensor for name, tensor in tensors.items() if name != "a.comfy_quant"}, "a", "without a description")
+
     def test_weight_of_zeros(self):
         source = st.write(self.folder / "zeros.safetensors", {"a.weight": Tensor("BF16", (64, 64), bytes(8192))})
         for fmt in reference.FORMATS + reference_blocks.FORMATS:
