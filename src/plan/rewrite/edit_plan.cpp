@@ -125,11 +125,11 @@ Plan build_edit_plan(const ModelIndex& given, const SideTexts& texts, const Edit
   formats::HeaderLabels header(model.metadata());
   list_names(rewrite, model);
   const std::size_t unlabelled = set_flags(rewrite, header, texts, layers, options);
-  header.rename(plan::renamed_layers(rewrite, model));
+  const auto names = plan::renamed_layers(rewrite, model);
+  header.rename(names);
   Metadata metadata = model.metadata();
   header.store(metadata);
   edit_metadata(rewrite, metadata, given.metadata(), options);
-  const auto names = plan::renamed_layers(rewrite, model);
   const SideTexts written = rewrite.texts(texts);
   const bool has_metadata = model.has_metadata() || !metadata.empty();
   Plan plan = std::move(rewrite).finish(std::move(metadata), has_metadata);
