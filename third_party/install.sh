@@ -7,7 +7,7 @@ set -euo pipefail
 # What each group needs. VERSION stands for the LLVM version behind the distribution's `clang`.
 declare -A packages_of=(
   [build]="cmake ninja-build g++ ccache make pkg-config
-           nlohmann-json3-dev libcli11-dev libfmt-dev libre2-dev libxxhash-dev"
+           nlohmann-json3-dev libcli11-dev libfmt-dev libre2-dev libxxhash-dev libeigen3-dev"
   [test]="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv"
   [fuzz]="clang libclang-rt-VERSION-dev"
   [lint]="clang-format clang-tidy"

@@ -46,9 +46,20 @@ float operand(std::uint32_t stored, float tensor) {
 }
 
 template <class Format>
+std::uint32_t encode(float weight, float operand) {
+  return Format::encode(weight, operand);
+}
+
+template <class Format>
+float decode(std::uint8_t code, float operand) {
+  return Format::decode(code, operand);
+}
+
+template <class Format>
 constexpr ScaleRules rules() {
   ScaleRules rules{group<Format>,         kCandidatesOf<Format>, candidate<Format>, tensor<Format>, kTensorCandidatesOf<Format>,
-                   tensor_factor<Format>, operand<Format>,       nullptr,           nullptr,        nullptr};
+                   tensor_factor<Format>, operand<Format>,       nullptr,           nullptr,        nullptr,
+                   encode<Format>,        decode<Format>,        kPackingOf<Format>};
   if constexpr (RowScaled<Format>) rules.row = [](float largest) { return Format::row_scale(largest); };
   if constexpr (requires { Format::decode_level(1.0F, 1.0F); }) {
     rules.level = [](std::uint32_t code) { return Format::level(code); };

@@ -4,6 +4,8 @@
 
 #include <halftone/format.hpp>
 
+#include "formats/format_traits.hpp"
+
 namespace halftone::formats {
 
 /// The scale of a group: the operand of encode(), and the bits that are stored, in the low bytes.
@@ -12,7 +14,7 @@ struct AnyScale {
   std::uint32_t stored;
 };
 
-/// The scale rules of a format as functions, for code that is not compiled per format.
+/// The maths of a format as functions, for code that is not compiled per format.
 struct ScaleRules {
   /// The scale of a group, as formats::group_scale().
   AnyScale (*group)(float amax, float tensor);
@@ -32,6 +34,10 @@ struct ScaleRules {
   /// The values of the codes, and the value of a level of another table; null where a layer cannot bring one.
   float (*level)(std::uint32_t code);
   float (*decode_level)(float level, float operand);
+  /// The code of a weight, and the value of a code; the operands are AnyScale::encode and that of operand().
+  std::uint32_t (*encode)(float weight, float operand);
+  float (*decode)(std::uint8_t code, float operand);
+  Packing packing;
 };
 
 /// The scale rules of `format`.

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "learn/levels.hpp"
+
+namespace halftone::learn {
+
+/// A matrix of binary32 in the memory of an engine, row-major.
+struct Matrix {
+  float* data = nullptr;
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  std::uint64_t stride = 0;  ///< elements from one row to the next
+
+  /// Columns [first, first + count).
+  [[nodiscard]] Matrix columns_at(std::uint64_t first, std::uint64_t count) const { return {data + first, rows, count, stride}; }
+  /// Rows [first, first + count).
+  [[nodiscard]] Matrix rows_at(std::uint64_t first, std::uint64_t count) const { return {data + first * stride, count, columns, stride}; }
+};
+
+/// Memory of an engine.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  [[nodiscard]] virtual void* data() const noexcept = 0;
+};
+
+/// Where the elements of a rows × columns weight may go: level `l` of element (r, c) is
+/// levels->values[l] * scales[r * groups + group_of[c]].  All pointers are into the memory of an engine.
+struct Grid {
+  const Levels* levels = nullptr;
+  const float* scales = nullptr;
+  std::uint64_t groups = 0;
+  const std::uint32_t* group_of = nullptr;
+};
+
+/// Some columns of a weight whose levels are being chosen.  Column i of each member belongs to the same column of the
+/// weight.
+struct Panel {
+  Matrix weight;                   ///< rows × width
+  Matrix target;                   ///< rows × width; scratch of a sweep: the products of the errors with the moments
+  Matrix errors;                   ///< rows × width: value - weight
+  std::uint8_t* levels = nullptr;  ///< rows × width, `weight.stride` from one row to the next
+  Grid grid;                       ///< its group_of begins at the first column of the panel
+  Matrix couplings;                ///< width × width: of feedback the factors, of a sweep the moments
+};
+
+/// A pass over the elements that may go to a neighbouring level (project.cpp).
+struct Flips {
+  Matrix target;    ///< where the elements are drawn to besides
+  Matrix gradient;  ///< of the loss, by the value of the element
+  Matrix errors;
+  Matrix weight;
+  std::uint8_t* levels = nullptr;
+  Grid grid;
+  const float* row_norms = nullptr;     ///< squared, of the left basis: one for each row
+  const float* column_norms = nullptr;  ///< the same of the right basis
+  float pull = 0;                       ///< weight of the squared distance from the target
+};
+
+/// The bins that gains are sorted into: quarters of octaves, by the upper bits of a positive binary32.
+inline constexpr std::uint32_t kGainBins = 1024;
+
+/// c = alpha · op(a) · op(b) + beta · c, where op transposes if told so.
+struct Product {
+  Matrix a;
+  bool transpose_a = false;
+  Matrix b;
+  bool transpose_b = false;
+  float alpha = 1.0F;
+  float beta = 0.0F;
+  Matrix c;
+  bool full_precision = false;  ///< else factors may lose bits below the 11 of TF32; sums are in binary32
+};
+
+/// The operations on matrices of one device that learned rounding is made of.  Calls are carried out one after another;
+/// those that return a value wait for it.  One engine serves one thread at a time.
+///
+/// Sums have a fixed order on one kind of device, so that the same calls give the same bits there.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::uint64_t bytes) = 0;
+  virtual void upload(const void* host, void* device, std::uint64_t bytes) = 0;
+  virtual void download(const void* device, void* host, std::uint64_t bytes) = 0;
+  virtual void copy(const void* from, void* to, std::uint64_t bytes) = 0;
+  virtual void clear(void* data, std::uint64_t bytes) = 0;
+
+  virtual void multiply(const Product& product) = 0;
+  /// Replaces the symmetric `a`, of which the lower triangle counts, by its lower Cholesky factor, with whatever above
+  /// the diagonal.  Returns false where it is not positive definite.
+  [[nodiscard]] virtual bool cholesky(const Matrix& a) = 0;
+  /// Replaces a lower triangular matrix by its inverse, with zeros above the diagonal.
+  virtual void invert_lower(const Matrix& a) = 0;
+  /// Replaces the symmetric `a` by its eigenvectors, row i that of the i-th smallest eigenvalue.
+  virtual void eigenvectors(const Matrix& a) = 0;
+
+  /// Random signs, by the element's place and `seed` (Philox 4x32-10).
+  virtual void fill_signs(const Matrix& out, std::uint64_t seed) = 0;
+  /// out(i, j) = in(i, columns[j]).
+  virtual void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) = 0;
+  /// out(i, j) = factor · in(order[i], order[j]), and `damping` added to the diagonal.
+  virtual void gather_moments(const Matrix& in, const std::uint32_t* order, float factor, float damping, const Matrix& out) = 0;
+  /// For i < j, out(i, j) = lower(n-1-i, n-1-j) / lower(n-1-j, n-1-j), else 0: of a matrix whose rows and columns were
+  /// reversed before it was factored, the unit upper factor without its diagonal.
+  virtual void unit_upper(const Matrix& lower, const Matrix& out) = 0;
+  /// b += factor · a, of matrices without gaps.
+  virtual void add_scaled(const Matrix& a, float factor, const Matrix& b) = 0;
+  /// out = the transpose of `in`.
+  virtual void transpose(const Matrix& in, const Matrix& out) = 0;
+  /// `ridge` · mean of the diagonal, added to the diagonal.
+  virtual void add_ridge(const Matrix& a, float ridge) = 0;
+  /// The squared norm of each row.
+  virtual void row_norms(const Matrix& a, float* out) = 0;
+  /// Σ a ∘ b.
+  [[nodiscard]] virtual double inner(const Matrix& a, const Matrix& b) = 0;
+  [[nodiscard]] double squared_norm(const Matrix& a) { return inner(a, a); }
+
+  /// levels, errors = those of the levels nearest to target + shift; a null shift is none.  `levels` has the stride of `weight`.
+  virtual void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
+                     const Matrix& errors) = 0;
+  /// errors = values of `levels` - weight.
+  virtual void errors_of(const std::uint8_t* levels, const Matrix& weight, const Grid& grid, const Matrix& errors) = 0;
+  /// Rounds the columns of a panel one after another, each with the errors of those before it fed back:
+  /// t = target - Σ errors(i) · couplings(i, j).
+  virtual void feed_back(const Panel& panel) = 0;
+  /// Chooses the columns of a panel once more, one after another, each as it is best for the others as they are:
+  /// t = weight + error - product / couplings(j, j), where `target` holds the products.
+  virtual void sweep(const Panel& panel) = 0;
+  /// Adds up, by bins of the gain, what the possible flips take off the loss to first order, in units of 2^-40 · `unit`.
+  virtual void count_flips(const Flips& flips, double unit, std::int64_t* host_bins) = 0;
+  /// Flips where the gain reaches bin `first`, and returns Σ (value - target)².
+  [[nodiscard]] virtual double flip(const Flips& flips, std::uint32_t first) = 0;
+};
+
+}  // namespace halftone::learn

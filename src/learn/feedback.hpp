@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "learn/problem.hpp"
+
+namespace halftone::learn {
+
+/// What is known of the vectors that a layer multiplies, in the memory of the host.
+struct Moments {
+  const float* second = nullptr;       ///< columns × columns: the mean of x xᵀ
+  std::optional<std::uint64_t> count;  ///< how many vectors it is the mean of
+};
+
+struct FeedbackOptions {
+  int sweeps = 1;                 ///< passes after the first that choose every element once more
+  std::optional<double> damping;  ///< part of the mean of the diagonal that is added to it; nothing: by the count
+};
+
+/// The damping of moments that are the mean of `count` vectors of `columns` elements: the fewer vectors, the less their
+/// moments say about others.
+[[nodiscard]] double damping_for(std::uint64_t columns, std::optional<std::uint64_t> count);
+
+/// Chooses the levels of `layer` so that the error of its outputs, tr(E H Eᵀ), is small: column by column, the largest
+/// moments first, each with the errors of the columns before it made up for by those to come; then each column once more
+/// in view of all others.
+///
+/// The first pass is LDLQ of Chee et al., "QuIP" (2023), which chooses what GPTQ of Frantar et al. (2022) does.
+[[nodiscard]] Outcome feedback(Engine& engine, const Layer& layer, const Moments& moments, const FeedbackOptions& options,
+                               std::uint8_t* host_levels);
+
+}  // namespace halftone::learn

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "learn/engine.hpp"
+
+namespace halftone::learn {
+
+/// Matrices and arrays of an engine that live together.
+class Memory {
+ public:
+  explicit Memory(Engine& engine) : engine_(engine) {}
+
+  [[nodiscard]] Matrix matrix(std::uint64_t rows, std::uint64_t columns) { return {array<float>(rows * columns), rows, columns, columns}; }
+  /// A matrix with the elements at `host`, row-major without gaps.
+  [[nodiscard]] Matrix matrix_of(const float* host, std::uint64_t rows, std::uint64_t columns) {
+    return {array_of(host, rows * columns), rows, columns, columns};
+  }
+  template <class T>
+  [[nodiscard]] T* array(std::uint64_t n) {
+    buffers_.push_back(engine_.allocate(n * sizeof(T)));
+    return static_cast<T*>(buffers_.back()->data());
+  }
+  template <class T>
+  [[nodiscard]] T* array_of(const T* host, std::uint64_t n) {
+    T* data = array<T>(n);
+    engine_.upload(host, data, n * sizeof(T));
+    return data;
+  }
+
+ private:
+  Engine& engine_;
+  std::vector<std::unique_ptr<Buffer>> buffers_;
+};
+
+}  // namespace halftone::learn
