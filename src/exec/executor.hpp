@@ -7,6 +7,7 @@
 #include <halftone/plan.hpp>
 #include <halftone/run_control.hpp>
 
+#include "exec/job_log.hpp"
 #include "io/model_files.hpp"
 #include "io/output_file.hpp"
 
@@ -19,8 +20,9 @@ struct Resources {
 };
 
 /// Runs every job of `plan` and leaves the data sections of `outputs`, the file or its shards, complete; commits nothing.
+/// With a `log`, jobs that are done already are not run.
 /// Throws the first error of a task, or interrupted.
 void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, std::span<io::OutputFile* const> outputs,
-              const Resources& resources, RunControl& control);
+              const Resources& resources, RunControl& control, JobLog* log = nullptr);
 
 }  // namespace halftone::exec

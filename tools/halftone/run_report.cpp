@@ -8,6 +8,21 @@
 #include "verify_report.hpp"
 
 namespace halftone::tool {
+namespace {
+
+nlohmann::ordered_json resumption_json(const Resumption& found) {
+  return {{"jobs", found.jobs}, {"jobs_kept", found.jobs_kept}, {"jobs_redone", found.jobs_redone}, {"kept_bytes", found.kept_bytes}};
+}
+
+std::string resumption_text(const Resumption& found) {
+  const std::string redone =
+      found.jobs_redone == 0 ? ""
+                             : fmt::format("; {} done again, whose bytes were not as recorded", base::counted(found.jobs_redone, "job"));
+  return fmt::format("resumed {} of {} kept, {}{}\n", found.jobs_kept, base::counted(found.jobs, "job"),
+                     base::human_bytes(found.kept_bytes), redone);
+}
+
+}  // namespace
 
 void report_dry_run(const Session& session, const RunArguments& arguments, const std::filesystem::path& output, const Plan& plan) {
   const RunOptions options = arguments.run_options();
@@ -35,6 +50,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   if (session.json) {
     auto json = plan_json(report.plan, facts);
     if (report.verification) json["verification"] = verification_json(*report.verification);
+    if (report.resumption) json["resumption"] = resumption_json(*report.resumption);
     json["seconds"] = report.seconds;
     json["peak_host_bytes"] = peak_bytes;
     print_json(json);
@@ -42,8 +58,9 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   }
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
   const std::string verified = report.verification ? verification_text(*report.verification, output.string()) : "";
-  print("{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), verified,
-        report.seconds, report.device, rate, base::human_bytes(peak_bytes));
+  const std::string resumed = report.resumption ? resumption_text(*report.resumption) : "";
+  print("{}{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), resumed,
+        verified, report.seconds, report.device, rate, base::human_bytes(peak_bytes));
 }
 
 }  // namespace halftone::tool

@@ -1,0 +1,94 @@
+#include "api/resume.hpp"
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/fail.hpp"
+#include "base/text.hpp"
+#include "io/output_file.hpp"
+
+namespace halftone::api {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The path without links, as far as it exists.
+fs::path resolved(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path real = fs::weakly_canonical(path, ignored);
+  return real.empty() ? path : real;
+}
+
+/// The first partial file of the output that is there, or an empty path.
+fs::path partial_file(const fs::path& output, const Plan& plan) {
+  std::vector<fs::path> names;
+  for (const OutputShard& shard : plan.shards) names.push_back(output.parent_path() / shard.name);
+  names.push_back(resolved(output));
+  for (fs::path& name : names) {
+    name += ".partial";
+    if (fs::exists(fs::symlink_status(name))) return name;
+  }
+  return {};
+}
+
+void check_same_run(const io::Journal& journal, const io::RunIdentity& now) {
+  std::string difference = "it cannot be read: it is damaged, or of another version of halftone";
+  if (journal.identity()) difference = io::difference(*journal.identity(), now);
+  if (difference.empty()) return;
+  fail(ErrorKind::journal_mismatch,
+       "the interrupted run of '{}' cannot go on: {}; run it as it was run then, or remove this file to start anew",
+       journal.path().string(), difference);
+}
+
+/// A journal is opened before the output, whose own checks come too late for it.
+fs::path path_in_a_folder(const fs::path& output) {
+  fs::path path = journal_path(output);
+  io::check_folder_of(path);
+  return path;
+}
+
+}  // namespace
+
+fs::path journal_path(const fs::path& output) {
+  fs::path path = resolved(output);
+  path += ".journal";
+  return path;
+}
+
+io::RunIdentity identity_of(const Plan& plan, const io::ModelFiles& files, const RunOptions& options) {
+  io::RunIdentity identity{.version = HALFTONE_VERSION, .plan = plan.hash(), .inputs = {}, .options = {}};
+  for (const io::MappedFile& file : files.files()) {
+    identity.inputs.push_back({resolved(file.path()).string(), file.bytes().size(), file.modified_ns()});
+  }
+  for (const NamedOption& option : options.named_options) identity.options[option.name] = option.value;
+  return identity;
+}
+
+OpenedJournal::OpenedJournal(const fs::path& output, const Plan& plan, const io::ModelFiles& files, const RunOptions& options)
+    : journal(path_in_a_folder(output)), identity(identity_of(plan, files, options)) {
+  const auto tell = [&](const std::string& sentence) {
+    if (options.tell) options.tell(sentence);
+  };
+  if (!options.resume) return;
+  const fs::path partial = partial_file(output, plan);
+  if (journal.is_begun() && !partial.empty()) {
+    check_same_run(journal, identity);
+    resumes = true;
+    tell(fmt::format("going on with '{}': {} of {} are recorded as done", partial.string(), journal.records().size(),
+                     base::counted(plan.jobs.size(), "job")));
+  } else if (!partial.empty()) {
+    tell(fmt::format("'{}' has no journal: the conversion starts anew", partial.string()));
+  } else if (journal.is_begun()) {
+    tell(fmt::format("'{}' has no partial file beside it: the conversion starts anew", journal.path().string()));
+  }
+}
+
+void OpenedJournal::start() {
+  if (resumes) {
+    journal.go_on();
+  } else {
+    journal.begin(identity);
+  }
+}
+
+}  // namespace halftone::api
