@@ -23,7 +23,7 @@ fs::path resolved(const fs::path& path) {
 fs::path partial_file(const fs::path& output, const Plan& plan) {
   std::vector<fs::path> names;
   for (const OutputShard& shard : plan.shards) names.push_back(output.parent_path() / shard.name);
-  names.push_back(resolved(output));
+  names.push_back(plan.shards.empty() ? resolved(output) : output.parent_path() / plan.index_name);
   for (fs::path& name : names) {
     name += ".partial";
     if (fs::exists(fs::symlink_status(name))) return name;

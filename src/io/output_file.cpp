@@ -93,7 +93,9 @@ void OutputFile::create(const Request& request) {
   if (::stat(path_.c_str(), &status) == 0) {
     refuse_inputs(path_, status, request.inputs, "output");
     if (!S_ISREG(status.st_mode)) fail(ErrorKind::usage, "the output '{}' exists and is no regular file", path_.string());
-    if (!request.replace) fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
+    if (request.resume) take_back();
+    if (!request.replace && fs::exists(path_))
+      fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
   } else if (::lstat(path_.c_str(), &status) == 0) {
     fail(ErrorKind::usage, "the output '{}' is a link to a file that does not exist", path_.string());
   }
@@ -140,6 +142,19 @@ bool OutputFile::open_partial(const Request& request) {
          regular && opened.st_nlink == 1 ? "no unfinished conversion, and perhaps somebody's data" : "no plain file of this name alone");
   }
   return false;
+}
+
+/// Gives the output its partial name again where the run that is resumed had renamed it already, but not all of
+/// the files that appear with it: it has the head of this output, and there is no partial file.
+void OutputFile::take_back() const {
+  if (fs::exists(fs::symlink_status(partial_))) return;
+  {
+    const MappedFile file(path_);
+    const auto bytes = file.bytes();
+    if (bytes.size() != n_bytes_ || n_bytes_ < head_.size() || std::memcmp(bytes.data(), head_.data(), head_.size()) != 0) return;
+  }
+  if (::rename(path_.c_str(), partial_.c_str()) == 0) return;
+  fail(ErrorKind::io, "cannot rename '{}' to '{}': {}", path_.string(), partial_.string(), std::strerror(errno));
 }
 
 /// Makes sure that an earlier partial file is kept and loads nowhere; returns the bytes of disk that it has.

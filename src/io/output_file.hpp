@@ -96,6 +96,7 @@ class OutputFile {
   void create(const Request& request);
   [[nodiscard]] bool open_partial(const Request& request);
   [[nodiscard]] bool is_left_over() const;
+  void take_back() const;
   [[nodiscard]] std::uint64_t take_over();
   void reserve(const Request& request);
   void map();

@@ -276,6 +276,30 @@ TEST_F(Resume, Shards_are_resumed) {
   EXPECT_TRUE(read_all() == resumed);
 }
 
+TEST_F(Resume, Shards_that_have_appeared_already_are_taken_back) {
+  PlanOptions options = options_for("fp8-row");
+  options.sharding = Sharding{40'000, "out"};
+  interrupt(options);
+  const std::string text = read_bytes(journal());
+  resume(options);
+  const std::vector<std::string> names = names_in(folder_.path());
+  const auto read_all = [&] {
+    std::vector<std::string> all;
+    for (const std::string& name : names) all.push_back(read_bytes(folder_ / name));
+    return all;
+  };
+  const std::vector<std::string> bytes = read_all();
+  // As after a kill between the renames: the first two shards have their names, the others and the index do not.
+  ASSERT_THAT(names, testing::SizeIs(testing::Ge(6)));
+  for (std::size_t i = 3; i < names.size(); ++i) fs::rename(folder_ / names[i], folder_ / (names[i] + ".partial"));
+  test::write_file(journal(), text);
+  const RunReport report = resume(options);
+  EXPECT_EQ(report.resumption->jobs_redone, 0U);
+  EXPECT_GE(report.resumption->jobs_kept, kLayers - 2U);
+  EXPECT_EQ(names_in(folder_.path()), names);
+  EXPECT_TRUE(read_all() == bytes);
+}
+
 TEST_F(Resume, Only_conversions_are_resumed) {
   write_layers(false);
   const auto work = [&] { (void)dequantize(input(), output(), Dtype::BF16, {.resume = true}, control_); };
