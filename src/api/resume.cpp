@@ -19,14 +19,20 @@ fs::path resolved(const fs::path& path) {
   return real.empty() ? path : real;
 }
 
-/// The first partial file of the output that is there, or an empty path.
-fs::path partial_file(const fs::path& output, const Plan& plan) {
-  std::vector<fs::path> names;
-  for (const OutputShard& shard : plan.shards) names.push_back(output.parent_path() / shard.name);
-  names.push_back(plan.shards.empty() ? resolved(output) : output.parent_path() / plan.index_name);
-  for (fs::path& name : names) {
-    name += ".partial";
-    if (fs::exists(fs::symlink_status(name))) return name;
+/// The files that `plan` writes, without their folder.
+std::vector<std::string> names_of_outputs(const fs::path& output, const Plan& plan) {
+  if (plan.shards.empty()) return {resolved(output).filename().string()};
+  std::vector<std::string> names;
+  for (const OutputShard& shard : plan.shards) names.push_back(shard.name);
+  names.push_back(plan.index_name);
+  return names;
+}
+
+/// The first partial file in `folder` of the outputs of a run, or an empty path.
+fs::path partial_file(const fs::path& folder, const io::RunIdentity& run) {
+  for (const std::string& name : run.outputs) {
+    fs::path path = folder / (name + ".partial");
+    if (fs::exists(fs::symlink_status(path))) return path;
   }
   return {};
 }
@@ -55,8 +61,8 @@ fs::path journal_path(const fs::path& output) {
   return path;
 }
 
-io::RunIdentity identity_of(const Plan& plan, const io::ModelFiles& files, const RunOptions& options) {
-  io::RunIdentity identity{.version = HALFTONE_VERSION, .plan = plan.hash(), .inputs = {}, .options = {}};
+io::RunIdentity identity_of(const fs::path& output, const Plan& plan, const io::ModelFiles& files, const RunOptions& options) {
+  io::RunIdentity identity{.version = HALFTONE_VERSION, .plan = plan.hash(), .outputs = names_of_outputs(output, plan)};
   for (const io::MappedFile& file : files.files()) {
     identity.inputs.push_back({resolved(file.path()).string(), file.bytes().size(), file.modified_ns()});
   }
@@ -65,12 +71,15 @@ io::RunIdentity identity_of(const Plan& plan, const io::ModelFiles& files, const
 }
 
 OpenedJournal::OpenedJournal(const fs::path& output, const Plan& plan, const io::ModelFiles& files, const RunOptions& options)
-    : journal(path_in_a_folder(output)), identity(identity_of(plan, files, options)) {
+    : journal(path_in_a_folder(output)), identity(identity_of(output, plan, files, options)) {
   const auto tell = [&](const std::string& sentence) {
     if (options.tell) options.tell(sentence);
   };
   if (!options.resume) return;
-  const fs::path partial = partial_file(output, plan);
+  const fs::path folder = journal.path().parent_path();
+  fs::path partial = partial_file(folder, identity);
+  // Another run may have had other files.
+  if (partial.empty() && journal.identity()) partial = partial_file(folder, *journal.identity());
   if (journal.is_begun() && !partial.empty()) {
     check_same_run(journal, identity);
     resumes = true;

@@ -14,7 +14,8 @@ namespace halftone::api {
 [[nodiscard]] std::filesystem::path journal_path(const std::filesystem::path& output);
 
 /// What the bytes of a run follow from.
-[[nodiscard]] io::RunIdentity identity_of(const Plan& plan, const io::ModelFiles& files, const RunOptions& options);
+[[nodiscard]] io::RunIdentity identity_of(const std::filesystem::path& output, const Plan& plan, const io::ModelFiles& files,
+                                          const RunOptions& options);
 
 /// A journal, and what becomes of the run whose journal it was.
 struct OpenedJournal {

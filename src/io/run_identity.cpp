@@ -42,6 +42,7 @@ std::string RunIdentity::to_line() const {
   for (const InputState& input : inputs) {
     json["inputs"].push_back({{"path", input.path}, {"bytes", input.n_bytes}, {"modified_ns", input.modified_ns}});
   }
+  json["outputs"] = outputs;
   json["options"] = options;
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
@@ -50,7 +51,9 @@ std::optional<RunIdentity> RunIdentity::from_line(std::string_view line) {
   try {
     const auto json = nlohmann::json::parse(line);
     if (json.at("halftone_journal") != kRevision) return std::nullopt;
-    RunIdentity identity{.version = json.at("version"), .plan = json.at("plan"), .inputs = {}, .options = json.at("options")};
+    RunIdentity identity{.version = json.at("version"), .plan = json.at("plan")};
+    identity.outputs = json.at("outputs").get<std::vector<std::string>>();
+    identity.options = json.at("options").get<std::map<std::string, std::string>>();
     for (const auto& input : json.at("inputs")) {
       identity.inputs.push_back({input.at("path"), input.at("bytes"), input.at("modified_ns")});
     }

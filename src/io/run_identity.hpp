@@ -22,6 +22,7 @@ struct RunIdentity {
   std::string version;                         ///< of the program
   std::string plan;                            ///< its hash, in which the headers of the inputs are
   std::vector<InputState> inputs;              ///< in the order of the model
+  std::vector<std::string> outputs;            ///< names of the files that it writes; only to find them
   std::map<std::string, std::string> options;  ///< only to say which of them makes another plan
 
   /// One line of JSON that begins with kIdentityMark.

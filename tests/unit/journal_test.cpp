@@ -24,6 +24,7 @@ RunIdentity identity() {
   return {.version = "1.2",
           .plan = "abc",
           .inputs = {{"/in", 100, 1'700'000'000'123'456'789}, {"/more", 7, -1}},
+          .outputs = {"out"},
           .options = {{"--format", "fp8"}, {"--preset", "none"}}};
 }
 
@@ -47,6 +48,7 @@ TEST_F(Journals, What_was_written_is_found_again) {
   ASSERT_TRUE(journal.identity());
   EXPECT_EQ(journal.identity()->to_line(), identity().to_line());
   EXPECT_EQ(journal.identity()->inputs, identity().inputs);
+  EXPECT_EQ(journal.identity()->outputs, identity().outputs);
   EXPECT_THAT(journal.records(), UnorderedElementsAre(Pair(0, 10), Pair(1, 11), Pair(7, 17)));
 }
 
@@ -81,7 +83,11 @@ TEST_F(Journals, Line_that_is_no_record_ends_the_journal) {
     EXPECT_THAT(Journal(path()).records(), UnorderedElementsAre(Pair(0, 10))) << "'" << line << "'";
   }
   write_file(path(), identity().to_line() + "0 000000000000000a\n" + std::string(4096, '\0') + "\n1 000000000000000b\n");
-  EXPECT_THAT(Journal(path()).records(), UnorderedElementsAre(Pair(0, 10)));
+  Journal journal(path());
+  EXPECT_THAT(journal.records(), UnorderedElementsAre(Pair(0, 10)));
+  journal.go_on();
+  journal.append(std::vector<Journal::Record>{{2, 12}});
+  EXPECT_EQ(read_bytes(path()), identity().to_line() + "0 000000000000000a\n2 000000000000000c\n");
 }
 
 TEST_F(Journals, Last_record_of_a_job_counts) {

@@ -195,6 +195,18 @@ TEST_F(Resume, Changed_option_is_refused_and_nothing_lost) {
   EXPECT_EQ(std::pair(read_bytes(partial()), read_bytes(journal())), before);
 }
 
+TEST_F(Resume, Run_with_other_files_is_refused_and_nothing_lost) {
+  PlanOptions cut = options_for("fp8-row");
+  cut.sharding = Sharding{40'000, "out"};
+  for (const auto& [first, second] : {std::pair(options_for("fp8-row"), cut), std::pair(cut, options_for("fp8-row"))}) {
+    interrupt(first);
+    const auto before = std::pair(names_in(folder_.path()), read_bytes(journal()));
+    EXPECT_THAT([&] { resume(second); }, fails_with(ErrorKind::journal_mismatch));
+    EXPECT_EQ(std::pair(names_in(folder_.path()), read_bytes(journal())), before);
+    resume(first);
+  }
+}
+
 TEST_F(Resume, Damaged_journal_is_refused) {
   interrupt(options_for("fp8-row"));
   test::write_file(journal(), "{\"halftone_journal\":9}\n");
