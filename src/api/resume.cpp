@@ -1,7 +1,7 @@
 #include "api/resume.hpp"
 
-#include <algorithm>
 #include <system_error>
+#include <vector>
 
 #include "base/fail.hpp"
 #include "base/text.hpp"
