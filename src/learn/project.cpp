@@ -84,8 +84,8 @@ class Projection {
         continue;
       }
       engine_.copy(levels_, best_levels_, layer_.elements());
+      const bool settled = now > 0.99 * loss;
       loss = now;
-      const bool settled = next > 0.99 * objective;
       objective = next;
       if (settled) break;
     }

@@ -16,7 +16,7 @@ int power_iterations(Effort effort) {
   switch (effort) {
     case Effort::fast: return 2;
     case Effort::usual: return 4;
-    case Effort::best: return 8;
+    case Effort::best: return 12;
   }
   return 4;
 }
