@@ -32,7 +32,11 @@ def main(program, model, sentences, *files):
 def dequantized(program, file):
     with tempfile.TemporaryDirectory() as folder:
         plain = pathlib.Path(folder, "plain.safetensors")
-        subprocess.run([program, "dequantize", file, "-o", plain, "--dtype", "f32", "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [program, "dequantize", file, "-o", plain, "--dtype", "f32", "--quiet"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         return load_file(plain)
 
 

@@ -27,7 +27,10 @@ class Encoder:
         """Sequences without sense, each between the marks of a sentence's begin and end."""
         begin, end = self._tokenizer.encode("").ids
         random = np.random.default_rng(seed)
-        return [np.array([begin, *random.integers(1000, self._config["vocab_size"], length - 2), end]) for _ in range(n_sequences)]
+        return [
+            np.array([begin, *random.integers(1000, self._config["vocab_size"], length - 2), end])
+            for _ in range(n_sequences)
+        ]
 
     def embed(self, weights, sequences, linear=bert.plain_linear):
         """One unit-length row per sequence.  `linear` is called without padding: its values are (tokens, width)."""
@@ -36,7 +39,9 @@ class Encoder:
         for first in range(0, len(order), BATCH):
             chosen = order[first : first + BATCH]
             token_ids, mask = _padded([sequences[i] for i in chosen])
-            for i, row in zip(chosen, bert.embed(weights, self._config, token_ids, mask, _of_real_tokens(linear, mask))):
+            for i, row in zip(
+                chosen, bert.embed(weights, self._config, token_ids, mask, _of_real_tokens(linear, mask))
+            ):
                 rows[i] = row
         return np.array(rows)
 

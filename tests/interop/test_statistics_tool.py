@@ -71,12 +71,20 @@ class StatisticsFileTest(FolderTest):
 class FilesTest(FolderTest):
     def model(self):
         random = np.random.default_rng(11)
-        tensors = {f"blocks.{i}.{kind}": random.normal(size=shape).astype(np.float32) for i in range(3) for kind, shape in (("weight", (48, 64)), ("bias", (48,)))}
+        tensors = {
+            f"blocks.{i}.{kind}": random.normal(size=shape).astype(np.float32)
+            for i in range(3)
+            for kind, shape in (("weight", (48, 64)), ("bias", (48,)))
+        }
         save_file(tensors, self.folder / "model.safetensors", metadata={"note": "kept"})
         return self.folder / "model.safetensors"
 
     def convert(self, source, out, *options):
-        subprocess.run([PROGRAM, "convert", source, "-o", out, "--preset", "none", "--quiet", *options], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [PROGRAM, "convert", source, "-o", out, "--preset", "none", "--quiet", *options],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
     def test_layers_converted_apart_are_the_bytes_of_the_whole_conversion(self):
         model, whole, parts = self.model(), self.folder / "whole.safetensors", self.folder / "parts.safetensors"
@@ -92,7 +100,11 @@ class FilesTest(FolderTest):
 
     def test_tensor_of_another_type_is_refused(self):
         model = self.model()
-        for name, values in (("blocks.0.bias", np.zeros(48, np.float16)), ("blocks.0.bias", np.zeros(47, np.float32)), ("other", np.zeros(1))):
+        for name, values in (
+            ("blocks.0.bias", np.zeros(48, np.float16)),
+            ("blocks.0.bias", np.zeros(47, np.float32)),
+            ("other", np.zeros(1)),
+        ):
             save_file({name: values}, self.folder / "other.safetensors")
             before = model.read_bytes()
             with self.assertRaisesRegex(BadFile, name):
@@ -129,13 +141,21 @@ class DemoStatisticsTest(unittest.TestCase):
         def array(*shape):
             return random.normal(size=shape).astype(np.float32)
 
-        self.weights = {f"embeddings.{name}_embeddings.weight": array(20, self.WIDTH) for name in ("word", "position", "token_type")}
+        self.weights = {
+            f"embeddings.{name}_embeddings.weight": array(20, self.WIDTH) for name in ("word", "position", "token_type")
+        }
         norms, layers = ["embeddings.LayerNorm"], {}
         for i in range(2):
             name = f"encoder.layer.{i}"
             norms += [f"{name}.attention.output.LayerNorm", f"{name}.output.LayerNorm"]
-            layers |= {f"{name}.attention.{part}": (self.WIDTH, self.WIDTH) for part in ("self.query", "self.key", "self.value", "output.dense")}
-            layers |= {f"{name}.intermediate.dense": (self.INNER, self.WIDTH), f"{name}.output.dense": (self.WIDTH, self.INNER)}
+            layers |= {
+                f"{name}.attention.{part}": (self.WIDTH, self.WIDTH)
+                for part in ("self.query", "self.key", "self.value", "output.dense")
+            }
+            layers |= {
+                f"{name}.intermediate.dense": (self.INNER, self.WIDTH),
+                f"{name}.output.dense": (self.WIDTH, self.INNER),
+            }
         for name in norms:
             self.weights |= {f"{name}.weight": array(self.WIDTH), f"{name}.bias": array(self.WIDTH)}
         for name, (rows, columns) in layers.items():

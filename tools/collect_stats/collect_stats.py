@@ -27,33 +27,76 @@ from halftone_stats.statistics_file import NotFinite, statistics_file
 def arguments(argv):
     parser = argparse.ArgumentParser(prog="collect_stats.py", description=__doc__.split("\n", 1)[0])
     parser.add_argument("model", type=pathlib.Path, help="folder of a transformers model")
-    parser.add_argument("-o", "--output", type=pathlib.Path, required=True, help="the statistics, or with --sequential the quantized model")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=pathlib.Path,
+        required=True,
+        help="the statistics, or with --sequential the quantized model",
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing output")
-    parser.add_argument("--weights", type=pathlib.Path, help="the file, index or folder to be quantized, if not MODEL; its names are used")
+    parser.add_argument(
+        "--weights",
+        type=pathlib.Path,
+        help="the file, index or folder to be quantized, if not MODEL; its names are used",
+    )
     inputs = parser.add_mutually_exclusive_group(required=True)
-    inputs.add_argument("--text", nargs="+", type=pathlib.Path, metavar="FILE", help="UTF-8 text of the kind that the model is used for")
+    inputs.add_argument(
+        "--text", nargs="+", type=pathlib.Path, metavar="FILE", help="UTF-8 text of the kind that the model is used for"
+    )
     inputs.add_argument("--random-inputs", action="store_true", help="random tokens, where there is no text")
     parser.add_argument("--tokens", type=int, default=131072, help="how many at most (default 131072)")
     parser.add_argument("--length", type=int, default=512, help="tokens of a sequence (default 512)")
     parser.add_argument("--batch", type=int, default=8, help="sequences that are computed together (default 8)")
     parser.add_argument("--seed", type=int, default=1, help="of random inputs")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where the model runs")
-    parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16", "float16"], help="in which the model computes")
-    parser.add_argument("--include", action="append", default=[], metavar="REGEX", help="only layers that match, by their names in the file")
+    parser.add_argument(
+        "--dtype",
+        default="auto",
+        choices=["auto", "float32", "bfloat16", "float16"],
+        help="in which the model computes",
+    )
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="REGEX",
+        help="only layers that match, by their names in the file",
+    )
     parser.add_argument("--exclude", action="append", default=[], metavar="REGEX", help="not layers that match")
-    parser.add_argument("--diagonal", action="store_true", help="only E[x^2] and E[x]: small, for scale search and biases")
-    parser.add_argument("--store", default="F32", choices=["F32", "BF16"], help="type of the moments in the file (default F32)")
-    parser.add_argument("--layers-per-pass", type=int, metavar="N", help="sum up so many moments at a time and run the model again for the next")
-    parser.add_argument("--sequential", action="store_true", help="quantize layer after layer, each on what the quantized ones before it give")
+    parser.add_argument(
+        "--diagonal", action="store_true", help="only E[x^2] and E[x]: small, for scale search and biases"
+    )
+    parser.add_argument(
+        "--store", default="F32", choices=["F32", "BF16"], help="type of the moments in the file (default F32)"
+    )
+    parser.add_argument(
+        "--layers-per-pass",
+        type=int,
+        metavar="N",
+        help="sum up so many moments at a time and run the model again for the next",
+    )
+    parser.add_argument(
+        "--sequential",
+        action="store_true",
+        help="quantize layer after layer, each on what the quantized ones before it give",
+    )
     parser.add_argument("--halftone", default="halftone", help="the program, for --sequential")
     parser.add_argument("--format", help="of the quantized model, for --sequential")
-    parser.add_argument("--scales", default="search", choices=["absmax", "search"], help="for --sequential (default search)")
+    parser.add_argument(
+        "--scales", default="search", choices=["absmax", "search"], help="for --sequential (default search)"
+    )
     parser.add_argument("--damping", help="of the moments, for --sequential (default: by their count)")
     parser.add_argument("--effort", choices=["fast", "default", "best"], help="for --sequential")
-    parser.usage = parser.format_usage().removeprefix("usage: ").rstrip() + " [-- OPTIONS of 'halftone convert' that choose layers and formats]"
+    parser.usage = (
+        parser.format_usage().removeprefix("usage: ").rstrip()
+        + " [-- OPTIONS of 'halftone convert' that choose layers and formats]"
+    )
     end = argv.index("--") if "--" in argv else len(argv)
     given = parser.parse_args(argv[:end])
     given.convert = argv[end + 1 :]
+    if not given.model.is_dir():
+        parser.error(f"{given.model} is no folder")
     if given.sequential != bool(given.format):
         parser.error("--sequential and --format belong together")
     if given.sequential and (given.diagonal or given.layers_per_pass):
@@ -66,7 +109,10 @@ def arguments(argv):
 
 
 def load(given):
-    import transformers
+    try:
+        import transformers
+    except ImportError:
+        sys.exit("collect_stats: the Python package transformers is not installed")
 
     config = transformers.AutoConfig.from_pretrained(given.model)
     architecture = (config.architectures or ["AutoModel"])[0]
@@ -146,11 +192,22 @@ def walk(given, module, names, batches):
         choice += ["--exclude", pattern]
     for pattern in given.include:
         choice += ["--include", pattern]
-    rounding = ["--rounding", "learned", "--learn-method", "feedback", "--scales", given.scales, "--bias-correction", "stats"]
+    rounding = [
+        "--rounding",
+        "learned",
+        "--learn-method",
+        "feedback",
+        "--scales",
+        given.scales,
+        "--bias-correction",
+        "stats",
+    ]
     rounding += ["--damping", given.damping] if given.damping else []
     rounding += ["--effort", given.effort] if given.effort else []
     source = given.weights or given.model
-    Walk(module, names, batches, source, Halftone(given.halftone), dtype=given.store, log=log).quantize(given.output, choice, rounding)
+    Walk(module, names, batches, source, Halftone(given.halftone), dtype=given.store, log=log).quantize(
+        given.output, choice, rounding
+    )
 
 
 def main(argv):
@@ -164,10 +221,18 @@ def main(argv):
         if given.sequential:
             walk(given, module, names, batches)
         else:
-            missed = collect(module, names, batches, given.output, full=not given.diagonal, store=given.store, layers_per_pass=given.layers_per_pass)
+            missed = collect(
+                module,
+                names,
+                batches,
+                given.output,
+                full=not given.diagonal,
+                store=given.store,
+                layers_per_pass=given.layers_per_pass,
+            )
             if missed:
                 log(f"no input reached {len(missed)} layers, which have no statistics: {', '.join(missed)}")
-    except (BadFile, NotFinite) as error:
+    except (BadFile, NotFinite, OSError) as error:
         sys.exit(f"collect_stats: {error}")
     print(given.output)
 

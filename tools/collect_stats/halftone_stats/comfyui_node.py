@@ -58,7 +58,10 @@ class SaveStatistics:
                 "latent": ("LATENT",),
                 "name": ("STRING", {"default": "statistics"}),
                 "path": ("STRING", {"default": "statistics.safetensors"}),
-                "prefix": ("STRING", {"default": ""}),  # what the file to be quantized has in front: model.diffusion_model.
+                "prefix": (
+                    "STRING",
+                    {"default": ""},
+                ),  # what the file to be quantized has in front: model.diffusion_model.
             }
         }
 

@@ -75,7 +75,9 @@ class Watch:
         self._layers, self._full = layers, full
         self._wanted = set(layers if wanted is None else wanted)
         self._first_of = {}
-        self._recent = []  # (input, its state then, the first layer that had it); held, so that its memory is not used again
+        self._recent = (
+            []
+        )  # (input, its state then, the first layer that had it); held, so that its memory is not used again
 
     @contextlib.contextmanager
     def attached(self):

@@ -10,9 +10,16 @@ class Halftone:
 
     def _run(self, *arguments):
         command = [str(self._path), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except OSError as error:
+            raise SystemExit(
+                f"collect_stats: cannot run '{self._path}': {error.strerror}; --halftone names the program"
+            ) from None
         if done.returncode != 0:
-            raise SystemExit(f"collect_stats: '{' '.join(command)}' ended with exit status {done.returncode}:\n{done.stderr.strip()}")
+            raise SystemExit(
+                f"collect_stats: '{' '.join(command)}' ended with exit status {done.returncode}:\n{done.stderr.strip()}"
+            )
         return done.stdout
 
     def convert(self, source, out, *options):

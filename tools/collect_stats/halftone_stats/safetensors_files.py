@@ -80,7 +80,9 @@ def _files_of(path):
         return _files_of(indices[0])
     files = sorted(path.glob("*.safetensors"))
     if len(files) != 1:
-        raise BadFile(f"'{path}' holds {len(files)} safetensors files and {len(indices)} indices; name the one that is meant")
+        raise BadFile(
+            f"'{path}' holds {len(files)} safetensors files and {len(indices)} indices; name the one that is meant"
+        )
     return files
 
 
@@ -118,7 +120,9 @@ def replace_tensors(path, replacement):
         file_name, entry, begin = target.places[name]
         new = replacement.entry(name)
         if (entry["dtype"], entry["shape"]) != (new["dtype"], new["shape"]):
-            raise BadFile(f"'{path}': the tensor '{name}' is {entry['dtype']} {entry['shape']}, not {new['dtype']} {new['shape']}")
+            raise BadFile(
+                f"'{path}': the tensor '{name}' is {entry['dtype']} {entry['shape']}, not {new['dtype']} {new['shape']}"
+            )
         with open(file_name, "r+b") as file:
             file.seek(begin)
             file.writelines(replacement.chunks(name))

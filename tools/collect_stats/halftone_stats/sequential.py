@@ -54,7 +54,10 @@ class Walk:
                 self._original(**batch)
                 for name, calls in watch.calls.items():
                     if calls > n_batches:
-                        raise BadFile(f"the layer {name} is used more than once in a pass, so it has no place in an order; leave it out with --exclude")
+                        raise BadFile(
+                            f"the layer {name} is used more than once in a pass, so it has no place in an order; "
+                            "leave it out with --exclude"
+                        )
                 if all(watch.calls.values()):  # a mixture of experts may take more batches than the first
                     break
         return list(watch.groups.values())
@@ -71,7 +74,9 @@ class Walk:
             self._log("no input reached it: rounded to nearest")
             return
         layers = [self._names[name] for name in group]
-        statistics, part, result, plain = (work / f"{name}.safetensors" for name in ("statistics", "part", "result", "plain"))
+        statistics, part, result, plain = (
+            work / f"{name}.safetensors" for name in ("statistics", "part", "result", "plain")
+        )
         with statistics_file(statistics, layers, self._dtype) as writer:
             for layer in layers:
                 writer.add(layer, moments.statistics())
@@ -95,7 +100,10 @@ class Walk:
             if original is None and values is None:
                 continue
             if original is None or values is None or original.shape != values.shape:
-                raise BadFile(f"the layer {name} sees other vectors in the quantized model (a mixture of experts?); leave it out with --exclude")
+                raise BadFile(
+                    f"the layer {name} sees other vectors in the quantized model (a mixture of experts?); "
+                    "leave it out with --exclude"
+                )
             moments = moments or Moments(values.shape[-1], values.device, full=True, cross=True)
             moments.add(values, original)
         return moments

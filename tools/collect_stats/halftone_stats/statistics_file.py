@@ -52,7 +52,9 @@ class Writer:
             if values.ndim != DIMENSIONS[kind]:
                 raise ValueError(f"{layer}.{kind} has {values.ndim} dimensions")
             if not np.isfinite(values).all():
-                raise NotFinite(f"{layer}.{kind} is not finite: inputs of the layer are infinite, NaN or too large for F32")
+                raise NotFinite(
+                    f"{layer}.{kind} is not finite: inputs of the layer are infinite, NaN or too large for F32"
+                )
             self._append(f"{layer}.{kind}", *_stored(kind, values, self._dtype))
 
     def finish(self):
