@@ -16,7 +16,7 @@ import sys
 import torch
 
 from halftone_stats import layer_names
-from halftone_stats.inputs import batches_of, random_blocks, text_blocks
+from halftone_stats.inputs import batches_of, random_blocks, text_blocks, text_lines
 from halftone_stats.observe import Watch, linear_layers
 from halftone_stats.program import Halftone
 from halftone_stats.safetensors_files import BadFile, Model
@@ -45,8 +45,11 @@ def arguments(argv):
         "--text", nargs="+", type=pathlib.Path, metavar="FILE", help="UTF-8 text of the kind that the model is used for"
     )
     inputs.add_argument("--random-inputs", action="store_true", help="random tokens, where there is no text")
+    parser.add_argument(
+        "--lines", action="store_true", help="each line is an input of its own: sentences, questions, prompts"
+    )
     parser.add_argument("--tokens", type=int, default=131072, help="how many at most (default 131072)")
-    parser.add_argument("--length", type=int, default=512, help="tokens of a sequence (default 512)")
+    parser.add_argument("--length", type=int, default=512, help="tokens of a block, most of a line (default 512)")
     parser.add_argument("--batch", type=int, default=8, help="sequences that are computed together (default 8)")
     parser.add_argument("--seed", type=int, default=1, help="of random inputs")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where the model runs")
@@ -103,6 +106,8 @@ def arguments(argv):
         parser.error("--diagonal and --layers-per-pass have no effect with --sequential")
     if not given.sequential and (given.convert or given.damping or given.effort):
         parser.error("--damping, --effort and options of convert have no effect without --sequential")
+    if given.lines and not given.text:
+        parser.error("--lines needs --text")
     if given.output.exists() and not given.force:
         parser.error(f"{given.output} exists; --force replaces it")
     return given
@@ -126,6 +131,8 @@ def load(given):
 def blocks_of(given, tokenizer):
     if given.random_inputs:
         return random_blocks(tokenizer, given.length, given.tokens, given.seed)
+    if given.lines:
+        return text_lines(tokenizer, given.text, given.length, given.tokens)
     return text_blocks(tokenizer, given.text, given.length, given.tokens)
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from collect_stats import collect
 from halftone_stats import comfyui_node
+from halftone_stats.inputs import batches_of
 from halftone_stats.layer_names import match
 from halftone_stats.program import Halftone
 from halftone_stats.sequential import Walk
@@ -114,6 +115,14 @@ class CollectTest(unittest.TestCase):
         found = self.collected()
         # (2x)(2x)' is exactly four times xx', also in F32.
         self.assertTrue(torch.equal(found["second.second_moment"], 4 * found["first.second_moment"]))
+
+
+class InputsTest(unittest.TestCase):
+    def test_batches_hold_every_row_once_and_rows_of_one_length(self):
+        rows = [[1, 2], [3, 4, 5], [6, 7], [8, 9], [10]]
+        batches = [batch["input_ids"].tolist() for batch in batches_of(rows, 2, "cpu")]
+        self.assertEqual(sorted(row for batch in batches for row in batch), sorted(rows))
+        self.assertEqual([len(batch) for batch in batches], [1, 2, 1, 1])
 
 
 class NamesTest(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""What a language model is run on: blocks of tokens of text, or random ones."""
+"""What a language model is run on: blocks of tokens of text, lines, or random tokens."""
 
 import torch
 
@@ -24,6 +24,19 @@ def _spread(blocks, n):
     return [blocks[i * len(blocks) // n] for i in range(n)]
 
 
+def text_lines(tokenizer, paths, longest, limit):
+    """Each line that is not blank as a sequence of its own, of at most `longest` tokens; at most `limit` tokens together."""
+    lines = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            lines += [line for line in file.read().splitlines() if line.strip()]
+    if not lines:
+        raise SystemExit("collect_stats: the text has no line")
+    rows = tokenizer(lines, truncation=True, max_length=longest)["input_ids"]
+    total = sum(map(len, rows))
+    return _spread(rows, max(1, len(rows) * limit // total))
+
+
 def random_blocks(tokenizer, length, limit, seed):
     """Blocks of tokens drawn evenly from all but the special ones."""
     special = set(tokenizer.all_special_ids)
@@ -33,6 +46,11 @@ def random_blocks(tokenizer, length, limit, seed):
     return ordinary[torch.randint(len(ordinary), (n, length), generator=generator)].tolist()
 
 
-def batches_of(blocks, size, device):
-    """Keyword arguments for the model, batch by batch."""
-    return [{"input_ids": torch.tensor(blocks[i : i + size], device=device)} for i in range(0, len(blocks), size)]
+def batches_of(rows, size, device):
+    """Keyword arguments for the model, batch by batch.  Those of a batch are equally long, so there is no padding."""
+    batches = []
+    for length in sorted({len(row) for row in rows}):
+        equal = [row for row in rows if len(row) == length]
+        for i in range(0, len(equal), size):
+            batches.append({"input_ids": torch.tensor(equal[i : i + size], device=device)})
+    return batches
