@@ -1,0 +1,1 @@
+"""Statistics of the inputs of layers, for learned rounding.  docs/STATISTICS.md specifies the file."""
