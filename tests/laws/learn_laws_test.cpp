@@ -1,0 +1,233 @@
+// Laws of learned rounding, for every format that it serves on every backend.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "formats/scale_rules.hpp"
+#include "laws/law_case.hpp"
+#include "learn/basis.hpp"
+#include "learn/project.hpp"
+#include "learn/quantized_weight.hpp"
+#include "learn/solve.hpp"
+
+namespace halftone::test {
+namespace {
+
+struct LearnCase {
+  const FormatDescriptor* format;
+  NamedBackend backend;
+};
+
+std::vector<LearnCase> learn_cases() {
+  std::vector<LearnCase> cases;
+  std::vector<NamedBackend> backends = all_backends();
+  // The engine of the processor is the same for all instruction sets.
+  std::erase_if(backends, [&](const NamedBackend& backend) { return backend.name.starts_with("cpu_") && &backend != &backends.front(); });
+  for (const FormatDescriptor* format : all_formats()) {
+    if (format->storage().row_scales) continue;
+    for (const NamedBackend& backend : backends) cases.push_back({format, backend});
+  }
+  return cases;
+}
+
+using Doubles = std::vector<double>;
+
+/// Products of small matrices in binary64, row-major: the model that results are held against.
+Doubles product(const Doubles& a, const Doubles& b, std::size_t rows, std::size_t inner, std::size_t columns) {
+  Doubles c(rows * columns);
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t k = 0; k < inner; ++k) {
+      for (std::size_t j = 0; j < columns; ++j) c[i * columns + j] += a[i * inner + k] * b[k * columns + j];
+    }
+  }
+  return c;
+}
+
+double squared_norm(const Doubles& a) {
+  double sum = 0;
+  for (const double value : a) sum += value * value;
+  return sum;
+}
+
+/// A layer of a format with its weight, quantized to nearest on a backend.
+class LearnLaw : public ::testing::TestWithParam<LearnCase> {
+ protected:
+  LearnLaw()
+      : spec_(default_spec(*GetParam().format)),
+        rows_(fit_rows(spec_, 96)),
+        columns_(fit_columns(spec_, 130)),
+        layout_(spec_, rows_, columns_),
+        engine_(GetParam().backend.backend->make_engine()),
+        memory_(*engine_),
+        weight_(memory_.matrix(rows_, columns_)),
+        values_(sample()) {
+    engine_->upload(values_.data(), weight_.data, values_.size() * sizeof(float));
+    quantized_.emplace(*engine_, spec_, layout_, weight_);
+    quantized_->round_to_nearest(codec::from_bits(engine_->largest(weight_.data, values_.size())), {});
+  }
+
+  /// Weights of a few directions and a bulk, of two magnitudes.
+  [[nodiscard]] std::vector<float> sample() const {
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal(0.0F, 0.02F);
+    std::vector<float> values(rows_ * columns_);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = normal(random) * (i % 17 == 0 ? 4.0F : 1.0F);
+    return values;
+  }
+
+  /// The second moments of inputs that are not alike.
+  [[nodiscard]] std::vector<float> moments() const {
+    std::mt19937 random(8);
+    std::normal_distribution<float> normal;
+    std::vector<float> second(columns_ * columns_);
+    std::vector<float> x(columns_);
+    const std::size_t vectors = 4 * columns_;
+    for (std::size_t v = 0; v < vectors; ++v) {
+      const float common = normal(random);
+      for (std::size_t i = 0; i < columns_; ++i) x[i] = (normal(random) + common) * (i % 5 == 0 ? 3.0F : 1.0F);
+      for (std::size_t i = 0; i < columns_; ++i) {
+        for (std::size_t j = 0; j < columns_; ++j) second[i * columns_ + j] += x[i] * x[j] / static_cast<float>(vectors);
+      }
+    }
+    return second;
+  }
+
+  /// What the stored codes and scales stand for, by the backend's own way back, less the weight.
+  [[nodiscard]] Doubles errors() {
+    std::vector<std::byte> codes(layout_.code_bytes(layout_.rows()));
+    quantized_->read_codes(0, codes.size(), codes.data());
+    QuantSpec plain = spec_;
+    plain.rotation_group = 0;
+    std::vector<float> values(layout_.rows() * layout_.columns());
+    const float amax = quantized_->scaled_amax();
+    GetParam().backend.backend->dequantize(plain, {codes.data(), spec_.format->facts().code_dtype, layout_.rows(), layout_.columns()},
+                                           quantized_->scales_of(0, layout_.rows()).data(), tensor_scale(*spec_.format, amax),
+                                           values.data());
+    Doubles errors(values_.size());
+    for (std::size_t i = 0; i < errors.size(); ++i) errors[i] = static_cast<double>(values[i]) - static_cast<double>(values_[i]);
+    return errors;
+  }
+
+  [[nodiscard]] double output_error(const Doubles& errors, const std::vector<float>& second) const {
+    const Doubles h(second.begin(), second.end());
+    const Doubles image = product(errors, h, rows_, columns_, columns_);
+    double sum = 0;
+    for (std::size_t i = 0; i < errors.size(); ++i) sum += image[i] * errors[i];
+    return sum;
+  }
+
+  /// ‖Uᵀ E V‖².
+  [[nodiscard]] double squared_loss(const Doubles& errors, const learn::Basis& basis) {
+    const std::uint64_t rank = basis.left.columns;
+    std::vector<float> left(rows_ * rank);
+    std::vector<float> right(columns_ * rank);
+    engine_->download(basis.left.data, left.data(), left.size() * sizeof(float));
+    engine_->download(basis.right.data, right.data(), right.size() * sizeof(float));
+    const Doubles inside = product(errors, Doubles(right.begin(), right.end()), rows_, columns_, rank);
+    Doubles turned(left.size());
+    for (std::size_t i = 0; i < rows_; ++i) {
+      for (std::size_t k = 0; k < rank; ++k) turned[k * rows_ + i] = static_cast<double>(left[i * rank + k]);
+    }
+    return squared_norm(product(turned, inside, rank, rows_, rank));
+  }
+
+  QuantSpec spec_;
+  std::uint64_t rows_;
+  std::uint64_t columns_;
+  formats::LayerLayout layout_;
+  std::shared_ptr<learn::Engine> engine_;
+  learn::Memory memory_;
+  learn::Matrix weight_;
+  std::vector<float> values_;
+  std::optional<learn::QuantizedWeight> quantized_;
+};
+
+TEST_P(LearnLaw, Levels_round_as_the_format_does) {
+  const learn::Levels levels = learn::levels_of(*spec_.format);
+  const formats::ScaleRules& rules = formats::scale_rules(*spec_.format);
+  const float most = levels.values[levels.count - 1];
+  for (int i = -2000; i <= 2000; ++i) {
+    const float value = most * 1.3F * static_cast<float>(i) / 2000.0F;
+    const float expected = rules.decode(static_cast<std::uint8_t>(rules.encode(value, 1.0F)), 1.0F);
+    ASSERT_EQ(levels.values[learn::nearest_level(levels.thresholds, value)], expected) << value;
+  }
+  for (std::uint32_t i = 0; i + 1 < levels.count; ++i) {
+    ASSERT_LT(levels.values[i], levels.values[i + 1]);
+    const float at = levels.thresholds[i];
+    ASSERT_EQ(rules.decode(static_cast<std::uint8_t>(rules.encode(at, 1.0F)), 1.0F), levels.values[i + 1]);
+    ASSERT_EQ(rules.decode(static_cast<std::uint8_t>(rules.encode(std::nextafter(at, -1e30F), 1.0F)), 1.0F), levels.values[i]);
+  }
+}
+
+TEST_P(LearnLaw, A_layer_begins_with_the_values_that_its_nearest_codes_stand_for) {
+  const Doubles expected = errors();
+  const learn::Layer& layer = quantized_->layer();
+  std::vector<float> found(expected.size());
+  engine_->download(layer.errors.data, found.data(), found.size() * sizeof(float));
+  for (std::size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i], static_cast<float>(expected[i])) << "element " << i;
+}
+
+TEST_P(LearnLaw, Levels_that_are_taken_are_those_that_are_stored) {
+  const learn::Layer& layer = quantized_->layer();
+  const learn::Levels levels = learn::levels_of(*spec_.format);
+  std::vector<std::uint8_t> wanted(values_.size());
+  engine_->download(layer.levels, wanted.data(), wanted.size());
+  std::uint64_t changed = 0;
+  for (std::size_t i = 0; i < wanted.size(); i += 3) {
+    const auto next = static_cast<std::uint8_t>(wanted[i] + 1U < levels.count ? wanted[i] + 1U : wanted[i] - 1U);
+    wanted[i] = next;
+    ++changed;
+  }
+  EXPECT_EQ(quantized_->take(memory_.array_of(wanted.data(), wanted.size())), changed);
+  const Doubles stored = errors();
+  std::vector<float> found(stored.size());
+  engine_->download(layer.errors.data, found.data(), found.size() * sizeof(float));
+  for (std::size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i], static_cast<float>(stored[i])) << "element " << i;
+}
+
+TEST_P(LearnLaw, Feedback_makes_the_error_of_outputs_smaller_and_says_by_how_much) {
+  const std::vector<float> second = moments();
+  const double nearest = output_error(errors(), second);
+  const learn::Moments known{.second = memory_.matrix_of(second.data(), columns_, columns_), .count = 4 * columns_};
+  const LearnedLayer learned = learn::solve(*engine_, {.method = LearnMethod::feedback}, *quantized_, known);
+  ASSERT_EQ(learned.kept_nearest_because, "");
+  const double ratio = output_error(errors(), second) / nearest;
+  EXPECT_LT(ratio, 0.75);
+  EXPECT_NEAR(*learned.output_error_ratio, ratio, 0.01);
+}
+
+TEST_P(LearnLaw, Projection_makes_the_loss_smaller_within_its_budget_and_says_by_how_much) {
+  const learn::Basis basis = learn::leading_basis(*engine_, memory_, weight_, 16, learn::BasisMethod::exact, 4, 1);
+  const Doubles before = errors();
+  const learn::Layer& layer = quantized_->layer();
+  auto* levels = memory_.array<std::uint8_t>(layer.elements());
+  const learn::Outcome outcome = learn::project(*engine_, layer, basis, {.budget = 0.05}, levels);
+  quantized_->take(levels);
+  const Doubles after = errors();
+  EXPECT_NEAR(outcome.nearest_loss / std::sqrt(squared_loss(before, basis)), 1.0, 0.01);
+  EXPECT_NEAR(outcome.loss / std::sqrt(squared_loss(after, basis)), 1.0, 0.05);
+  EXPECT_LT(squared_loss(after, basis), 0.2 * squared_loss(before, basis));
+  EXPECT_LE(squared_norm(after), 1.051 * squared_norm(before));
+}
+
+TEST_P(LearnLaw, The_same_layer_gives_the_same_codes_again) {
+  const std::vector<float> second = moments();
+  const learn::Moments known{.second = memory_.matrix_of(second.data(), columns_, columns_)};
+  for (const LearnMethod method : {LearnMethod::project, LearnMethod::feedback}) {
+    std::vector<std::vector<std::byte>> found;
+    for (int i = 0; i < 2; ++i) {
+      quantized_->round_to_nearest(quantized_->scaled_amax(), {});
+      const auto engine = GetParam().backend.backend->make_engine();
+      std::ignore = learn::solve(*engine_, {.method = method, .rank = {.min_k = 8}}, *quantized_, known);
+      quantized_->read_codes(0, layout_.code_bytes(layout_.rows()), found.emplace_back(layout_.code_bytes(layout_.rows())).data());
+    }
+    EXPECT_EQ(found[0], found[1]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, LearnLaw, ::testing::ValuesIn(learn_cases()), [](const auto& test) {
+  return identifier(std::string(test.param.format->name()) + "_" + test.param.backend.name);
+});
+
+}  // namespace
+}  // namespace halftone::test
