@@ -74,12 +74,13 @@ class Loop {
   template <class O>
   void add_moments() {
     const bool factored = O::kNeedsSums && Prodigy::is_factored(layer_.rows(), layer_.columns());
-    for (unsigned i = 0; i < O::kMoments; ++i) {
+    for (int i = 0; i < O::kMoments; ++i) {
       if (i == 0 || !factored) run_.moments[i] = zeros(layer_.elements());
     }
     if constexpr (O::kNeedsSums) {
       run_.row_moments = zeros(layer_.rows());
       run_.column_moments = zeros(layer_.columns());
+      run_.scratch = memory_.array<double>(scratch_elements(layer_.columns()));
       run_.decayed_sums = zeros((layer_.elements() + Prodigy::kSampling - 1) / Prodigy::kSampling);
     }
   }

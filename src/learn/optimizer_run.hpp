@@ -41,9 +41,20 @@ struct OptimizerRun {
   float* row_moments = nullptr;     ///< prodigy
   float* column_moments = nullptr;  ///< prodigy
   float* decayed_sums = nullptr;    ///< prodigy: one for each sampled element
+  double* scratch = nullptr;        ///< prodigy: scratch_elements()
   LoopState* state = nullptr;
   void* scalars = nullptr;  ///< the optimizer's Scalars
 };
+
+/// Parts that a device adds up side by side: of the squares of a column, and of a sum over the weight.
+inline constexpr std::uint64_t kColumnParts = 64;
+inline constexpr std::uint64_t kSumParts = 1024;
+
+/// What `scratch` must hold.
+[[nodiscard]] constexpr std::uint64_t scratch_elements(std::uint64_t columns) {
+  constexpr std::uint64_t sums = sizeof(Prodigy::Sums) / sizeof(double);
+  return kColumnParts * columns + sums * kSumParts + 2;
+}
 
 /// The gradient by the code of an element with `scale`, from that by its value.
 template <class O>

@@ -114,6 +114,8 @@ namespace detail {
 [[nodiscard]] HALFTONE_HD double lower_of(double a, double b) { return a < b ? a : b; }
 [[nodiscard]] HALFTONE_HD double higher_of(double a, double b) { return a > b ? a : b; }
 
+inline constexpr double kLargest = std::numeric_limits<double>::max();
+
 /// The largest rate that the two adaptive schedules reach.
 inline constexpr double kFastest = 100.0;
 
@@ -237,7 +239,7 @@ HALFTONE_HD void advance(LoopState& state, const Schedule& schedule, double loss
   state.loss = loss;
   state.previous_rate = state.rate;
   if (state.iterations == 1) state.first_loss = loss;
-  if (!(detail::higher_of(loss, -loss) <= std::numeric_limits<double>::max())) {
+  if (!(loss >= -detail::kLargest && loss <= detail::kLargest)) {
     state.improved = false;
     state.stop = StopReason::diverged;
     return;

@@ -46,9 +46,9 @@ void step_elements(const OptimizerRun& run) {
   const auto& scalars = *static_cast<const typename O::Scalars*>(run.scalars);
   for_each_element<O>(run, [&](const Element& e) {
     float moments[2] = {};
-    for (unsigned i = 0; i < O::kMoments; ++i) moments[i] = run.moments[i][e.at];
+    for (int i = 0; i < O::kMoments; ++i) moments[i] = run.moments[i][e.at];
     const float offset = O::step(scalars, run.offsets[e.at], e.gradient, moments);
-    for (unsigned i = 0; i < O::kMoments; ++i) run.moments[i][e.at] = moments[i];
+    for (int i = 0; i < O::kMoments; ++i) run.moments[i][e.at] = moments[i];
     place<O>(run, e, offset);
   });
 }

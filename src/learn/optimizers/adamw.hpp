@@ -8,7 +8,7 @@ namespace halftone::learn {
 
 /// AdamW (Loshchilov and Hutter, 2019) in the order of operations of PyTorch.
 struct AdamW {
-  static constexpr unsigned kMoments = 2;
+  static constexpr int kMoments = 2;
   static constexpr bool kPreconditioned = false;
   static constexpr bool kUsesPreviousRate = true;
   static constexpr bool kNeedsSums = false;

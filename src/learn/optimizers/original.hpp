@@ -9,7 +9,7 @@ namespace halftone::learn {
 
 /// x ← x - rate · D(G).  Where D(G) is G divided by the scale, the loss becomes |loss - rate|.
 struct Original {
-  static constexpr unsigned kMoments = 0;
+  static constexpr int kMoments = 0;
   static constexpr bool kPreconditioned = true;
   static constexpr bool kUsesPreviousRate = false;
   static constexpr bool kNeedsSums = false;

@@ -23,7 +23,7 @@ namespace halftone::learn {
 /// The second moment of an element is row · column / mean, whatever the shape.  (The library leaves the rows out where a
 /// matrix is taller than wide.)
 struct Prodigy {
-  static constexpr unsigned kMoments = 2;  ///< the first moment, or z of a schedule-free run; the second one of small weights
+  static constexpr int kMoments = 2;  ///< the first moment, or z of a schedule-free run; the second one of small weights
   static constexpr bool kPreconditioned = false;
   static constexpr bool kUsesPreviousRate = true;
   static constexpr bool kNeedsSums = true;

@@ -8,7 +8,7 @@ namespace halftone::learn {
 
 /// RAdam (Liu et al., 2020), without weight decay: the first five steps do not divide by the second moment.
 struct RAdam {
-  static constexpr unsigned kMoments = 2;
+  static constexpr int kMoments = 2;
   static constexpr bool kPreconditioned = false;
   static constexpr bool kUsesPreviousRate = true;
   static constexpr bool kNeedsSums = false;
