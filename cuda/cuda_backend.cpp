@@ -14,6 +14,7 @@
 #include "kept_bands.hpp"
 #include "lane.hpp"
 #include "launch_table.hpp"
+#include "learn/device_engine.hpp"
 
 namespace halftone::cuda {
 namespace {
@@ -63,6 +64,8 @@ class CudaBackend : public Backend {
   }
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+
+  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return next_place().engines.acquire(); }
 
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
     if (spec.scales == ScaleMethod::search) return {false, "there is no scale search on CUDA yet"};

@@ -9,6 +9,7 @@
 #include <halftone/backend.hpp>
 
 #include "lane.hpp"
+#include "learn/device_engine.hpp"
 
 namespace halftone::cuda {
 
@@ -64,7 +65,7 @@ class BufferStore {
 
 /// One device: its lanes, and what may be kept there.
 struct Place {
-  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), budget(keep_bytes) {}
+  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), engines(device), budget(keep_bytes) {}
 
   /// Memory for a band, or an empty buffer where the budget or the device has no more.
   [[nodiscard]] DeviceBuffer make_buffer(std::uint64_t n_bytes, const Lane& lane) {
@@ -82,6 +83,7 @@ struct Place {
   }
 
   LanePool pool;
+  EnginePool engines;
   Budget budget;
   BufferStore store;
 };

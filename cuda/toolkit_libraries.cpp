@@ -6,11 +6,13 @@
 
 namespace halftone::cuda {
 
+std::string product_library() { return "libcublasLt.so." + std::to_string(CUDART_VERSION / 1000); }
+
+// cuSOLVER counts its versions one behind the toolkit.
+std::string solver_library() { return "libcusolver.so." + std::to_string(CUDART_VERSION / 1000 - 1); }
+
 std::vector<ToolkitLibrary> find_toolkit_libraries() {
-  // cuSOLVER counts its versions one behind the toolkit.
-  constexpr int toolkit = CUDART_VERSION / 1000;
-  std::vector<ToolkitLibrary> libraries = {{"libcublasLt.so." + std::to_string(toolkit), "matrix products", {}},
-                                           {"libcusolver.so." + std::to_string(toolkit - 1), "singular values", {}}};
+  std::vector<ToolkitLibrary> libraries = {{product_library(), "matrix products", {}}, {solver_library(), "factors of matrices", {}}};
   for (ToolkitLibrary& library : libraries) library.problem = SharedLibrary(library.file).problem();
   return libraries;
 }

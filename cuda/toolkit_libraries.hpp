@@ -12,6 +12,10 @@ struct ToolkitLibrary {
   std::string problem;  ///< why it cannot be opened; empty where it can
 };
 
+/// The files of cuBLASLt and cuSOLVER, as the dynamic linker finds them.
+[[nodiscard]] std::string product_library();
+[[nodiscard]] std::string solver_library();
+
 /// Tries to open each; closes it again.
 [[nodiscard]] std::vector<ToolkitLibrary> find_toolkit_libraries();
 

@@ -23,6 +23,12 @@ class SharedLibrary {
   /// Why the library could not be opened; empty where it was.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
 
+  /// The function called `name`, or null.
+  template <class Function>
+  [[nodiscard]] Function* function(const char* name) const noexcept {
+    return handle_ == nullptr ? nullptr : reinterpret_cast<Function*>(::dlsym(handle_, name));
+  }
+
  private:
   void* handle_;
   std::string problem_;

@@ -9,6 +9,10 @@
 
 namespace halftone {
 
+namespace learn {
+class Engine;
+}  // namespace learn
+
 /// A band of a weight in the memory of a device, between its measuring and its quantizing.
 class KeptBand {
  public:
@@ -78,6 +82,9 @@ class Backend {
 
   /// Converts `n` binary32 to F32, BF16 or F16, rounding to nearest even; overflow gives infinity.
   virtual void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const = 0;
+
+  /// A device for the matrices of learned rounding, for the use of one thread.
+  [[nodiscard]] virtual std::shared_ptr<learn::Engine> make_engine() const = 0;
 };
 
 }  // namespace halftone

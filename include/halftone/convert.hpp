@@ -29,6 +29,7 @@ struct RunReport {
   Plan plan;
   std::string device;
   double seconds = 0;
+  std::vector<LearnedLayer> learned;         ///< in the order of the plan's jobs
   std::optional<Verification> verification;  ///< where it was asked for; it has passed
 };
 

@@ -60,6 +60,7 @@ enum class Role : std::uint8_t {
   nested_levels,  ///< the values of the codes of such scales
   nested_state,   ///< the layer's JSON, with a blank for the mean of such scales
   levels,         ///< the values of the codes, where a stored layer brings its own
+  bias,           ///< of the layer, corrected for the error of the weight
   constant,       ///< what is known before any weight is read: the layer's JSON, an activation scale, a table
 };
 

@@ -34,6 +34,7 @@
 #include <halftone/error.hpp>
 #include <halftone/example.hpp>
 #include <halftone/format.hpp>
+#include <halftone/learn.hpp>
 #include <halftone/migrate.hpp>
 #include <halftone/model.hpp>
 #include <halftone/plan.hpp>

@@ -7,6 +7,7 @@
 
 #include <halftone/example.hpp>
 #include <halftone/format.hpp>
+#include <halftone/learn.hpp>
 #include <halftone/model.hpp>
 #include <halftone/rule.hpp>
 
@@ -36,6 +37,9 @@ struct Sharding {
   std::string stem;             ///< "model": what the names of the files begin with
 };
 
+/// What random numbers begin with unless the user decides.
+inline constexpr std::uint64_t kDefaultSeed = 20'251'201;
+
 /// Everything a user may decide about a conversion except where and how fast it runs.
 struct PlanOptions {
   QuantSpec spec;                               ///< its format may be null where there is an example
@@ -49,7 +53,11 @@ struct PlanOptions {
   std::optional<Indivisible> indivisible;  ///< nothing: what the format says (FormatFacts::keeps_unfit)
   Target target = Target::comfyui;
   bool quant_metadata = false;
-  std::optional<Sharding> sharding;  ///< nothing: one file
+  std::optional<Sharding> sharding;   ///< nothing: one file
+  std::optional<LearnOptions> learn;  ///< nothing: each code is the nearest
+  std::optional<Statistics> statistics;
+  BiasCorrection bias_correction = BiasCorrection::none;
+  std::uint64_t seed = kDefaultSeed;  ///< of all that is random in learned rounding
 };
 
 /// What was decided for one tensor of the input, and why.
@@ -90,6 +98,7 @@ struct Job {
   std::vector<ModelTensor> inputs;     ///< the weight first
   std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
   std::vector<Role> roles;             ///< quantize: what the outputs hold; the codes first
+  std::optional<LearnRecipe> learn;    ///< quantize: nothing for rounding to nearest with plain scales
   std::optional<StoredWeight> stored;  ///< dequantize, recode, and quantize of a weight that is quantized already
   std::string bytes;                   ///< constant; quantize: of Role::nested_state
 };
@@ -115,6 +124,7 @@ struct Place {
 /// A whole conversion as a value: pure function of headers, rules and options.
 struct Plan {
   std::string input_digest;
+  std::string statistics_digest;  ///< of the statistics, empty without
   std::uint64_t input_bytes = 0;
   std::uint64_t input_tensors = 0;
   Header output;                    ///< of all tensors as one file, whether they are cut into shards or not

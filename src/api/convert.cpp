@@ -19,6 +19,11 @@ Example read_example(const std::filesystem::path& path) {
   return example;
 }
 
+Statistics read_statistics(const std::filesystem::path& path) {
+  const io::ModelFiles files(path);
+  return {path, files.index()};
+}
+
 Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options) {
   const io::ModelFiles files(input);
   return build_plan(files.index(), files.side_texts(), options);
@@ -28,8 +33,10 @@ RunReport convert(const std::filesystem::path& input, const std::filesystem::pat
                   const RunOptions& run_options, RunControl& control) {
   RunOptions run = run_options;
   if (options.like) run.kept_files.insert(run.kept_files.end(), options.like->files.begin(), options.like->files.end());
+  if (options.statistics) run.kept_files.push_back(options.statistics->path);
   const api::Planner planner = [&](const io::ModelFiles& files) { return build_plan(files.index(), files.side_texts(), options); };
-  return api::run(input, output, planner, run, control, run.verify ? std::optional(options.target) : std::nullopt);
+  return api::run(input, output, planner, run, control, run.verify ? std::optional(options.target) : std::nullopt,
+                  options.statistics ? options.statistics->path : std::filesystem::path());
 }
 
 RunReport dequantize(const std::filesystem::path& input, const std::filesystem::path& output, Dtype dtype, const RunOptions& run_options,

@@ -46,11 +46,13 @@ std::vector<io::FileId> kept_files(const io::ModelFiles& input, const RunOptions
 }  // namespace
 
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
-              RunControl& control, std::optional<Target> verified_for) {
+              RunControl& control, std::optional<Target> verified_for, const std::filesystem::path& statistics) {
   const auto start = std::chrono::steady_clock::now();
   // A device takes a while to start: meanwhile the headers are read and the plan is made.
   auto opening = std::async(std::launch::async, [&] { return open_backend(options.device, options.device_memory_bytes); });
   const io::ModelFiles files(input);
+  std::optional<io::ModelFiles> learned_from;
+  if (!statistics.empty()) learned_from.emplace(statistics);
   RunReport report{.plan = planner(files), .device = {}};
   if (report.plan.up_to_date) return report;
   if (verified_for) check_verifiable(report.plan, *verified_for);
@@ -60,7 +62,8 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   control.total_bytes = report.plan.output.data_bytes();
   report.device = backend->name();
   const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-  exec::run_jobs(report.plan, files, *backend, outputs.files(), {threads, options.memory_bytes}, control);
+  report.learned = exec::run_jobs(report.plan, files, learned_from ? &*learned_from : nullptr, *backend, outputs.files(),
+                                  {threads, options.memory_bytes}, control);
   if (verified_for) report.verification = verify_output(*outputs.files().front(), report.plan, input, *verified_for, threads, control);
   outputs.commit();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -14,9 +14,10 @@ namespace halftone::api {
 using Planner = std::function<Plan(const io::ModelFiles&)>;
 
 /// Reads the headers of the model at `input`, plans, and writes `output`, which appears complete or not at all.
-/// With `verified_for` the finished file is checked for this target first.  Throws Error.
+/// `statistics`: the file that the plan learns from; empty without.  With `verified_for` the finished file is checked for this target
+/// first.  Throws Error.
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
-              RunControl& control, std::optional<Target> verified_for = std::nullopt);
+              RunControl& control, std::optional<Target> verified_for = std::nullopt, const std::filesystem::path& statistics = {});
 
 /// The same for an edit or a migration, which computes nothing that a device could: it runs on the processor.
 /// A model that is up to date is not written.

@@ -11,6 +11,7 @@
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
+#include "cpu/learn/engine.hpp"
 #include "cpu/scale_search.hpp"
 #include "cpu/strips.hpp"
 #include "formats/layer_layout.hpp"
@@ -76,6 +77,8 @@ class CpuBackend : public Backend {
   void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override {
     kernels_.to_float[source_index(source)](data, n, out);
   }
+
+  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return cpu::make_engine(); }
 
   void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
     switch (target) {

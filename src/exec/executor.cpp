@@ -176,6 +176,15 @@ class Scheduler {
 /// share of the budget is a safe size for a window.
 constexpr std::uint64_t kWindowsPerThread = 4;
 
+/// Bytes of the matrices that choose the codes of a weight; a part of what a thread may have, which unit_bytes() gives.
+std::uint64_t learn_bytes(const Job& job) {
+  const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
+  constexpr std::uint64_t of_weight = 7;   // the weight itself, its errors, targets, shifts, scales and codes
+  constexpr std::uint64_t of_moments = 4;  // as read, in order, and their factors
+  const std::uint64_t moments = job.learn->method == LearnMethod::feedback ? of_moments * weight[1] * weight[1] : 0;
+  return (of_weight * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
+}
+
 /// Bytes of the buffers for the smallest band of `job`: what cannot be cut.
 std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
   const Shape& written = plan.output.tensors[job.outputs[0]].shape;
@@ -186,6 +195,7 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
     case JobKind::recode:
     case JobKind::largest_scale: return 1;
     case JobKind::quantize: {
+      if (job.learn) return learn_bytes(job);
       const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
       const std::uint64_t rotated = job.spec.rotation_group == 0 ? 0 : layout.columns() * sizeof(float);
@@ -222,15 +232,18 @@ std::uint64_t band_bytes(std::uint64_t memory_bytes, unsigned threads) {
 
 }  // namespace
 
-void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, std::span<io::OutputFile* const> outputs,
-              const Resources& resources, RunControl& control) {
+std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files, const io::ModelFiles* statistics, const Backend& backend,
+                                   std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control) {
   const unsigned threads = affordable_threads(plan, resources);
-  const Context context{plan, files, backend, outputs, band_bytes(resources.memory_bytes, threads)};
+  std::vector<LearnedLayer> learned(plan.jobs.size());
+  const Context context{plan, files, backend, outputs, statistics, learned, band_bytes(resources.memory_bytes, threads)};
   Scheduler scheduler(plan, context, control);
   control.done_bytes = 0;
   base::run_on_threads(threads, [&] { scheduler.work_until_done(); });
   scheduler.rethrow();
   files.check();
+  std::erase_if(learned, [](const LearnedLayer& layer) { return layer.tensor.empty(); });
+  return learned;
 }
 
 }  // namespace halftone::exec

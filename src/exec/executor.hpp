@@ -20,7 +20,8 @@ struct Resources {
 
 /// Runs every job of `plan` and leaves the data sections of `outputs`, the file or its shards, complete; commits nothing.
 /// Throws the first error of a task, or interrupted.
-void run_jobs(const Plan& plan, const io::ModelFiles& files, const Backend& backend, std::span<io::OutputFile* const> outputs,
-              const Resources& resources, RunControl& control);
+/// `statistics`: what the plan's jobs learn from, or null.  Returns what was learned, in the order of the jobs.
+std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files, const io::ModelFiles* statistics, const Backend& backend,
+                                   std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control);
 
 }  // namespace halftone::exec

@@ -9,7 +9,7 @@ std::unique_ptr<Work> make_work(const Job& job, const Context& context) {
     case JobKind::copy: return make_copy_work(job, context);
     case JobKind::constant: return make_constant_work(job, context);
     case JobKind::cast: return make_cast_work(job, context);
-    case JobKind::quantize: return make_quantize_work(job, context);
+    case JobKind::quantize: return job.learn ? make_learn_work(job, context) : make_quantize_work(job, context);
     case JobKind::dequantize: return make_dequantize_work(job, context);
     case JobKind::recode: return make_recode_work(job, context);
     case JobKind::largest_scale: return make_largest_scale_work(job, context);

@@ -19,8 +19,12 @@ struct Context {
   const io::ModelFiles& files;
   const Backend& backend;
   std::span<io::OutputFile* const> outputs;  ///< the output, or its shards
+  const io::ModelFiles* statistics;          ///< of the inputs of layers; null without
+  std::span<LearnedLayer> learned;           ///< one for each job of the plan
   std::uint64_t band_bytes;                  ///< bytes of the larger side, input or output, that one task handles
 
+  /// Says what was done to the layer of `job`.
+  void note(const Job& job, LearnedLayer layer) const { learned[static_cast<std::size_t>(&job - plan.jobs.data())] = std::move(layer); }
   /// The `n_bytes` bytes at byte `at` of output tensor `index`, to be written.
   [[nodiscard]] io::OutputFile::Window window(std::uint32_t index, std::uint64_t at, std::uint64_t n_bytes) const {
     const Place& place = plan.places[index];
@@ -54,6 +58,7 @@ class Work {
 [[nodiscard]] std::unique_ptr<Work> make_constant_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_cast_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_quantize_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_learn_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_dequantize_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_recode_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_largest_scale_work(const Job& job, const Context& context);

@@ -10,6 +10,7 @@ namespace halftone::learn {
 /// What is known of the vectors that a layer multiplies, in the memory of the host.
 struct Moments {
   const float* second = nullptr;       ///< columns × columns: the mean of x xᵀ
+  const float* cross = nullptr;        ///< columns × columns: the mean of x₀ xᵀ, where x₀ is what the original model has for x
   std::optional<std::uint64_t> count;  ///< how many vectors it is the mean of
 };
 

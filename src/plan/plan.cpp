@@ -6,6 +6,7 @@
 #include "formats/quantization_metadata.hpp"
 #include "formats/stored_layers.hpp"
 #include "plan/constraints.hpp"
+#include "plan/learning.hpp"
 #include "plan/option_checks.hpp"
 #include "plan/plan_builder.hpp"
 #include "plan/plan_notes.hpp"
@@ -46,6 +47,7 @@ std::string without_broken_entry(Metadata& metadata, const PlanOptions& options)
 Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptions& given) {
   PlanOptions options = given;
   plan::check_options(options);
+  plan::check_learn_options(options);
   if (options.spec.format != nullptr) {
     options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group", "--group-size"});
   }
@@ -57,6 +59,8 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   const formats::StoredByWeight stored(layers);
   std::vector<Decision> decisions = plan::decide(model, stored, rules, options);
   const auto like_notes = rules.like ? rules.like->notes(decisions) : std::vector<std::string>();
+  builder.set_learning(plan::Learning(model, options, decisions));
+  if (options.statistics) builder.plan().statistics_digest = options.statistics->index.digest();
   const plan::SecondGeneration again = plan::add_all(model, builder, decisions, stored);
   Metadata metadata = model.metadata();
   formats::remove_layers(metadata, again.layers);
@@ -65,6 +69,8 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   Plan plan = builder.finish(std::move(metadata), model.has_metadata() || options.quant_metadata, std::move(decisions));
   plan.notes = plan::notes_for(plan, options);
   plan.notes.insert(plan.notes.end(), rules.notes.begin(), rules.notes.end());
+  const std::vector<std::string>& learn_notes = builder.learning().notes();
+  plan.notes.insert(plan.notes.end(), learn_notes.begin(), learn_notes.end());
   plan.notes.insert(plan.notes.end(), like_notes.begin(), like_notes.end());
   plan.notes.insert(plan.notes.end(), again.notes.begin(), again.notes.end());
   if (!note.empty()) plan.notes.push_back(note);

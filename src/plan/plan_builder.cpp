@@ -38,7 +38,9 @@ void PlanBuilder::add(Decision& decision) {
   const ModelTensor& tensor = *model_.find(decision.tensor);
   switch (decision.action) {
     case Action::drop: decision.out_bytes = 0; return;
-    case Action::keep: return add_copy(tensor);
+    case Action::keep:
+      if (!learning_.takes(tensor.info.name)) add_copy(tensor);
+      return;
     case Action::quantize: return add_quantized(decision, tensor.info, {.kind = JobKind::quantize, .inputs = {tensor}});
     case Action::cast: {
       TensorInfo out = tensor.info;
@@ -80,6 +82,13 @@ void PlanBuilder::add_quantized(Decision& decision, const TensorInfo& weight, Jo
     }
   }
   job.spec = decision.spec;
+  if (const LearnRecipe* recipe = learning_.recipe(decision.tensor)) {
+    job.learn = *recipe;
+    if (recipe->bias) {
+      computed.push_back(recipe->bias->info);
+      job.roles.push_back(Role::bias);
+    }
+  }
   add_job(std::move(job), std::move(computed));
 }
 

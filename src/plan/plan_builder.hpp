@@ -7,6 +7,7 @@
 #include <halftone/plan.hpp>
 
 #include "formats/stored_layers.hpp"
+#include "plan/learning.hpp"
 
 namespace halftone::plan {
 
@@ -16,6 +17,10 @@ class PlanBuilder {
   explicit PlanBuilder(const ModelIndex& model);
 
   [[nodiscard]] Plan& plan() noexcept { return plan_; }
+
+  /// Quantized weights get these recipes from now on.
+  void set_learning(Learning learning) { learning_ = std::move(learning); }
+  [[nodiscard]] const Learning& learning() const noexcept { return learning_; }
 
   /// Adds what `decision` writes and sets its out_bytes.
   void add(Decision& decision);
@@ -37,6 +42,7 @@ class PlanBuilder {
   void add_quantized(Decision& decision, const TensorInfo& weight, Job job);
 
   const ModelIndex& model_;
+  Learning learning_;
   Plan plan_;
   std::vector<TensorInfo> tensors_;
   std::vector<std::vector<std::string>> names_;  ///< of each job's outputs

@@ -8,7 +8,7 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Raised when the meaning of a plan's text changes.
-constexpr int kPlanRevision = 3;
+constexpr int kPlanRevision = 4;
 
 std::string_view name_of(JobKind kind) {
   switch (kind) {
@@ -44,6 +44,33 @@ ordered_json spec_json(const QuantSpec& spec) {
   return json;
 }
 
+std::string_view name_of(LearnMethod method) {
+  switch (method) {
+    case LearnMethod::nearest: return "nearest";
+    case LearnMethod::closed: return "closed";
+    case LearnMethod::project: return "project";
+    case LearnMethod::feedback: return "feedback";
+  }
+  return {};
+}
+
+ordered_json recipe_json(const LearnRecipe& recipe) {
+  ordered_json json = {{"method", name_of(recipe.method)},
+                       {"effort", static_cast<int>(recipe.effort)},
+                       {"rank", {recipe.rank.top_p, recipe.rank.min_k, recipe.rank.max_k}},
+                       {"seed", recipe.seed}};
+  if (recipe.damping) json["damping"] = *recipe.damping;
+  if (recipe.mse_budget) json["mse_budget"] = *recipe.mse_budget;
+  if (recipe.prior_weights) json["prior_weights"] = true;
+  const LayerStatistics& statistics = recipe.statistics;
+  for (const auto* tensor : {&statistics.second_moment, &statistics.diagonal, &statistics.mean, &statistics.count, &statistics.cross_moment,
+                             &statistics.mean_quantized}) {
+    if (*tensor) json["statistics"].push_back((*tensor)->info.name);
+  }
+  if (recipe.bias) json["bias"] = {recipe.bias->info.name, static_cast<int>(recipe.bias_correction)};
+  return json;
+}
+
 ordered_json tensor_json(const TensorInfo& tensor) {
   return {{"name", tensor.name}, {"dtype", name_of(tensor.dtype)}, {"shape", tensor.shape}, {"begin", tensor.begin}, {"end", tensor.end}};
 }
@@ -51,6 +78,7 @@ ordered_json tensor_json(const TensorInfo& tensor) {
 ordered_json job_json(const Job& job, const Header& output) {
   ordered_json json = {{"kind", name_of(job.kind)}};
   if (job.spec.format != nullptr) json["spec"] = spec_json(job.spec);
+  if (job.learn) json["learn"] = recipe_json(*job.learn);
   if (job.stored) json["stored"] = {{"spec", spec_json(job.stored->spec)}, {"shape", job.stored->shape}};
   if (job.stored && job.stored->spec.double_quant) json["stored"]["nested_offset"] = job.stored->nested_offset;
   for (const ModelTensor& input : job.inputs) json["inputs"].push_back({{"name", input.info.name}, {"shard", input.shard}});
@@ -67,6 +95,7 @@ ordered_json decision_json(const Decision& decision) {
 
 std::string Plan::to_json() const {
   ordered_json json = {{"revision", kPlanRevision}, {"input", input_digest}, {"preset", preset}, {"metadata", output.metadata}};
+  if (!statistics_digest.empty()) json["statistics"] = statistics_digest;
   json["output"] = {{"bytes", output_bytes()}, {"tensors", ordered_json::array()}};
   for (const TensorInfo& tensor : output.tensors) json["output"]["tensors"].push_back(tensor_json(tensor));
   for (const OutputShard& shard : shards) {

@@ -1,4 +1,5 @@
 #include "exec/executor.hpp"
+#include "learn/engine.hpp"
 
 #include <thread>
 
@@ -34,6 +35,7 @@ class WatchedBackend : public Backend {
   void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
     cpu_->from_float(data, n, target, out);
   }
+  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return cpu_->make_engine(); }
 
  private:
   std::function<void()> before_;
@@ -55,7 +57,8 @@ class RunJobs : public test::ConversionTest {
     const Plan plan = build_plan(files.index(), {}, options_for(format));
     io::OutputFile file({.path = output(), .n_bytes = plan.output_bytes(), .replace = true});
     io::OutputFile* const outputs[] = {&file};
-    run_jobs(plan, files, WatchedBackend(std::move(before)), outputs, {.threads = threads, .memory_bytes = 1}, control_);
+    std::ignore =
+        run_jobs(plan, files, nullptr, WatchedBackend(std::move(before)), outputs, {.threads = threads, .memory_bytes = 1}, control_);
   }
 };
 

@@ -15,15 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A word that the interface knows and this version does not do yet.
-void only_supported(const char* option, const std::string& word, const std::string& supported, const std::vector<std::string>& planned) {
-  if (word == supported) return;
-  for (const std::string& name : planned) {
-    if (word == name) fail(ErrorKind::unsupported, "{} {} is not supported yet; only {} is", option, word, supported);
-  }
-  fail(ErrorKind::usage, "{} takes {}, not '{}'", option, supported, word);
-}
-
 std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> words;
   std::istringstream stream(list);
@@ -149,8 +140,7 @@ void ConversionArguments::add_to(CLI::App& command) {
       ->allow_extra_args(false);
   command.add_flag("--allow-unused", allow_unused, "rules and patterns may match nothing");
   command.add_option("--scales", scales, "absmax, or search for the scales of least squared error (default absmax)")->type_name("METHOD");
-  command.add_option("--rounding", rounding, "nearest")->type_name("METHOD");
-  command.add_option("--bias-correction", bias_correction, "none")->type_name("METHOD");
+  learn.add_to(command);
   command.add_option("--target", target, "loader that must run the output: comfyui or none (default comfyui)")->type_name("LOADER");
   command.add_option("--shard-size", shard_size, "write files of at most so many bytes of tensors, and their index")->type_name("SIZE");
   command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
@@ -182,8 +172,6 @@ PlanOptions ConversionArguments::plan_options() const {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
   static const std::map<std::string, Heuristic> heuristics = {{"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
   static const std::map<std::string, ScaleMethod> methods = {{"absmax", ScaleMethod::absmax}, {"search", ScaleMethod::search}};
-  only_supported("--rounding", rounding, "nearest", {"learned"});
-  only_supported("--bias-correction", bias_correction, "none", {"synthetic", "stats"});
   PlanOptions options;
   const fs::path output = output_path();
   options.spec = {chosen_format(), block_size,  full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales"),
@@ -202,6 +190,7 @@ PlanOptions ConversionArguments::plan_options() const {
   }
   options.allow_unused = allow_unused;
   options.quant_metadata = quant_metadata;
+  learn.apply_to(options);
   if (!shard_size.empty()) options.sharding = sharding(shard_size, output);
   for (const std::string& path : rules_files) {
     std::error_code ignored;

@@ -10,6 +10,8 @@
 
 #include <halftone/convert.hpp>
 
+#include "learn_arguments.hpp"
+
 namespace halftone::tool {
 
 /// The loader that `--target` names.  Throws usage.
@@ -54,8 +56,6 @@ struct ConversionArguments {
   std::vector<std::string> rules_files;
   bool allow_unused = false;
   std::string scales = "absmax";
-  std::string rounding = "nearest";
-  std::string bias_correction = "none";
   std::string target = "comfyui";
   std::string shard_size;  ///< empty: not given
   bool quant_metadata = false;
@@ -63,6 +63,7 @@ struct ConversionArguments {
   bool full_precision_mm = false;
   bool double_quant = false;
   bool verify = false;
+  LearnArguments learn;
 
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.

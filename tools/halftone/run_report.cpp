@@ -1,6 +1,7 @@
 #include "run_report.hpp"
 
 #include "base/text.hpp"
+#include "learn_report.hpp"
 #include "output.hpp"
 #include "plan_report.hpp"
 #include "progress.hpp"
@@ -35,6 +36,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   if (session.json) {
     auto json = plan_json(report.plan, facts);
     if (report.verification) json["verification"] = verification_json(*report.verification);
+    if (!report.learned.empty()) json["learned"] = learned_json(report.learned);
     json["seconds"] = report.seconds;
     json["peak_host_bytes"] = peak_bytes;
     print_json(json);
@@ -42,7 +44,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   }
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
   const std::string verified = report.verification ? verification_text(*report.verification, output.string()) : "";
-  print("{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), verified,
+  print("{}{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), learned_text(report.learned), verified,
         report.seconds, report.device, rate, base::human_bytes(peak_bytes));
 }
 

@@ -1,0 +1,198 @@
+#include "learn/device_engine.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "learn/factors.hpp"
+#include "learn/matrix_launches.hpp"
+#include "learn/products.hpp"
+#include "runtime/device_buffer.hpp"
+#include "runtime/event.hpp"
+#include "runtime/pinned_buffer.hpp"
+#include "runtime/stream.hpp"
+
+namespace halftone::cuda {
+namespace {
+
+using learn::Flips;
+using learn::Grid;
+using learn::Matrix;
+using learn::Panel;
+using learn::Product;
+
+class DeviceMemory : public learn::Buffer {
+ public:
+  DeviceMemory(std::uint64_t bytes, cudaStream_t stream) : buffer_(bytes, stream) {}
+  [[nodiscard]] void* data() const noexcept override { return buffer_.data(); }
+
+ private:
+  DeviceBuffer buffer_;
+};
+
+/// Copies between pageable memory and a device pass through page-locked memory, by turns through two pieces of this
+/// size.
+constexpr std::size_t kStagingBytes = 8 << 20;
+
+}  // namespace
+
+/// An engine on one GPU: a stream, and what the libraries keep for it.
+class EnginePool::DeviceEngine : public learn::Engine {
+ public:
+  /// On the current device.
+  DeviceEngine()
+      : products_(stream_.get()),
+        factors_(stream_.get()),
+        sums_((kSumBlocks + 1) * sizeof(double), stream_.get()),
+        bins_(learn::kGainBins * sizeof(std::int64_t), stream_.get()),
+        staging_(2 * kStagingBytes) {}
+
+  [[nodiscard]] std::unique_ptr<learn::Buffer> allocate(std::uint64_t bytes) override {
+    return std::make_unique<DeviceMemory>(bytes, stream_.get());
+  }
+  void upload(const void* host, void* device, std::uint64_t bytes) override {
+    const auto* from = static_cast<const std::byte*>(host);
+    auto* to = static_cast<std::byte*>(device);
+    unsigned half = 0;
+    for (std::uint64_t at = 0; at < bytes; at += kStagingBytes, half = 1 - half) {
+      const std::uint64_t n = std::min<std::uint64_t>(kStagingBytes, bytes - at);
+      std::byte* staging = staging_.data() + half * kStagingBytes;
+      copied_[half].synchronize();
+      std::memcpy(staging, from + at, n);
+      check(cudaMemcpyAsync(to + at, staging, n, cudaMemcpyHostToDevice, stream_.get()), "copy to the device");
+      copied_[half].record(stream_.get());
+    }
+    stream_.synchronize();
+  }
+  void download(const void* device, void* host, std::uint64_t bytes) override {
+    const auto* from = static_cast<const std::byte*>(device);
+    auto* to = static_cast<std::byte*>(host);
+    for (std::uint64_t at = 0; at < bytes; at += kStagingBytes) {
+      const std::uint64_t n = std::min<std::uint64_t>(kStagingBytes, bytes - at);
+      check(cudaMemcpyAsync(staging_.data(), from + at, n, cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
+      stream_.synchronize();
+      std::memcpy(to + at, staging_.data(), n);
+    }
+  }
+  void copy(const void* from, void* to, std::uint64_t bytes) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.get()), "copy on the device");
+  }
+  void clear(void* data, std::uint64_t bytes) override { check(cudaMemsetAsync(data, 0, bytes, stream_.get()), "clear device memory"); }
+
+  void multiply(const Product& product) override { products_.multiply(product); }
+  [[nodiscard]] bool cholesky(const Matrix& a) override { return factors_.cholesky(a); }
+  void invert_lower(const Matrix& a) override {
+    factors_.invert_lower(a);
+    launch_clear_upper(a, stream_.get());
+  }
+  void eigenvectors(const Matrix& a) override { factors_.eigenvectors(a); }
+
+  void fill_signs(const Matrix& out, std::uint64_t seed) override { launch_fill_signs(out, seed, stream_.get()); }
+  void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) override {
+    launch_gather_columns(in, columns, out, stream_.get());
+  }
+  void gather_moments(const Matrix& in, const std::uint32_t* order, float factor, float damping, const Matrix& out) override {
+    launch_gather_moments(in, order, factor, damping, out, stream_.get());
+  }
+  void unit_upper(const Matrix& lower, const Matrix& out) override { launch_unit_upper(lower, out, stream_.get()); }
+  void add_scaled(const Matrix& a, float factor, const Matrix& b) override { launch_add_scaled(a, factor, b, stream_.get()); }
+  void transpose(const Matrix& in, const Matrix& out) override { launch_transpose(in, out, stream_.get()); }
+  void add_ridge(const Matrix& a, float ridge) override { launch_add_ridge(a, ridge, sum(), stream_.get()); }
+  void row_norms(const Matrix& a, float* out) override { launch_row_norms(a, out, stream_.get()); }
+  [[nodiscard]] double inner(const Matrix& a, const Matrix& b) override {
+    launch_inner(a, b, partial_sums(), sum(), stream_.get());
+    return read_sum();
+  }
+
+  void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
+             const Matrix& errors) override {
+    launch_round(target, shift, weight, grid, levels, errors, stream_.get());
+  }
+  void errors_of(const std::uint8_t* levels, const Matrix& weight, const Grid& grid, const Matrix& errors) override {
+    launch_errors_of(levels, weight, grid, errors, stream_.get());
+  }
+  void feed_back(const Panel& panel) override { launch_feed_back(panel, stream_.get()); }
+  void sweep(const Panel& panel) override { launch_sweep(panel, stream_.get()); }
+  void count_flips(const Flips& flips, double unit, std::int64_t* host_bins) override {
+    clear(bins_.data(), bins_.size());
+    launch_count_flips(flips, 0x1p40 / unit, bins_.as<std::int64_t>(), stream_.get());
+    download(bins_.data(), host_bins, bins_.size());
+  }
+  [[nodiscard]] double flip(const Flips& flips, std::uint32_t first) override {
+    launch_flip(flips, first, partial_sums(), sum(), stream_.get());
+    return read_sum();
+  }
+
+ private:
+  [[nodiscard]] double* partial_sums() const noexcept { return sums_.as<double>(); }
+  [[nodiscard]] double* sum() const noexcept { return sums_.as<double>() + kSumBlocks; }
+  [[nodiscard]] double read_sum() {
+    double value = 0;
+    download(sum(), &value, sizeof value);
+    return value;
+  }
+
+  Stream stream_;
+  Products products_;
+  Factors factors_;
+  DeviceBuffer sums_;
+  DeviceBuffer bins_;
+  PinnedBuffer staging_;
+  Event copied_[2];
+};
+
+namespace {
+
+/// Layers that use a device at once: enough that one computes while others are copied.
+constexpr std::size_t kMostEngines = 4;
+
+/// Memory that a layer gives back stays with the process for the next one.
+void keep_freed_memory(int device) {
+  cudaMemPool_t pool = nullptr;
+  check(cudaDeviceGetDefaultMemPool(&pool, device), "find the memory pool of a device");
+  std::uint64_t everything = ~std::uint64_t{0};
+  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything), "keep device memory");
+}
+
+}  // namespace
+
+EnginePool::EnginePool(int device) : device_(device) {}
+
+EnginePool::~EnginePool() = default;
+
+std::shared_ptr<learn::Engine> EnginePool::acquire() {
+  check(cudaSetDevice(device_), "choose a device");
+  std::unique_ptr<DeviceEngine> engine;
+  {
+    std::unique_lock lock(mutex_);
+    returned_.wait(lock, [this] { return !free_.empty() || made_ < kMostEngines; });
+    if (!free_.empty()) {
+      engine = std::move(free_.back());
+      free_.pop_back();
+    } else {
+      ++made_;
+    }
+  }
+  if (!engine) engine = make();
+  return {engine.release(), [this](learn::Engine* back) { give_back(std::unique_ptr<DeviceEngine>(static_cast<DeviceEngine*>(back))); }};
+}
+
+std::unique_ptr<EnginePool::DeviceEngine> EnginePool::make() {
+  try {
+    keep_freed_memory(device_);
+    return std::make_unique<DeviceEngine>();
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    --made_;
+    throw;
+  }
+}
+
+void EnginePool::give_back(std::unique_ptr<DeviceEngine> engine) {
+  {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(engine));
+  }
+  returned_.notify_one();
+}
+
+}  // namespace halftone::cuda

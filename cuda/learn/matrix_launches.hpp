@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "learn/engine.hpp"
+
+namespace halftone::cuda {
+
+// The element-wise operations of learn::Engine, put into a stream.
+
+void launch_fill_signs(const learn::Matrix& out, std::uint64_t seed, cudaStream_t stream);
+void launch_gather_columns(const learn::Matrix& in, const std::uint32_t* columns, const learn::Matrix& out, cudaStream_t stream);
+void launch_gather_moments(const learn::Matrix& in, const std::uint32_t* order, float factor, float damping, const learn::Matrix& out,
+                           cudaStream_t stream);
+void launch_unit_upper(const learn::Matrix& lower, const learn::Matrix& out, cudaStream_t stream);
+void launch_add_scaled(const learn::Matrix& a, float factor, const learn::Matrix& b, cudaStream_t stream);
+void launch_transpose(const learn::Matrix& in, const learn::Matrix& out, cudaStream_t stream);
+/// `sum`: scratch of one element.
+void launch_add_ridge(const learn::Matrix& a, float ridge, double* sum, cudaStream_t stream);
+/// Zeros above the diagonal.
+void launch_clear_upper(const learn::Matrix& a, cudaStream_t stream);
+void launch_row_norms(const learn::Matrix& a, float* out, cudaStream_t stream);
+
+/// Blocks that add up parts of a sum, one binary64 number each; a fixed number, for the order of the sum.
+inline constexpr unsigned kSumBlocks = 1024;
+/// partial: kSumBlocks elements of scratch.
+void launch_inner(const learn::Matrix& a, const learn::Matrix& b, double* partial, double* sum, cudaStream_t stream);
+
+void launch_round(const learn::Matrix& target, const learn::Matrix& shift, const learn::Matrix& weight, const learn::Grid& grid,
+                  std::uint8_t* levels, const learn::Matrix& errors, cudaStream_t stream);
+void launch_errors_of(const std::uint8_t* levels, const learn::Matrix& weight, const learn::Grid& grid, const learn::Matrix& errors,
+                      cudaStream_t stream);
+void launch_feed_back(const learn::Panel& panel, cudaStream_t stream);
+void launch_sweep(const learn::Panel& panel, cudaStream_t stream);
+/// bins: learn::kGainBins elements that are zero.
+void launch_count_flips(const learn::Flips& flips, double units, std::int64_t* bins, cudaStream_t stream);
+void launch_flip(const learn::Flips& flips, std::uint32_t first, double* partial, double* sum, cudaStream_t stream);
+
+}  // namespace halftone::cuda

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <halftone/model.hpp>
+
+namespace halftone {
+
+/// How the codes of a weight are chosen, where not each is to be the nearest to its weight.
+enum class LearnMethod : std::uint8_t {
+  nearest,   ///< it is the nearest after all; only scales or a bias are chosen with statistics
+  closed,    ///< the error in the basis of the largest singular vectors is taken off once, and rounded again
+  project,   ///< the error in that basis is made small
+  feedback,  ///< the error of the layer's outputs is made small, with the second moments of its inputs
+};
+
+/// How much time a method may take.
+enum class Effort : std::uint8_t { fast, usual, best };
+
+/// What is added to the biases of layers.
+enum class BiasCorrection : std::uint8_t {
+  none,
+  synthetic,  ///< the mean error of outputs over random inputs of mean zero: no more than noise, as the reference has it
+  stats,      ///< the same over the mean input of the statistics
+};
+
+/// Which singular vectors make a basis: floor(top_p · the smaller dimension) of them, within min_k and max_k.
+struct RankOptions {
+  double top_p = 0.2;
+  std::uint64_t min_k = 256;
+  std::uint64_t max_k = 1280;
+};
+
+/// What a user may decide about learned rounding.
+struct LearnOptions {
+  std::optional<LearnMethod> method;  ///< nothing: feedback where there are second moments, nearest where other
+                                      ///< statistics are, and project without any
+  Effort effort = Effort::usual;
+  RankOptions rank;
+  std::optional<double> damping;     ///< of second moments, part of their mean diagonal; nothing: by their count
+  std::optional<double> mse_budget;  ///< by what part the squared error may grow over that of nearest rounding
+  bool prior_weights = false;        ///< feedback takes WᵀW for layers without second moments
+};
+
+/// Statistics of the inputs of layers, a safetensors file (docs/STATISTICS.md); headers only.
+struct Statistics {
+  std::filesystem::path path;
+  ModelIndex index;
+};
+
+/// Opens the statistics at `path`.  Throws Error.
+[[nodiscard]] Statistics read_statistics(const std::filesystem::path& path);
+
+/// The statistics of one layer.
+struct LayerStatistics {
+  std::optional<ModelTensor> second_moment;   ///< (columns, columns): the mean of x xᵀ
+  std::optional<ModelTensor> diagonal;        ///< (columns): the mean of x²
+  std::optional<ModelTensor> mean;            ///< (columns)
+  std::optional<ModelTensor> count;           ///< one element: of how many vectors they are the means
+  std::optional<ModelTensor> cross_moment;    ///< (columns, columns): the mean of x x̂ᵀ, where x̂ is what second_moment is of
+  std::optional<ModelTensor> mean_quantized;  ///< (columns): the mean of x̂
+
+  [[nodiscard]] bool empty() const noexcept { return !second_moment && !diagonal && !mean && !cross_moment && !mean_quantized; }
+};
+
+/// How the codes of one weight are chosen.
+struct LearnRecipe {
+  LearnMethod method = LearnMethod::nearest;
+  Effort effort = Effort::usual;
+  RankOptions rank;
+  std::optional<double> damping;
+  std::optional<double> mse_budget;
+  bool prior_weights = false;
+  std::uint64_t seed = 0;  ///< of the layer
+  LayerStatistics statistics;
+  BiasCorrection bias_correction = BiasCorrection::none;
+  std::optional<ModelTensor> bias;  ///< that is corrected
+};
+
+/// What learned rounding did to one layer.
+struct LearnedLayer {
+  std::string tensor;
+  LearnMethod method{};              ///< nearest where another method gained nothing
+  std::string kept_nearest_because;  ///< empty where the method's codes were taken
+  std::uint64_t changed = 0;         ///< codes that are not those of rounding to nearest
+  std::uint64_t elements = 0;
+  std::optional<double> loss_ratio;           ///< ‖Uᵀ E V‖, relative to that of rounding to nearest
+  std::optional<double> squared_error_ratio;  ///< ‖E‖², likewise
+  std::optional<double> output_error_ratio;   ///< tr(E H Eᵀ), likewise
+  std::uint64_t rank = 0;                     ///< of the basis; 0 without
+  double captured_energy = 0;                 ///< the part of ‖W‖² in it
+  double basis_residual = 0;                  ///< 0 for an exact one
+  double damping = 0;
+  int iterations = 0;
+  std::string stop_reason;
+  double seconds = 0;
+};
+
+}  // namespace halftone

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "exec/work.hpp"
+#include "learn/feedback.hpp"
+
+namespace halftone::exec {
+
+/// The statistics of a layer's inputs as floats, rotated as its weight is.
+class StatisticsReader {
+ public:
+  /// Throws bad_statistics for a value that is not finite.
+  StatisticsReader(const LearnRecipe& recipe, const Context& context, const TensorInfo& weight, std::uint32_t rotation_group);
+
+  /// Second moments, cross moments and the count; null where there are none.
+  [[nodiscard]] learn::Moments moments() const;
+  /// Whether the inputs are those of a quantized model and the weight is to make up for that.
+  [[nodiscard]] bool moves_target() const noexcept { return !cross_.empty() && !second_.empty(); }
+  /// The mean input; for synthetic correction that of random inputs; zeros where nothing is known.
+  [[nodiscard]] const std::vector<float>& mean() const noexcept { return mean_; }
+  /// The mean input of the quantized model: mean(), where nothing else is known.
+  [[nodiscard]] const std::vector<float>& mean_quantized() const noexcept { return mean_quantized_.empty() ? mean_ : mean_quantized_; }
+  /// The square root of the second moment of each column, normalised to a mean of 1: between a search that knows only
+  /// that column and one that trusts the feedback to even out; the second moment itself where there is no feedback.
+  /// Empty where nothing is known.
+  [[nodiscard]] std::vector<float> search_weights() const;
+
+ private:
+  [[nodiscard]] std::vector<float> read(const std::optional<ModelTensor>& tensor) const;
+  [[nodiscard]] std::optional<std::uint64_t> read_count() const;
+
+  const LearnRecipe& recipe_;
+  const Context& context_;
+  std::uint64_t columns_;
+  std::vector<float> second_;
+  std::vector<float> cross_;
+  std::vector<float> diagonal_;
+  std::vector<float> mean_;
+  std::vector<float> mean_quantized_;
+  std::optional<std::uint64_t> count_;
+};
+
+}  // namespace halftone::exec

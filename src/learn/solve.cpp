@@ -1,0 +1,149 @@
+#include "learn/solve.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/fail.hpp"
+#include "learn/basis.hpp"
+#include "learn/project.hpp"
+
+namespace halftone::learn {
+namespace {
+
+/// A basis is made wider than the rank that is asked for: what lies just outside is then seen, too.
+constexpr double kOversampling = 1.25;
+
+int power_iterations(Effort effort) {
+  switch (effort) {
+    case Effort::fast: return 2;
+    case Effort::usual: return 4;
+    case Effort::best: return 8;
+  }
+  return 4;
+}
+
+Basis basis_of(Engine& engine, Memory& memory, const Layer& layer, const LearnRecipe& recipe) {
+  const RankRule rule{recipe.rank.top_p, recipe.rank.min_k, recipe.rank.max_k};
+  const std::uint64_t wanted = rule.rank(layer.rows(), layer.columns());
+  const auto wide = static_cast<std::uint64_t>(std::ceil(kOversampling * static_cast<double>(wanted)));
+  const std::uint64_t rank = std::min({wide, layer.rows(), layer.columns()});
+  return leading_basis(engine, memory, layer.weight(), rank, BasisMethod::automatic, power_iterations(recipe.effort), recipe.seed);
+}
+
+Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& layer, std::uint8_t* levels) {
+  Memory memory(engine);
+  const Basis basis = basis_of(engine, memory, layer, recipe);
+  if (recipe.method == LearnMethod::closed) return closed_form(engine, layer, basis, levels);
+  const ProjectOptions options{.flip_passes = recipe.effort == Effort::fast ? 8 : recipe.effort == Effort::best ? 32 : 16};
+  return project(engine, layer, basis, options, levels);
+}
+
+/// The second moments that the weights themselves stand in for: WᵀW.
+std::vector<float> prior_moments(Engine& engine, const Layer& layer) {
+  Memory memory(engine);
+  const Matrix product = memory.matrix(layer.columns(), layer.columns());
+  engine.multiply({.a = layer.weight(), .transpose_a = true, .b = layer.weight(), .c = product});
+  std::vector<float> second(layer.columns() * layer.columns());
+  engine.download(product.data, second.data(), second.size() * sizeof(float));
+  return second;
+}
+
+bool within_budget(const LearnRecipe& recipe, const Outcome& outcome) {
+  return !recipe.mse_budget || outcome.squared_error <= (1.0 + *recipe.mse_budget) * outcome.nearest_squared_error;
+}
+
+/// More damping brings the squared error back to that of rounding to nearest.
+Outcome solve_with_feedback(Engine& engine, const LearnRecipe& recipe, const Layer& layer, const Moments& given, std::uint8_t* levels) {
+  Moments moments = given;
+  std::vector<float> prior;
+  if (moments.second == nullptr) {
+    prior = prior_moments(engine, layer);
+    moments = {.second = prior.data()};
+  }
+  FeedbackOptions options{.sweeps = recipe.effort == Effort::fast ? 0 : recipe.effort == Effort::best ? 3 : 1, .damping = recipe.damping};
+  if (!prior.empty() && !options.damping) options.damping = 1.0;
+  Outcome outcome = feedback(engine, layer, moments, options, levels);
+  for (int i = 0; i < 8 && outcome.iterations > 0 && !within_budget(recipe, outcome); ++i) {
+    options.damping = 3.0 * outcome.damping;
+    outcome = feedback(engine, layer, moments, options, levels);
+  }
+  return outcome;
+}
+
+std::optional<double> ratio(double now, double before) {
+  if (!(before > 0)) return std::nullopt;
+  return now / before;
+}
+
+/// Why the outcome is not taken; empty where it is.
+std::string objection(const LearnRecipe& recipe, const Outcome& outcome) {
+  if (outcome.iterations == 0) return outcome.stop_reason;
+  if (!std::isfinite(outcome.squared_error) || !std::isfinite(outcome.loss) || !std::isfinite(outcome.output_error)) {
+    return "its result is not finite";
+  }
+  const bool by_output = recipe.method == LearnMethod::feedback;
+  const double now = by_output ? outcome.output_error : outcome.loss;
+  const double before = by_output ? outcome.nearest_output_error : outcome.nearest_loss;
+  if (!(now < before)) return by_output ? "its output error would not be smaller" : "its loss would not be smaller";
+  if (!within_budget(recipe, outcome)) return "its squared error would exceed the budget";
+  return {};
+}
+
+}  // namespace
+
+LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& weight, const Moments& moments) {
+  const Problem problem = weight.problem();
+  LearnedLayer report{.method = recipe.method, .elements = problem.rows * problem.columns};
+  if (recipe.method == LearnMethod::nearest) return report;
+  const Layer layer(engine, problem);
+  std::vector<std::uint8_t> levels(problem.start.size());
+  const Outcome outcome = recipe.method == LearnMethod::feedback ? solve_with_feedback(engine, recipe, layer, moments, levels.data())
+                                                                 : solve_in_basis(engine, recipe, layer, levels.data());
+  report.rank = outcome.rank;
+  report.captured_energy = outcome.captured_energy;
+  report.basis_residual = outcome.basis_residual;
+  report.damping = outcome.damping;
+  report.iterations = outcome.iterations;
+  report.stop_reason = outcome.stop_reason;
+  report.kept_nearest_because = objection(recipe, outcome);
+  if (!report.kept_nearest_because.empty()) {
+    report.method = LearnMethod::nearest;
+    return report;
+  }
+  report.loss_ratio = ratio(outcome.loss, outcome.nearest_loss);
+  report.squared_error_ratio = ratio(outcome.squared_error, outcome.nearest_squared_error);
+  report.output_error_ratio = ratio(outcome.output_error, outcome.nearest_output_error);
+  report.changed = weight.take(levels);
+  return report;
+}
+
+std::vector<float> moved_target(Engine& engine, const std::vector<float>& weight, std::uint64_t rows, const Moments& moments,
+                                std::optional<double> damping) {
+  const std::uint64_t columns = weight.size() / rows;
+  double trace = 0;
+  for (std::uint64_t i = 0; i < columns; ++i) trace += static_cast<double>(moments.second[i * (columns + 1)]);
+  if (!(trace > 0)) return weight;
+  const auto factor = static_cast<float>(static_cast<double>(columns) / trace);
+  const auto added = static_cast<float>(damping.value_or(damping_for(columns, moments.count)));
+  Memory memory(engine);
+  std::vector<std::uint32_t> identity(columns);
+  for (std::uint64_t i = 0; i < columns; ++i) identity[i] = static_cast<std::uint32_t>(i);
+  const std::uint32_t* order = memory.array_of(identity.data(), columns);
+  const Matrix second = memory.matrix(columns, columns);
+  const Matrix cross = memory.matrix(columns, columns);
+  engine.gather_moments(memory.matrix_of(moments.second, columns, columns), order, factor, added, second);
+  engine.gather_moments(memory.matrix_of(moments.cross, columns, columns), order, factor, added, cross);
+  if (!engine.cholesky(second)) return weight;
+  engine.invert_lower(second);
+  // H⁻¹ = L⁻ᵀ L⁻¹.
+  const Matrix product = memory.matrix(rows, columns);
+  const Matrix target = memory.matrix_of(weight.data(), rows, columns);
+  engine.multiply({.a = target, .b = cross, .c = product, .full_precision = true});
+  engine.multiply({.a = product, .b = second, .transpose_b = true, .c = target, .full_precision = true});
+  engine.multiply({.a = target, .b = second, .c = product, .full_precision = true});
+  std::vector<float> moved(weight.size());
+  engine.download(product.data, moved.data(), moved.size() * sizeof(float));
+  return moved;
+}
+
+}  // namespace halftone::learn

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <vector>
+
+#include <halftone/learn.hpp>
+
+#include "learn/feedback.hpp"
+#include "learn/quantized_weight.hpp"
+
+namespace halftone::learn {
+
+/// Chooses the codes of `weight` as `recipe` says.  Where the method gains nothing by its own measure, leaves the squared
+/// error's budget or gives what is not finite, the nearest codes stay, and the report says why.
+[[nodiscard]] LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& weight, const Moments& moments);
+
+/// The weight that gives, on the inputs of a quantized model, what `weight` gives on those of the original one:
+/// (W C + λ W) (H + λ I)⁻¹ with the cross moments C and the second moments H, normalised to a mean diagonal of 1 of H.
+/// The idea is that of GPTAQ (Li et al., 2025) and Qronos (Zhang et al., 2025).
+[[nodiscard]] std::vector<float> moved_target(Engine& engine, const std::vector<float>& weight, std::uint64_t rows, const Moments& moments,
+                                              std::optional<double> damping);
+
+}  // namespace halftone::learn

@@ -1,0 +1,150 @@
+#include "plan/learning.hpp"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "base/fail.hpp"
+#include "base/hash.hpp"
+#include "base/text.hpp"
+#include "formats/layer_names.hpp"
+
+namespace halftone::plan {
+namespace {
+
+bool can_be_learned(const FormatDescriptor& format) { return !format.storage().row_scales; }
+
+/// A seed of the layer's own, so that it does not depend on the others.
+std::uint64_t seed_of(std::uint64_t seed, const std::string& tensor) {
+  return std::stoull(base::digest(fmt::format("{} {}", seed, tensor)).substr(0, 16), nullptr, 16);
+}
+
+/// Finds the statistics of layers and checks that they fit their weights.
+class Finder {
+ public:
+  explicit Finder(const Statistics& statistics) : statistics_(statistics) {}
+
+  [[nodiscard]] LayerStatistics find(const std::string& layer, std::uint64_t columns) const {
+    const Shape square = {columns, columns};
+    return {.second_moment = tensor(layer, ".second_moment", square),
+            .diagonal = tensor(layer, ".diag", {columns}),
+            .mean = tensor(layer, ".mean", {columns}),
+            .count = count(layer),
+            .cross_moment = tensor(layer, ".cross_moment", square),
+            .mean_quantized = tensor(layer, ".mean_quantized", {columns})};
+  }
+
+ private:
+  [[nodiscard]] std::optional<ModelTensor> tensor(const std::string& layer, const char* suffix, const Shape& expected) const {
+    const ModelTensor* found = statistics_.index.find(layer + suffix);
+    if (found == nullptr) return std::nullopt;
+    const bool is_float = found->info.dtype == Dtype::F32 || found->info.dtype == Dtype::BF16;
+    if (is_float && found->info.shape == expected) return *found;
+    fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' must be F32 or BF16 {}, as the weight has {} columns, not {} {}",
+         statistics_.path.string(), found->info.name, to_string(expected), expected.front(), name_of(found->info.dtype),
+         to_string(found->info.shape));
+  }
+  [[nodiscard]] std::optional<ModelTensor> count(const std::string& layer) const {
+    const ModelTensor* found = statistics_.index.find(layer + ".count");
+    if (found == nullptr) return std::nullopt;
+    const Dtype dtype = found->info.dtype;
+    if ((dtype == Dtype::I64 || dtype == Dtype::F32) && element_count(found->info.shape) == 1) return *found;
+    fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' must be one number of I64 or F32, not {} {}", statistics_.path.string(),
+         found->info.name, name_of(dtype), to_string(found->info.shape));
+  }
+
+  const Statistics& statistics_;
+};
+
+/// What method a weight gets.
+LearnMethod method_for(const LearnOptions& options, const LayerStatistics& statistics, bool has_file) {
+  const LearnMethod wanted = options.method.value_or(has_file ? LearnMethod::feedback : LearnMethod::project);
+  const bool fed = statistics.second_moment || options.prior_weights;
+  return wanted == LearnMethod::feedback && !fed ? LearnMethod::nearest : wanted;
+}
+
+/// The bias of a layer, where its job can correct it.
+const ModelTensor* bias_of(const ModelIndex& model, const std::map<std::string_view, const Decision*>& by_name, const std::string& layer,
+                           std::uint64_t rows) {
+  const ModelTensor* bias = model.find(layer + ".bias");
+  if (bias == nullptr || bias->info.shape != Shape{rows} || !is_source_float(bias->info.dtype)) return nullptr;
+  return by_name.at(bias->info.name)->action == Action::keep ? bias : nullptr;
+}
+
+}  // namespace
+
+Learning::Learning(const ModelIndex& model, const PlanOptions& options, const std::vector<Decision>& decisions) {
+  if (!options.learn && !options.statistics && options.bias_correction == BiasCorrection::none) return;
+  std::map<std::string_view, const Decision*> by_name;
+  for (const Decision& decision : decisions) by_name.emplace(decision.tensor, &decision);
+  std::size_t quantized = 0;
+  std::size_t without = 0;
+  std::size_t without_moments = 0;
+  for (const Decision& decision : decisions) {
+    if (decision.action != Action::quantize) continue;
+    const FormatDescriptor& format = *decision.spec.format;
+    if (!can_be_learned(format)) {
+      fail(ErrorKind::unsupported, "'{}' cannot be {}: the scales of {} are fitted to the codes", decision.tensor,
+           options.learn ? "rounded by learning" : "quantized with statistics", format.name());
+    }
+    ++quantized;
+    const ModelTensor& weight = *model.find(decision.tensor);
+    const Shape& shape = weight.info.shape;
+    const std::string layer = formats::base_name(decision.tensor);
+    LearnRecipe recipe{.seed = seed_of(options.seed, decision.tensor), .bias_correction = options.bias_correction};
+    if (options.statistics && shape.size() == 2) recipe.statistics = Finder(*options.statistics).find(layer, shape[1]);
+    if (options.statistics && recipe.statistics.empty()) ++without;
+    if (options.learn) {
+      recipe.method = method_for(*options.learn, recipe.statistics, options.statistics.has_value());
+      if (recipe.method == LearnMethod::nearest && !recipe.statistics.empty()) ++without_moments;
+      recipe.effort = options.learn->effort;
+      recipe.rank = options.learn->rank;
+      recipe.damping = options.learn->damping;
+      recipe.mse_budget = options.learn->mse_budget;
+      recipe.prior_weights = options.learn->prior_weights;
+    }
+    const bool has_mean = recipe.bias_correction == BiasCorrection::synthetic || recipe.statistics.mean;
+    if (recipe.bias_correction != BiasCorrection::none && has_mean) {
+      if (const ModelTensor* bias = bias_of(model, by_name, layer, shape[0])) recipe.bias = *bias;
+    }
+    if (recipe.bias) biases_.insert(recipe.bias->info.name);
+    if (recipe.method != LearnMethod::nearest || !recipe.statistics.empty() || recipe.bias) recipes_.emplace(decision.tensor, recipe);
+  }
+  if (without > 0) {
+    notes_.push_back(fmt::format("the statistics have nothing of {} of {}: {} rounded to nearest", without,
+                                 base::counted(quantized, "quantized layer"), without == 1 ? "it is" : "they are"));
+  }
+  if (without_moments > 0 && options.learn) {
+    notes_.push_back(fmt::format("{} no second moments in the statistics: {} rounded to nearest with what is there",
+                                 without_moments == 1 ? "1 layer has" : fmt::format("{} layers have", without_moments),
+                                 without_moments == 1 ? "it is" : "they are"));
+  }
+  if (options.bias_correction != BiasCorrection::none && biases_.empty() && quantized > 0) {
+    notes_.emplace_back("no quantized layer has a bias that can be corrected");
+  }
+}
+
+const LearnRecipe* Learning::recipe(const std::string& tensor) const {
+  const auto found = recipes_.find(tensor);
+  return found == recipes_.end() ? nullptr : &found->second;
+}
+
+void check_learn_options(const PlanOptions& options) {
+  if (options.bias_correction == BiasCorrection::stats && !options.statistics) {
+    fail(ErrorKind::usage, "--bias-correction stats needs --stats");
+  }
+  if (options.statistics && !options.learn && options.bias_correction != BiasCorrection::stats &&
+      options.spec.scales != ScaleMethod::search) {
+    fail(ErrorKind::usage, "--stats has no effect without --rounding learned, --scales search or --bias-correction stats");
+  }
+  if (!options.learn) return;
+  const LearnOptions& learn = *options.learn;
+  if (learn.prior_weights && learn.method && *learn.method != LearnMethod::feedback) {
+    fail(ErrorKind::usage, "--prior weights has no effect on --learn-method other than feedback");
+  }
+  if (learn.method == LearnMethod::feedback && !options.statistics && !learn.prior_weights) {
+    fail(ErrorKind::usage,
+         "--learn-method feedback needs --stats, or --prior weights to take the weights themselves for statistics, which often does harm");
+  }
+}
+
+}  // namespace halftone::plan

@@ -1,0 +1,80 @@
+#include "learn_arguments.hpp"
+
+#include "choose.hpp"
+
+namespace halftone::tool {
+
+void LearnArguments::add_to(CLI::App& command) {
+  command.add_option("--rounding", rounding, "nearest, or learned: which way each weight is rounded is chosen (default nearest)")
+      ->type_name("METHOD");
+  command.add_option("--bias-correction", bias_correction, "none, stats, or synthetic (default none)")->type_name("METHOD");
+  command.add_option("--stats", statistics, "statistics of the layers' inputs, a safetensors file")->type_name("FILE");
+  command.add_option("--seed", seed, "of what is random in learned rounding")->type_name("N");
+  command.add_option("--learn-method", method, "project, feedback or closed (default: feedback with --stats, else project)")
+      ->type_name("METHOD");
+  command.add_option("--effort", effort, "fast, default or best")->type_name("EFFORT");
+  command.add_option("--prior", prior, "weights: feedback takes WᵀW for statistics that are not there; often does harm")
+      ->type_name("PRIOR");
+  command.add_option("--top-p", top_p, "singular vectors, part of the smaller dimension (default 0.2)")
+      ->type_name("P")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--min-k", min_k, "at least so many of them (default 256)")->type_name("K")->check(CLI::Range(1, 1 << 20));
+  command.add_option("--max-k", max_k, "at most so many of them (default 1280)")->type_name("K")->check(CLI::Range(1, 1 << 20));
+  command.add_option("--damping", damping, "of second moments, part of their mean diagonal (default: by their count)")
+      ->type_name("D")
+      ->check(CLI::Range(1e-6, 1e6));
+  command.add_option("--mse-budget", mse_budget, "by what part the squared error may exceed that of nearest rounding")
+      ->type_name("B")
+      ->check(CLI::Range(0.0, 1e6));
+}
+
+LearnOptions LearnArguments::learn_options() const {
+  static const std::map<std::string, LearnMethod> methods = {
+      {"closed", LearnMethod::closed}, {"project", LearnMethod::project}, {"feedback", LearnMethod::feedback}};
+  static const std::map<std::string, Effort> efforts = {{"fast", Effort::fast}, {"default", Effort::usual}, {"best", Effort::best}};
+  static const std::map<std::string, bool> priors = {{"weights", true}};
+  LearnOptions options;
+  if (method) options.method = choose(methods, *method, "--learn-method");
+  if (effort) options.effort = choose(efforts, *effort, "--effort");
+  if (prior) options.prior_weights = choose(priors, *prior, "--prior");
+  if (top_p) options.rank.top_p = *top_p;
+  if (min_k) options.rank.min_k = *min_k;
+  if (max_k) options.rank.max_k = *max_k;
+  if (options.rank.min_k > options.rank.max_k) {
+    fail(ErrorKind::usage, "--min-k {} is larger than --max-k {}", options.rank.min_k, options.rank.max_k);
+  }
+  options.damping = damping;
+  options.mse_budget = mse_budget;
+  return options;
+}
+
+void LearnArguments::refuse_without_learning() const {
+  const auto refuse = [](bool given, const char* option) {
+    if (given) fail(ErrorKind::usage, "{} has no effect without --rounding learned", option);
+  };
+  refuse(method.has_value(), "--learn-method");
+  refuse(effort.has_value(), "--effort");
+  refuse(prior.has_value(), "--prior");
+  refuse(top_p.has_value(), "--top-p");
+  refuse(min_k.has_value(), "--min-k");
+  refuse(max_k.has_value(), "--max-k");
+  refuse(damping.has_value(), "--damping");
+  refuse(mse_budget.has_value(), "--mse-budget");
+  refuse(seed.has_value() && bias_correction != "synthetic", "--seed");
+}
+
+void LearnArguments::apply_to(PlanOptions& options) const {
+  static const std::map<std::string, bool> roundings = {{"nearest", false}, {"learned", true}};
+  static const std::map<std::string, BiasCorrection> corrections = {
+      {"none", BiasCorrection::none}, {"synthetic", BiasCorrection::synthetic}, {"stats", BiasCorrection::stats}};
+  options.bias_correction = choose(corrections, bias_correction, "--bias-correction");
+  if (choose(roundings, rounding, "--rounding")) {
+    options.learn = learn_options();
+  } else {
+    refuse_without_learning();
+  }
+  if (seed) options.seed = *seed;
+  if (statistics) options.statistics = read_statistics(*statistics);
+}
+
+}  // namespace halftone::tool

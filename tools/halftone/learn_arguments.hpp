@@ -1,0 +1,36 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <halftone/plan.hpp>
+
+namespace halftone::tool {
+
+/// The options of learned rounding, as text and numbers.
+struct LearnArguments {
+  std::string rounding = "nearest";
+  std::string bias_correction = "none";
+  std::optional<std::string> statistics;  ///< a path
+  std::optional<std::string> method;
+  std::optional<std::string> effort;
+  std::optional<std::string> prior;
+  std::optional<double> top_p;
+  std::optional<std::uint64_t> min_k;
+  std::optional<std::uint64_t> max_k;
+  std::optional<double> damping;
+  std::optional<double> mse_budget;
+  std::optional<std::uint64_t> seed;
+
+  void add_to(CLI::App& command);
+  /// Sets what `options` says of learned rounding.  Throws usage; what read_statistics() does.
+  void apply_to(PlanOptions& options) const;
+
+ private:
+  [[nodiscard]] LearnOptions learn_options() const;
+  void refuse_without_learning() const;
+};
+
+}  // namespace halftone::tool

@@ -1,0 +1,77 @@
+#include "learn_report.hpp"
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+
+namespace halftone::tool {
+namespace {
+
+std::string_view name_of(LearnMethod method) {
+  switch (method) {
+    case LearnMethod::nearest: return "nearest";
+    case LearnMethod::closed: return "closed";
+    case LearnMethod::project: return "project";
+    case LearnMethod::feedback: return "feedback";
+  }
+  return {};
+}
+
+double changed_part(const LearnedLayer& layer) {
+  return layer.elements == 0 ? 0 : static_cast<double>(layer.changed) / static_cast<double>(layer.elements);
+}
+
+std::string figures(const LearnedLayer& layer) {
+  std::string text;
+  const auto add = [&](const char* what, const std::optional<double>& value) {
+    if (value) text += fmt::format("  {} {:.3f}", what, *value);
+  };
+  add("output error", layer.output_error_ratio);
+  add("loss", layer.loss_ratio);
+  add("squared error", layer.squared_error_ratio);
+  return text;
+}
+
+}  // namespace
+
+nlohmann::ordered_json learned_json(const std::vector<LearnedLayer>& layers) {
+  auto json = nlohmann::ordered_json::array();
+  const auto number = [](const std::optional<double>& value) { return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(); };
+  for (const LearnedLayer& layer : layers) {
+    json.push_back({{"name", layer.tensor},
+                    {"method", name_of(layer.method)},
+                    {"kept_nearest_because", layer.kept_nearest_because},
+                    {"loss_ratio", number(layer.loss_ratio)},
+                    {"mse_ratio", number(layer.squared_error_ratio)},
+                    {"output_error_ratio", number(layer.output_error_ratio)},
+                    {"changed_codes", layer.changed},
+                    {"elements", layer.elements},
+                    {"rank", layer.rank},
+                    {"captured_energy", layer.captured_energy},
+                    {"basis_residual", layer.basis_residual},
+                    {"damping", layer.damping},
+                    {"iterations", layer.iterations},
+                    {"stop_reason", layer.stop_reason},
+                    {"seconds", layer.seconds}});
+  }
+  return json;
+}
+
+std::string learned_text(const std::vector<LearnedLayer>& layers) {
+  if (layers.empty()) return {};
+  std::string text = "learned, errors relative to those of nearest rounding:\n";
+  for (const LearnedLayer& layer : layers) {
+    text += fmt::format("  {}  {}", base::printable(layer.tensor), name_of(layer.method));
+    if (!layer.kept_nearest_because.empty()) {
+      text += fmt::format(", because {}", layer.kept_nearest_because);
+    } else {
+      text += figures(layer);
+      if (layer.changed > 0) text += fmt::format("  {:.2f} % of codes changed", 100 * changed_part(layer));
+      if (layer.rank > 0) text += fmt::format("  rank {}", layer.rank);
+    }
+    text += fmt::format("  {:.2f} s\n", layer.seconds);
+  }
+  return text;
+}
+
+}  // namespace halftone::tool
