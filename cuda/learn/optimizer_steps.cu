@@ -13,7 +13,7 @@ template <class O>
 __global__ void advance_kernel(OptimizerRun run, const double* squared_loss) {
   learn::advance(*run.state, run.schedule, std::sqrt(*squared_loss));
   if (run.state->stop != StopReason::none) return;
-  O::prepare(*static_cast<typename O::Scalars*>(run.scalars), run.options, *run.state);
+  O::prepare(*static_cast<typename O::Scalars*>(run.scalars), run.variant, *run.state);
 }
 
 template <class O>

@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kRowThreads) keep_best_kernel(OptimizerRun run
   if (!run.state->improved) return;
   for_rows(run.weight.rows, run.weight.columns, [&](std::uint64_t row, std::uint64_t column) {
     const std::uint64_t at = row * run.weight.columns + column;
-    run.best[at] = run.options.schedule_free ? Prodigy::average(run.offsets[at], run.moments[0][at]) : run.offsets[at];
+    run.best[at] = run.variant.schedule_free ? Prodigy::average(run.offsets[at], run.moments[0][at]) : run.offsets[at];
   });
 }
 
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kRowThreads) keep_best_kernel(OptimizerRun run
 __global__ void __launch_bounds__(kRowThreads) rows_kernel(OptimizerRun run) {
   if (stopped(run)) return;
   const Prodigy::Scalars s = scalars_of(run);
-  const float* sampled = run.options.schedule_free ? run.moments[0] : run.offsets;
+  const float* sampled = run.variant.schedule_free ? run.moments[0] : run.offsets;
   Prodigy::Sums sums{};
   double squares = 0;
   for_optimizer_rows<Prodigy>(
@@ -116,13 +116,13 @@ __global__ void __launch_bounds__(kRowThreads) finish_sums_kernel(OptimizerRun r
   }
   if (threadIdx.x != 0) return;
   *scratch.mean_row_moment = moments / static_cast<double>(run.weight.rows);
-  Prodigy::finish_sums(scalars_of(run), run.options, sums);
+  Prodigy::finish_sums(scalars_of(run), run.variant, sums);
 }
 
 /// Of moments that have been moved.
 [[nodiscard]] __device__ float update_of(const OptimizerRun& run, const Prodigy::Scalars& s, const OptimizerElement& e, bool factored,
                                          float mean_row_moment) {
-  const float numerator = run.options.schedule_free ? s.gradient_factor * e.gradient : run.moments[0][e.at];
+  const float numerator = run.variant.schedule_free ? s.gradient_factor * e.gradient : run.moments[0][e.at];
   const float moment =
       factored ? Prodigy::factored_moment(run.row_moments[e.row], run.column_moments[e.column], mean_row_moment) : run.moments[1][e.at];
   return Prodigy::update(s, numerator, moment);
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run) 
   double sum = 0;
   for_optimizer_rows<Prodigy>(run, [&](const OptimizerElement& e) {
     if (!factored) run.moments[1][e.at] = Prodigy::second_moment(s, run.moments[1][e.at], e.gradient * e.gradient);
-    if (!run.options.schedule_free) run.moments[0][e.at] = Prodigy::first_moment(s, run.moments[0][e.at], e.gradient);
+    if (!run.variant.schedule_free) run.moments[0][e.at] = Prodigy::first_moment(s, run.moments[0][e.at], e.gradient);
     const double update = update_of(run, s, e, factored, mean);
     sum += update * update;
   });
@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(kRowThreads) move_kernel(OptimizerRun run) {
   for_optimizer_rows<Prodigy>(run, [&](const OptimizerElement& e) {
     const float clipped = update_of(run, s, e, factored, mean) * clip;
     float offset = run.offsets[e.at];
-    if (run.options.schedule_free) {
+    if (run.variant.schedule_free) {
       Prodigy::move_both(s, offset, run.moments[0][e.at], clipped);
     } else {
       offset = Prodigy::move(s, offset, clipped);

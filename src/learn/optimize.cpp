@@ -21,9 +21,9 @@ class Loop {
       narrow_ = memory_.matrix(layer.rows(), basis->left.columns);
       inside_ = memory_.matrix(basis->left.columns, basis->left.columns);
     }
-    run_.optimizer = options.optimizer;
-    run_.options = options.optimizer_options;
-    run_.schedule = schedule_for(options.schedule, layer.rows(), layer.columns());
+    run_.optimizer = options.settings.optimizer;
+    run_.variant = options.settings.variant;
+    run_.schedule = schedule_for(options.settings.schedule, layer.rows(), layer.columns());
     run_.rule = options.rule;
     run_.weight = layer.weight();
     run_.levels = layer.levels();
@@ -37,7 +37,7 @@ class Loop {
     auto* scalars = memory_.array<std::byte>(kScalarBytes);
     engine.clear(scalars, kScalarBytes);
     run_.scalars = scalars;
-    with_optimizer(options.optimizer, [&]<class O>(O) { add_moments<O>(); });
+    with_optimizer(options.settings.optimizer, [&]<class O>(O) { add_moments<O>(); });
     engine.copy(layer.errors().data, errors_.data, layer.elements() * sizeof(float));
   }
 
@@ -117,8 +117,8 @@ class Loop {
 OptimizeOptions conventions(OptimizeOptions options, const FormatDescriptor& format, float largest_scale) {
   const Storage& storage = format.storage();
   const bool grouped_integers = format.facts().code_dtype == Dtype::I8 && storage.grid != ScaleGrid::tensor;
-  const bool original = options.optimizer == Optimizer::original;
-  ScheduleOptions& schedule = options.schedule;
+  const bool original = options.settings.optimizer == Optimizer::original;
+  ScheduleOptions& schedule = options.settings.schedule;
   if (storage.two_level) {
     constexpr float largest_e2m1 = 6.0F;
     options.rule = {Preconditioner::none, 1.0F, largest_e2m1};
@@ -131,7 +131,7 @@ OptimizeOptions conventions(OptimizeOptions options, const FormatDescriptor& for
   schedule.stop.judges_best = !original;
   // December 2025's schedule has its own rule for when failures are forgotten.
   if (schedule.schedule != LearningSchedule::adaptive && (original || storage.two_level)) schedule.resets = true;
-  if (options.optimizer == Optimizer::prodigy && storage.grid != ScaleGrid::run) schedule.warm_up = 50;
+  if (options.settings.optimizer == Optimizer::prodigy && storage.grid != ScaleGrid::run) schedule.warm_up = 50;
   if (grouped_integers && !original) schedule.shape_influence = 0;
   return options;
 }

@@ -10,9 +10,7 @@
 namespace halftone::learn {
 
 struct OptimizeOptions {
-  Optimizer optimizer = Optimizer::prodigy;
-  OptimizerOptions optimizer_options;
-  ScheduleOptions schedule;     ///< with the reference's peculiarities of a format set by conventions()
+  OptimizerSettings settings;   ///< its schedule with the reference's peculiarities of a format, set by conventions()
   GradientRule rule;            ///< of `original`; the same
   bool full_precision = true;   ///< products as those of the reference; else their factors may lose bits below TF32's
   std::function<void()> check;  ///< called now and then; what it throws ends the loop

@@ -11,12 +11,6 @@
 
 namespace halftone::learn {
 
-enum class Optimizer : std::uint8_t {
-#define HALFTONE_OPTIMIZER(name, type, summary) name,
-#include "learn/optimizers/optimizers.def"
-#undef HALFTONE_OPTIMIZER
-};
-
 /// Calls function(Type{}) with the type of `optimizer`.
 template <class Function>
 auto with_optimizer(Optimizer optimizer, const Function& function) {
@@ -24,7 +18,7 @@ auto with_optimizer(Optimizer optimizer, const Function& function) {
 #define HALFTONE_OPTIMIZER(name, type, summary) \
   case Optimizer::name:                         \
     return function(type{});
-#include "learn/optimizers/optimizers.def"
+#include <halftone/optimizer.def>
 #undef HALFTONE_OPTIMIZER
   }
   return function(Original{});  // no enumerator
@@ -34,7 +28,7 @@ auto with_optimizer(Optimizer optimizer, const Function& function) {
 inline constexpr std::size_t kScalarBytes = 256;
 #define HALFTONE_OPTIMIZER(name, type, summary) \
   static_assert(sizeof(type::Scalars) <= kScalarBytes && std::is_trivially_copyable_v<type::Scalars>);
-#include "learn/optimizers/optimizers.def"
+#include <halftone/optimizer.def>
 #undef HALFTONE_OPTIMIZER
 
 }  // namespace halftone::learn

@@ -26,7 +26,7 @@ struct GradientRule {
 /// no gaps, and all pointers are into the memory of an engine.
 struct OptimizerRun {
   Optimizer optimizer{};
-  OptimizerOptions options;
+  OptimizerVariant variant;
   Schedule schedule;
   GradientRule rule;
 

@@ -27,6 +27,7 @@ class QuantizedWeight {
   /// Takes the codes of `levels`, rows × columns; returns how many are others than before.
   std::uint64_t take(const std::vector<std::uint8_t>& levels);
 
+  [[nodiscard]] const FormatDescriptor& format() const noexcept { return *spec_.format; }
   [[nodiscard]] float scaled_amax() const noexcept { return amax_; }
   /// Codes as they are stored, of rows [first, first + count) of the layout.
   [[nodiscard]] std::vector<std::byte> packed_codes(std::uint64_t first, std::uint64_t count) const;

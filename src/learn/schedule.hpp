@@ -5,18 +5,9 @@
 #include <limits>
 
 #include <halftone/codec/hd.hpp>
+#include <halftone/optimizer.hpp>
 
 namespace halftone::learn {
-
-/// How the learning rate follows the loss.
-enum class LearningSchedule : std::uint8_t {
-#define HALFTONE_SCHEDULE(name, summary) name,
-#include "learn/schedules.def"
-#undef HALFTONE_SCHEDULE
-};
-
-/// What an improvement has to exceed, if the threshold is not 0: a part of the best loss, or a difference from it.
-enum class ThresholdMode : std::uint8_t { relative, absolute };
 
 /// Why a loop ended.
 enum class StopReason : std::uint8_t {
@@ -27,48 +18,6 @@ enum class StopReason : std::uint8_t {
   iterations,  ///< as many as were allowed
   diverged,    ///< the loss is no finite number
 };
-
-/// When to stop early.
-struct StopRule {
-  double loss = 5e-9;
-  double rate = 1.01e-8;
-  std::uint32_t stall = 2000;
-  bool judges_best = true;     ///< compare the best loss instead of the present one
-  bool strict = false;         ///< loss and rate must be below their bounds, not at them (December 2025)
-  bool zero_disables = false;  ///< a bound of 0 switches its test off, and the stall ends at its bound, not behind it (NVFP4)
-};
-
-/// The defaults are those of convert_to_quant's command line of July 2026.
-struct ScheduleOptions {
-  LearningSchedule schedule = LearningSchedule::plateau;
-  std::uint32_t iterations = 4000;
-  double rate = 1.0;
-  double gamma = 0.99;           ///< factor of `exponential`
-  double factor = 0.95;          ///< of `plateau`, and the lower end of `cosine`
-  double smallest_rate = 1e-8;   ///< of `exponential` and `plateau`
-  std::uint32_t patience = 1;    ///< iterations without improvement before `plateau` slows down
-  std::uint32_t cooldown = 0;    ///< iterations after that in which it does not; of `cosine`, the interval
-  double shape_influence = 1.0;  ///< how much an oblong weight lowers the factor of `plateau`
-  double threshold = 0.0;        ///< by how much a loss must be lower to count as an improvement
-  ThresholdMode threshold_mode = ThresholdMode::relative;
-  bool resets = true;         ///< an improvement sets the count of failures back
-  std::uint32_t warm_up = 0;  ///< first iterations, in which `exponential` and `plateau` do not slow down
-  StopRule stop;
-};
-
-/// The defaults of December 2025, with the schedule `adaptive`.
-[[nodiscard]] constexpr ScheduleOptions december_2025_schedule() {
-  ScheduleOptions options;
-  options.schedule = LearningSchedule::adaptive;
-  options.iterations = 1000;
-  options.rate = 8.0773e-3;
-  options.factor = 0.92;
-  options.smallest_rate = 1e-10;
-  options.patience = 9;
-  options.cooldown = 6;
-  options.stop = {.loss = 1e-8, .rate = 1e-10, .stall = 1000, .judges_best = false, .strict = true};
-  return options;
-}
 
 /// Options, and what the shape of the weight makes of them.
 struct Schedule {

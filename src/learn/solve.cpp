@@ -5,6 +5,7 @@
 
 #include "base/fail.hpp"
 #include "learn/basis.hpp"
+#include "learn/optimize.hpp"
 #include "learn/project.hpp"
 
 namespace halftone::learn {
@@ -36,6 +37,18 @@ Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& l
   if (recipe.method == LearnMethod::closed) return closed_form(engine, layer, basis, levels);
   const ProjectOptions options{.flip_passes = recipe.effort == Effort::fast ? 8 : recipe.effort == Effort::best ? 32 : 16};
   return project(engine, layer, basis, options, levels);
+}
+
+Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const FormatDescriptor& format, const Problem& problem,
+                             const Layer& layer, std::uint8_t* levels) {
+  Memory memory(engine);
+  const float largest_scale = *std::max_element(problem.scales.begin(), problem.scales.end());
+  const OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale);
+  if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
+  const RankRule rule{recipe.rank.top_p, recipe.rank.min_k, recipe.rank.max_k};
+  const Basis basis = leading_basis(engine, memory, layer.weight(), rule.rank(layer.rows(), layer.columns()), BasisMethod::automatic,
+                                    power_iterations(recipe.effort), recipe.seed);
+  return optimize(engine, layer, &basis, options, levels).outcome;
 }
 
 /// The second moments that the weights themselves stand in for: WᵀW.
@@ -98,7 +111,9 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   const Layer layer(engine, problem);
   std::vector<std::uint8_t> levels(problem.start.size());
   const Outcome outcome = recipe.method == LearnMethod::feedback ? solve_with_feedback(engine, recipe, layer, moments, levels.data())
-                                                                 : solve_in_basis(engine, recipe, layer, levels.data());
+                          : recipe.method == LearnMethod::optimizer
+                              ? solve_with_optimizer(engine, recipe, weight.format(), problem, layer, levels.data())
+                              : solve_in_basis(engine, recipe, layer, levels.data());
   report.rank = outcome.rank;
   report.captured_energy = outcome.captured_energy;
   report.basis_residual = outcome.basis_residual;

@@ -28,7 +28,7 @@ class Case {
         basis_(leading_basis(*engine_, memory_, layer_.weight(), rank, BasisMethod::exact, 0, 0)) {}
 
   OptimizeResult optimize(Optimizer optimizer, const ScheduleOptions& schedule = {}, bool with_basis = true) {
-    OptimizeOptions options{.optimizer = optimizer, .schedule = schedule};
+    OptimizeOptions options{.settings = {.optimizer = optimizer, .schedule = schedule}};
     return optimize(options, with_basis);
   }
   OptimizeResult optimize(const OptimizeOptions& options, bool with_basis = true) {
@@ -154,14 +154,17 @@ TEST(Optimize, Group_of_zeros_stays_zero) {
   const Basis basis = leading_basis(*engine, memory, layer.weight(), 16, BasisMethod::exact, 0, 0);
   for (const Optimizer optimizer : {Optimizer::original, Optimizer::adamw, Optimizer::radam, Optimizer::prodigy}) {
     std::vector<std::uint8_t> levels(weight.size());
-    const OptimizeResult result = optimize(*engine, layer, &basis, conventions({.optimizer = optimizer}, format, 1.0F), levels.data());
+    const OptimizeResult result =
+        optimize(*engine, layer, &basis, conventions({.settings = {.optimizer = optimizer}}, format, 1.0F), levels.data());
     EXPECT_NE(result.state.stop, StopReason::diverged);
     for (std::size_t i = 0; i < 64; ++i) EXPECT_EQ(problem.levels.values[levels[i]], 0.0F);
   }
 }
 
 TEST(Optimize, Conventions_are_those_of_the_reference) {
-  const auto of = [](Optimizer optimizer, const char* format) { return conventions({.optimizer = optimizer}, format_named(format), 0.5F); };
+  const auto of = [](Optimizer optimizer, const char* format) {
+    return conventions({.settings = {.optimizer = optimizer}}, format_named(format), 0.5F);
+  };
   EXPECT_EQ(of(Optimizer::original, "fp8").rule.preconditioner, Preconditioner::inverse_scale);
   EXPECT_EQ(of(Optimizer::original, "int8").rule.preconditioner, Preconditioner::inverse_scale);
   EXPECT_EQ(of(Optimizer::original, "mxfp8").rule.preconditioner, Preconditioner::inverse_scale);
@@ -169,14 +172,14 @@ TEST(Optimize, Conventions_are_those_of_the_reference) {
   EXPECT_EQ(of(Optimizer::original, "int8-block").rule.constant, 2.0F);
   EXPECT_EQ(of(Optimizer::original, "nvfp4").rule.preconditioner, Preconditioner::none);
   EXPECT_EQ(of(Optimizer::original, "nvfp4").rule.limit, 6.0F);
-  EXPECT_TRUE(of(Optimizer::original, "nvfp4").schedule.stop.zero_disables);
-  EXPECT_FALSE(of(Optimizer::original, "fp8").schedule.stop.judges_best);
-  EXPECT_TRUE(of(Optimizer::adamw, "fp8").schedule.stop.judges_best);
-  EXPECT_EQ(of(Optimizer::prodigy, "fp8").schedule.warm_up, 50U);
-  EXPECT_EQ(of(Optimizer::prodigy, "nvfp4").schedule.warm_up, 0U);
-  EXPECT_EQ(of(Optimizer::adamw, "fp8").schedule.warm_up, 0U);
-  EXPECT_EQ(of(Optimizer::adamw, "int8-row").schedule.shape_influence, 0.0);
-  EXPECT_EQ(of(Optimizer::original, "int8-row").schedule.shape_influence, 1.0);
+  EXPECT_TRUE(of(Optimizer::original, "nvfp4").settings.schedule.stop.zero_disables);
+  EXPECT_FALSE(of(Optimizer::original, "fp8").settings.schedule.stop.judges_best);
+  EXPECT_TRUE(of(Optimizer::adamw, "fp8").settings.schedule.stop.judges_best);
+  EXPECT_EQ(of(Optimizer::prodigy, "fp8").settings.schedule.warm_up, 50U);
+  EXPECT_EQ(of(Optimizer::prodigy, "nvfp4").settings.schedule.warm_up, 0U);
+  EXPECT_EQ(of(Optimizer::adamw, "fp8").settings.schedule.warm_up, 0U);
+  EXPECT_EQ(of(Optimizer::adamw, "int8-row").settings.schedule.shape_influence, 0.0);
+  EXPECT_EQ(of(Optimizer::original, "int8-row").settings.schedule.shape_influence, 1.0);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ constexpr double kGamma = 0.97;
 /// Scales are powers of two, so that gradients are exact where losses are.
 class Steps {
  public:
-  Steps(std::uint64_t rows, std::uint64_t columns, Optimizer optimizer, OptimizerOptions options = {}, GradientRule rule = {})
+  Steps(std::uint64_t rows, std::uint64_t columns, Optimizer optimizer, OptimizerVariant options = {}, GradientRule rule = {})
       : random_(17),
         levels_(levels_of(format_named("int8-row"))),
         scales_(rows),
@@ -41,7 +41,7 @@ class Steps {
     direction_.resize(weight_.size());
     for (float& value : direction_) value = normal();
     run_.optimizer = optimizer;
-    run_.options = options;
+    run_.variant = options;
     run_.schedule =
         schedule_for({.schedule = LearningSchedule::exponential, .rate = kRate, .gamma = kGamma, .stop = {.loss = 0}}, rows, columns);
     run_.rule = rule;
@@ -212,7 +212,7 @@ struct Shape {
 
 class ProdigyTrajectory : public testing::TestWithParam<Shape> {
  protected:
-  void follow(const OptimizerOptions& options) {
+  void follow(const OptimizerVariant& options) {
     Steps steps(GetParam().rows, GetParam().columns, Optimizer::prodigy, options);
     test::ProdigyModel model(GetParam().rows, GetParam().columns, options.schedule_free, options.speed);
     int apart = 0;

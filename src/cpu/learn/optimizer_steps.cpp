@@ -66,7 +66,7 @@ class ProdigyStep {
     for_each_element<Prodigy>(run_, [&](const Element& e) {
       const float clipped = update_of(e) * clip;
       float offset = run_.offsets[e.at];
-      if (run_.options.schedule_free) {
+      if (run_.variant.schedule_free) {
         Prodigy::move_both(s_, offset, run_.moments[0][e.at], clipped);
       } else {
         offset = Prodigy::move(s_, offset, clipped);
@@ -79,7 +79,7 @@ class ProdigyStep {
   void gather_sums() {
     row_squares_.assign(run_.weight.rows, 0);
     column_squares_.assign(run_.weight.columns, 0);
-    const float* sampled = run_.options.schedule_free ? run_.moments[0] : run_.offsets;
+    const float* sampled = run_.variant.schedule_free ? run_.moments[0] : run_.offsets;
     Prodigy::Sums sums{};
     for_each_element<Prodigy>(run_, [&](const Element& e) {
       const double square = static_cast<double>(e.gradient) * static_cast<double>(e.gradient);
@@ -90,7 +90,7 @@ class ProdigyStep {
       decayed = Prodigy::decayed_sum(s_, decayed, e.gradient);
       Prodigy::add(sums, sampled[e.at], e.gradient, decayed);
     });
-    Prodigy::finish_sums(s_, run_.options, sums);
+    Prodigy::finish_sums(s_, run_.variant, sums);
   }
 
   void set_factors() {
@@ -112,7 +112,7 @@ class ProdigyStep {
     double sum = 0;
     for_each_element<Prodigy>(run_, [&](const Element& e) {
       if (!factored_) run_.moments[1][e.at] = Prodigy::second_moment(s_, run_.moments[1][e.at], e.gradient * e.gradient);
-      if (!run_.options.schedule_free) run_.moments[0][e.at] = Prodigy::first_moment(s_, run_.moments[0][e.at], e.gradient);
+      if (!run_.variant.schedule_free) run_.moments[0][e.at] = Prodigy::first_moment(s_, run_.moments[0][e.at], e.gradient);
       const auto update = static_cast<double>(update_of(e));
       sum += update * update;
     });
@@ -121,7 +121,7 @@ class ProdigyStep {
 
   /// Of moments that have been moved.
   [[nodiscard]] float update_of(const Element& e) const {
-    const float numerator = run_.options.schedule_free ? s_.gradient_factor * e.gradient : run_.moments[0][e.at];
+    const float numerator = run_.variant.schedule_free ? s_.gradient_factor * e.gradient : run_.moments[0][e.at];
     const float moment = factored_ ? Prodigy::factored_moment(run_.row_moments[e.row], run_.column_moments[e.column], mean_row_moment_)
                                    : run_.moments[1][e.at];
     return Prodigy::update(s_, numerator, moment);
@@ -137,7 +137,7 @@ class ProdigyStep {
 
 void keep_best(const OptimizerRun& run) {
   const std::uint64_t elements = run.weight.rows * run.weight.columns;
-  if (run.optimizer == learn::Optimizer::prodigy && run.options.schedule_free) {
+  if (run.optimizer == Optimizer::prodigy && run.variant.schedule_free) {
     for (std::uint64_t i = 0; i < elements; ++i) run.best[i] = Prodigy::average(run.offsets[i], run.moments[0][i]);
   } else {
     std::copy_n(run.offsets, elements, run.best);
@@ -150,7 +150,7 @@ void advance(const OptimizerRun& run, double loss) {
   learn::advance(*run.state, run.schedule, loss);
   if (run.state->stop != learn::StopReason::none) return;
   learn::with_optimizer(run.optimizer,
-                        [&]<class O>(O) { O::prepare(*static_cast<typename O::Scalars*>(run.scalars), run.options, *run.state); });
+                        [&]<class O>(O) { O::prepare(*static_cast<typename O::Scalars*>(run.scalars), run.variant, *run.state); });
 }
 
 void optimizer_step(const OptimizerRun& run) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "learn/optimizers/adam_moments.hpp"
-#include "learn/optimizers/options.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
@@ -20,7 +19,7 @@ struct AdamW {
     float root;       ///< of what the second moment lacks
   };
 
-  static HALFTONE_HD void prepare(Scalars& scalars, const OptimizerOptions&, const LoopState& state) {
+  static HALFTONE_HD void prepare(Scalars& scalars, const OptimizerVariant&, const LoopState& state) {
     const double rate = state.previous_rate;
     const double steps = state.iterations;
     scalars.kept = static_cast<float>(1.0 - rate * kWeightDecay);

@@ -2,7 +2,6 @@
 
 #include <halftone/codec/hd.hpp>
 
-#include "learn/optimizers/options.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
@@ -18,7 +17,7 @@ struct Original {
     float rate;
   };
 
-  static HALFTONE_HD void prepare(Scalars& scalars, const OptimizerOptions&, const LoopState& state) {
+  static HALFTONE_HD void prepare(Scalars& scalars, const OptimizerVariant&, const LoopState& state) {
     scalars.rate = static_cast<float>(state.rate);
   }
   [[nodiscard]] static HALFTONE_HD float step(const Scalars& scalars, float x, float gradient, float*) {

@@ -6,7 +6,6 @@
 #include <halftone/codec/half.hpp>
 #include <halftone/codec/hd.hpp>
 
-#include "learn/optimizers/options.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
@@ -69,7 +68,7 @@ struct Prodigy {
     return rows >= kSmallestFactored || columns >= kSmallestFactored;
   }
 
-  static HALFTONE_HD void prepare(Scalars& s, const OptimizerOptions& options, const LoopState& state) {
+  static HALFTONE_HD void prepare(Scalars& s, const OptimizerVariant& options, const LoopState& state) {
     s.d = s.steps == 0 ? kFirstD : s.next_d;
     ++s.steps;
     const double rate = s.d * state.previous_rate;
@@ -104,7 +103,7 @@ struct Prodigy {
     sums.squares += more.squares;
   }
   /// Estimates the d of the next step.
-  static HALFTONE_HD void finish_sums(Scalars& s, const OptimizerOptions& options, const Sums& sums) {
+  static HALFTONE_HD void finish_sums(Scalars& s, const OptimizerVariant& options, const Sums& sums) {
     const double update = s.d * s.d / std::sqrt(kFirstD);
     const double added = options.speed ? progress(s, sums, update) : update * sums.dot;
     s.previous_numerator = s.numerator;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "learn/optimizers/adam_moments.hpp"
-#include "learn/optimizers/options.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
@@ -18,7 +17,7 @@ struct RAdam {
     float rectified;  ///< what multiplies an adaptive step besides; 0 for a step that is none
   };
 
-  static HALFTONE_HD void prepare(Scalars& scalars, const OptimizerOptions&, const LoopState& state) {
+  static HALFTONE_HD void prepare(Scalars& scalars, const OptimizerVariant&, const LoopState& state) {
     constexpr double longest = 2.0 / (1.0 - adam::kBeta2) - 1.0;
     const double steps = state.iterations;
     const double power = std::pow(adam::kBeta2, steps);
