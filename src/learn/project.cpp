@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace halftone::learn {
@@ -10,11 +11,13 @@ namespace {
 /// The levels of a layer on their way.
 class Projection {
  public:
-  Projection(Engine& engine, const Layer& layer, const Basis& basis)
+  /// `most_error`: what the squared error may grow to.
+  Projection(Engine& engine, const Layer& layer, const Basis& basis, double most_error)
       : engine_(engine),
         memory_(engine),
         layer_(layer),
         basis_(basis),
+        most_error_(most_error),
         errors_(memory_.matrix(layer.rows(), layer.columns())),
         target_(memory_.matrix(layer.rows(), layer.columns())),
         shift_(memory_.matrix(layer.rows(), layer.columns())),
@@ -40,7 +43,8 @@ class Projection {
     return std::sqrt(engine_.squared_norm(inside_));
   }
 
-  /// `steps` roundings of W + U C Vᵀ with C reduced by Uᵀ E V of the one before; keeps the best.  Returns its loss.
+  /// `steps` roundings of W + U C Vᵀ with C reduced by Uᵀ E V of the one before; keeps the best that is within the
+  /// budget.  Where the budget was left, rounds with a part of the last C that is within it.  Returns the loss.
   double descend(int steps, double loss) {
     double best = loss;
     engine_.clear(gathered_.data, bytes(gathered_));
@@ -50,12 +54,9 @@ class Projection {
       expand(gathered_, shift_);
       engine_.round(layer_.weight(), shift_, layer_.weight(), layer_.grid(), levels_, errors_);
       const double now = measure();
-      if (!(now < best)) continue;
-      best = now;
-      engine_.copy(levels_, best_levels_, layer_.elements());
-      copy_matrix(layer_.weight(), target_);
-      engine_.add_scaled(shift_, 1.0F, target_);
+      if (now < best && squared_error() <= most_error_) best = keep_as_best(now);
     }
+    if (squared_error() > most_error_) best = descend_in_part(best);
     restore_best();
     return best;
   }
@@ -77,7 +78,7 @@ class Projection {
       const double squared = engine_.flip(flips, first_bin(flips, share, loss * loss));
       const double now = measure();
       const double next = now * now + pull * squared;
-      if (!(next < objective)) {
+      if (!(next < objective) || squared_error() > most_error_) {
         restore_best();
         loss = measure();
         share *= 0.6;
@@ -113,6 +114,28 @@ class Projection {
     engine_.multiply({.a = narrow_, .b = basis_.right, .transpose_b = true, .c = out});
   }
 
+  double keep_as_best(double loss) {
+    engine_.copy(levels_, best_levels_, layer_.elements());
+    copy_matrix(layer_.weight(), target_);
+    engine_.add_scaled(shift_, 1.0F, target_);
+    return loss;
+  }
+
+  /// Rounds with the largest part of the gathered shift, in 32nds, that leaves the squared error within the budget.
+  double descend_in_part(double best) {
+    double part = 0;
+    for (double step = 0.5; step > 1.0 / 64; step /= 2) {
+      const double tried = part + step;
+      expand(gathered_, shift_, static_cast<float>(tried));
+      engine_.round(layer_.weight(), shift_, layer_.weight(), layer_.grid(), levels_, errors_);
+      if (squared_error() > most_error_) continue;
+      part = tried;
+      const double now = measure();
+      if (now < best) best = keep_as_best(now);
+    }
+    return best;
+  }
+
   void restore_best() {
     engine_.copy(best_levels_, levels_, layer_.elements());
     engine_.errors_of(levels_, layer_.weight(), layer_.grid(), errors_);
@@ -141,6 +164,7 @@ class Projection {
   Memory memory_;
   const Layer& layer_;
   const Basis& basis_;
+  double most_error_;
   Matrix errors_;
   Matrix target_;
   Matrix shift_;
@@ -166,7 +190,7 @@ Outcome begin(Engine& engine, const Layer& layer, const Basis& basis) {
 
 Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const ProjectOptions& options, std::uint8_t* host_levels) {
   Outcome outcome = begin(engine, layer, basis);
-  Projection projection(engine, layer, basis);
+  Projection projection(engine, layer, basis, (1.0 + options.budget) * outcome.nearest_squared_error);
   outcome.nearest_loss = projection.measure();
   outcome.loss = projection.descend(options.descents, outcome.nearest_loss);
   outcome.iterations = options.descents + projection.flip(options.flip_passes, outcome.loss);
@@ -177,7 +201,7 @@ Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const Pr
 
 Outcome closed_form(Engine& engine, const Layer& layer, const Basis& basis, std::uint8_t* host_levels) {
   Outcome outcome = begin(engine, layer, basis);
-  Projection projection(engine, layer, basis);
+  Projection projection(engine, layer, basis, std::numeric_limits<double>::infinity());
   outcome.nearest_loss = projection.measure();
   outcome.loss = projection.project_once();
   outcome.iterations = 1;

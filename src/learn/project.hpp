@@ -7,6 +7,7 @@ namespace halftone::learn {
 
 struct ProjectOptions {
   int descents = 10;     ///< roundings with the error in the basis fed back
+  double budget = 0.05;  ///< by what part the squared error may grow over that of rounding to nearest
   int flip_passes = 16;  ///< at most, passes that flip elements to a neighbouring level
 };
 

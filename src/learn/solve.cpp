@@ -35,7 +35,8 @@ Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& l
   Memory memory(engine);
   const Basis basis = basis_of(engine, memory, layer, recipe);
   if (recipe.method == LearnMethod::closed) return closed_form(engine, layer, basis, levels);
-  const ProjectOptions options{.flip_passes = recipe.effort == Effort::fast ? 8 : recipe.effort == Effort::best ? 32 : 16};
+  const double budget = recipe.mse_budget.value_or(ProjectOptions().budget);
+  const ProjectOptions options{.budget = budget, .flip_passes = recipe.effort == Effort::fast ? 8 : recipe.effort == Effort::best ? 32 : 16};
   return project(engine, layer, basis, options, levels);
 }
 
