@@ -10,7 +10,6 @@ namespace halftone::learn {
 struct Original {
   static constexpr int kMoments = 0;
   static constexpr bool kPreconditioned = true;
-  static constexpr bool kUsesPreviousRate = false;
   static constexpr bool kNeedsSums = false;
 
   struct Scalars {

@@ -24,7 +24,6 @@ namespace halftone::learn {
 struct Prodigy {
   static constexpr int kMoments = 2;  ///< the first moment, or z of a schedule-free run; the second one of small weights
   static constexpr bool kPreconditioned = false;
-  static constexpr bool kUsesPreviousRate = true;
   static constexpr bool kNeedsSums = true;
 
   static constexpr double kBeta1 = 0.9;
@@ -68,12 +67,12 @@ struct Prodigy {
     return rows >= kSmallestFactored || columns >= kSmallestFactored;
   }
 
-  static HALFTONE_HD void prepare(Scalars& s, const OptimizerVariant& options, const LoopState& state) {
+  static HALFTONE_HD void prepare(Scalars& s, const OptimizerVariant& variant, const LoopState& state) {
     s.d = s.steps == 0 ? kFirstD : s.next_d;
     ++s.steps;
     const double rate = s.d * state.previous_rate;
     s.rate = static_cast<float>(rate);
-    s.gradient_factor = static_cast<float>(options.schedule_free ? s.d : (1.0 - kBeta1) * s.d);
+    s.gradient_factor = static_cast<float>(variant.schedule_free ? s.d : (1.0 - kBeta1) * s.d);
     s.square_factor = static_cast<float>((1.0 - kBeta2) * s.d * s.d);
     s.decayed_factor = static_cast<float>(s.d * s.d / std::sqrt(kFirstD));
     s.epsilon = static_cast<float>(s.d * static_cast<double>(kEpsilon));
@@ -103,15 +102,15 @@ struct Prodigy {
     sums.squares += more.squares;
   }
   /// Estimates the d of the next step.
-  static HALFTONE_HD void finish_sums(Scalars& s, const OptimizerVariant& options, const Sums& sums) {
+  static HALFTONE_HD void finish_sums(Scalars& s, const OptimizerVariant& variant, const Sums& sums) {
     const double update = s.d * s.d / std::sqrt(kFirstD);
-    const double added = options.speed ? progress(s, sums, update) : update * sums.dot;
+    const double added = variant.speed ? progress(s, sums, update) : update * sums.dot;
     s.previous_numerator = s.numerator;
     s.numerator *= kBeta3;
     if (s.d > kFirstD || added > 0) s.numerator += added;
     s.largest_numerator = higher(s.largest_numerator, s.numerator);
     s.next_d = s.d;
-    if (options.speed) {
+    if (variant.speed) {
       if (s.numerator < s.largest_numerator || s.numerator <= 0 || s.previous_numerator <= 0) return;
       s.next_d = higher(s.d, s.d * lower(kFastestGrowth, std::sqrt(s.numerator / s.previous_numerator)));
     } else if (const double denominator = rounded(static_cast<float>(sums.decayed)); denominator > 0) {

@@ -9,7 +9,6 @@ namespace halftone::learn {
 struct RAdam {
   static constexpr int kMoments = 2;
   static constexpr bool kPreconditioned = false;
-  static constexpr bool kUsesPreviousRate = true;
   static constexpr bool kNeedsSums = false;
 
   struct Scalars {
