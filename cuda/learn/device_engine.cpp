@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "launch_table.hpp"
 #include "learn/factors.hpp"
 #include "learn/matrix_launches.hpp"
 #include "learn/optimizer_launches.hpp"
@@ -79,6 +80,54 @@ class EnginePool::DeviceEngine : public learn::Engine {
   }
   void clear(void* data, std::uint64_t bytes) override { check(cudaMemsetAsync(data, 0, bytes, stream_.get()), "clear device memory"); }
 
+  void load(Dtype dtype, const std::byte* host, std::uint64_t n, float* out) override {
+    if (dtype == Dtype::F32) return upload(host, out, n * sizeof(float));
+    const std::uint64_t bytes = n * bits_of(dtype) / 8;
+    const DeviceBuffer raw(bytes, stream_.get());
+    upload(host, raw.data(), bytes);
+    cast_launch(dtype, Dtype::F32)(raw.data(), n, out, stream_.get());
+  }
+  [[nodiscard]] std::uint32_t largest(const float* data, std::uint64_t n) override {
+    clear(counter(), sizeof(std::uint32_t));
+    max_magnitude_launch(Dtype::F32)(data, n, counter<std::uint32_t>(), stream_.get());
+    std::uint32_t bits = 0;
+    download(counter(), &bits, sizeof bits);
+    return bits;
+  }
+  void rotate(float* data, std::uint64_t n, std::uint32_t group) override {
+    rotate_launch(Dtype::F32)(data, n, group, data, stream_.get());
+  }
+  void quantize(const QuantSpec& spec, const Matrix& weight, float tensor_amax, std::uint8_t* codes, std::byte* scales) override {
+    const QuantizeArgs args{.source = weight.data,
+                            .rows = weight.rows,
+                            .columns = weight.columns,
+                            .block_size = spec.block_size,
+                            .tensor_amax = tensor_amax,
+                            .codes = codes,
+                            .scales = scales,
+                            .largest = counter<std::uint32_t>()};
+    launches_of(*spec.format).quantize[source_index(Dtype::F32)](args, stream_.get());
+  }
+  void unpack(const learn::PackedCodes& codes, const learn::CodeTables& tables, std::uint8_t* levels) override {
+    launch_unpack(codes, tables, levels, stream_.get());
+  }
+  [[nodiscard]] std::uint64_t pack(const std::uint8_t* levels, const learn::CodeTables& tables, const learn::PackedCodes& codes) override {
+    clear(counter(), sizeof(unsigned long long));
+    launch_pack(levels, tables, codes, counter<unsigned long long>(), stream_.get());
+    unsigned long long changed = 0;
+    download(counter(), &changed, sizeof changed);
+    return changed;
+  }
+  void scatter_levels(const std::uint8_t* in, std::uint64_t rows, std::uint64_t columns, const std::uint32_t* order,
+                      std::uint8_t* out) override {
+    launch_scatter_levels(in, rows, columns, order, out, stream_.get());
+  }
+  void diagonal(const Matrix& a, float* host) override {
+    const DeviceBuffer values(a.rows * sizeof(float), stream_.get());
+    launch_diagonal(a, values.as<float>(), stream_.get());
+    download(values.data(), host, a.rows * sizeof(float));
+  }
+
   void multiply(const Product& product) override { products_.multiply(product); }
   [[nodiscard]] bool cholesky(const Matrix& a) override { return factors_.cholesky(a); }
   void invert_lower(const Matrix& a) override {
@@ -133,6 +182,11 @@ class EnginePool::DeviceEngine : public learn::Engine {
   }
 
  private:
+  /// Room for one number.
+  template <class T = void>
+  [[nodiscard]] T* counter() const noexcept {
+    return reinterpret_cast<T*>(bins_.data());
+  }
   [[nodiscard]] double* partial_sums() const noexcept { return sums_.as<double>(); }
   [[nodiscard]] double* sum() const noexcept { return sums_.as<double>() + kSumBlocks; }
   [[nodiscard]] double read_sum() {

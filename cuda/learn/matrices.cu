@@ -154,6 +154,11 @@ void launch_add_ridge(const Matrix& a, float ridge, double* sum, cudaStream_t st
       "add to a diagonal", stream);
 }
 
+void launch_diagonal(const Matrix& a, float* out, cudaStream_t stream) {
+  for_each_element(
+      1, a.rows, [=] __device__(std::uint64_t, std::uint64_t i) { out[i] = a.data[i * a.stride + i]; }, "read a diagonal", stream);
+}
+
 void launch_row_norms(const Matrix& a, float* out, cudaStream_t stream) {
   row_norms_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(a, out);
   check_launch("add up rows");

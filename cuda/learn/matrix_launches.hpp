@@ -30,6 +30,13 @@ void launch_round(const learn::Matrix& target, const learn::Matrix& shift, const
                   std::uint8_t* levels, const learn::Matrix& errors, cudaStream_t stream);
 void launch_errors_of(const std::uint8_t* levels, const learn::Matrix& weight, const learn::Grid& grid, const learn::Matrix& errors,
                       cudaStream_t stream);
+void launch_unpack(const learn::PackedCodes& codes, const learn::CodeTables& tables, std::uint8_t* levels, cudaStream_t stream);
+/// changed: raised by the number of codes that are replaced.
+void launch_pack(const std::uint8_t* levels, const learn::CodeTables& tables, const learn::PackedCodes& codes, unsigned long long* changed,
+                 cudaStream_t stream);
+void launch_scatter_levels(const std::uint8_t* in, std::uint64_t rows, std::uint64_t columns, const std::uint32_t* order, std::uint8_t* out,
+                           cudaStream_t stream);
+void launch_diagonal(const learn::Matrix& a, float* out, cudaStream_t stream);
 void launch_feed_back(const learn::Panel& panel, cudaStream_t stream);
 void launch_sweep(const learn::Panel& panel, cudaStream_t stream);
 /// bins: learn::kGainBins elements that are zero.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,12 @@
 
 namespace halftone {
 
+/// An option as its user calls it, and what was given for it.
+struct NamedOption {
+  std::string name;  ///< "--format"
+  std::string value;
+};
+
 /// Where and how fast a conversion runs; none of it changes the output's bytes.
 struct RunOptions {
   unsigned threads = 0;                                 ///< 0: one per available core
@@ -22,6 +29,18 @@ struct RunOptions {
   std::string device = "auto";                          ///< auto, cpu, cuda, or cuda:0,1: which GPUs
   std::uint64_t device_memory_bytes = 0;                ///< of each GPU; 0: most of what is free
   bool verify = false;                                  ///< convert(): check the finished file before it gets its name
+  bool journal = false;                                 ///< convert(): an interrupted run keeps what it has done, for a run with `resume`
+  bool resume = false;                                  ///< convert(): go on where a run with a journal was interrupted; means journal, too
+  std::vector<NamedOption> named_options;               ///< what the plan follows from, to say which differs from the interrupted run's
+  std::function<void(const std::string&)> tell;         ///< called with what the user should know before work starts, one sentence
+};
+
+/// What a run with RunOptions::resume found.
+struct Resumption {
+  std::uint64_t jobs = 0;         ///< of the plan
+  std::uint64_t jobs_kept = 0;    ///< that the interrupted run had done
+  std::uint64_t jobs_redone = 0;  ///< that it had recorded, but whose bytes were not as recorded
+  std::uint64_t kept_bytes = 0;   ///< of the output
 };
 
 /// What a conversion did.
@@ -31,6 +50,7 @@ struct RunReport {
   double seconds = 0;
   std::vector<LearnedLayer> learned;         ///< in the order of the plan's jobs
   std::optional<Verification> verification;  ///< where it was asked for; it has passed
+  std::optional<Resumption> resumption;      ///< where it was asked for
 };
 
 /// Reads the headers of the model at `input` (a safetensors file, a shard index, or a folder)
@@ -40,6 +60,9 @@ struct RunReport {
 /// Converts the model at `input` into the file `output`, which appears complete or not at all.
 /// With RunOptions::verify the finished file is checked for PlanOptions::target and against the input first;
 /// one that does not pass is removed (ErrorKind::verification).
+/// With RunOptions::journal or resume, `<output>.journal` records beside `<output>.partial` which jobs are done; after an
+/// error or a kill both stay.  With resume a run takes over what is there and as recorded.  Throws journal_mismatch where
+/// the interrupted run was another, and then touches neither.
 /// Throws Error.
 RunReport convert(const std::filesystem::path& input, const std::filesystem::path& output, const PlanOptions& options,
                   const RunOptions& run, RunControl& control);

@@ -10,6 +10,7 @@ struct RunControl {
   std::atomic<bool> stop{false};              ///< set it: the run ends with ErrorKind::interrupted
   std::atomic<std::uint64_t> done_bytes{0};   ///< output bytes written so far
   std::atomic<std::uint64_t> total_bytes{0};  ///< output bytes in all; 0 before the plan exists
+  std::atomic<std::uint64_t> kept_bytes{0};   ///< those of done_bytes that an interrupted run had written
 
   // What the worker threads have spent their time on so far, in nanoseconds, all of them together.
   std::atomic<std::uint64_t> reading_ns{0};    ///< waiting for the input

@@ -105,7 +105,7 @@ std::vector<DeviceNote> describe_libraries() {
   std::vector<DeviceNote> notes;
   for (const cuda::ToolkitLibrary& library : cuda::find_toolkit_libraries()) {
     const bool usable = library.problem.empty();
-    const std::string what = fmt::format("{}, for {}, which no command needs yet", library.file, library.purpose);
+    const std::string what = fmt::format("{}, for {}", library.file, library.purpose);
     notes.push_back({usable, usable ? what : fmt::format("{}: not found ({})", what, library.problem)});
   }
   return notes;

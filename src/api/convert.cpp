@@ -42,6 +42,7 @@ RunReport convert(const std::filesystem::path& input, const std::filesystem::pat
 RunReport dequantize(const std::filesystem::path& input, const std::filesystem::path& output, Dtype dtype, const RunOptions& run_options,
                      RunControl& control) {
   if (run_options.verify) fail(ErrorKind::usage, "only a conversion can be verified");
+  api::refuse_journal(run_options);
   const api::Planner planner = [&](const io::ModelFiles& files) { return build_dequantize_plan(files.index(), files.side_texts(), dtype); };
   return api::run(input, output, planner, run_options, control);
 }

@@ -12,33 +12,40 @@ constexpr std::size_t kMostMapped = 16;
 
 }  // namespace
 
-Outputs::Outputs(const Plan& plan, const std::filesystem::path& path, bool replace, const std::vector<io::FileId>& inputs) {
+Outputs::Outputs(const Plan& plan, const Request& request) {
+  io::OutputFile::Request file{.replace = request.replace, .inputs = request.inputs, .resume = request.resume};
   if (plan.shards.empty()) {
-    owned_.push_back(std::make_unique<io::OutputFile>(io::OutputFile::Request{
-        .path = path, .head = serialize(plan.output), .n_bytes = plan.output_bytes(), .replace = replace, .inputs = inputs}));
+    file.path = request.path;
+    file.head = serialize(plan.output);
+    file.n_bytes = plan.output_bytes();
+    owned_.push_back(std::make_unique<io::OutputFile>(file));
     files_.push_back(owned_.back().get());
     return;
   }
+  const std::filesystem::path folder = request.path.parent_path();
   std::uint64_t n_more = plan.output_bytes();
-  const auto mode = plan.shards.size() > kMostMapped ? io::WriteMode::calls : io::WriteMode::automatic;
+  file.mode = plan.shards.size() > kMostMapped ? io::WriteMode::calls : io::WriteMode::automatic;
   for (const OutputShard& shard : plan.shards) {
-    const std::uint64_t n_bytes = shard.header.file_bytes();
-    n_more -= n_bytes;
-    owned_.push_back(std::make_unique<io::OutputFile>(io::OutputFile::Request{.path = path.parent_path() / shard.name,
-                                                                              .head = serialize(shard.header),
-                                                                              .n_bytes = n_bytes,
-                                                                              .n_more = n_more,
-                                                                              .replace = replace,
-                                                                              .inputs = inputs,
-                                                                              .mode = mode}));
+    file.path = folder / shard.name;
+    file.head = serialize(shard.header);
+    file.n_bytes = shard.header.file_bytes();
+    n_more -= file.n_bytes;
+    // The files of an interrupted run have their space already.
+    file.n_more = request.resume ? 0 : n_more;
+    owned_.push_back(std::make_unique<io::OutputFile>(file));
     files_.push_back(owned_.back().get());
   }
-  index_ = std::make_unique<io::OutputFile>(io::OutputFile::Request{.path = path.parent_path() / plan.index_name,
-                                                                    .head = plan.index,
-                                                                    .n_bytes = plan.index.size(),
-                                                                    .replace = replace,
-                                                                    .inputs = inputs,
-                                                                    .mode = io::WriteMode::calls});
+  file.path = folder / plan.index_name;
+  file.head = plan.index;
+  file.n_bytes = plan.index.size();
+  file.n_more = 0;
+  file.mode = io::WriteMode::calls;
+  index_ = std::make_unique<io::OutputFile>(file);
+}
+
+void Outputs::keep(bool kept) noexcept {
+  for (io::OutputFile* file : files_) file->keep(kept);
+  if (index_) index_->keep(kept);
 }
 
 void Outputs::commit() {

@@ -15,11 +15,20 @@ namespace halftone::api {
 /// index last; until then, and after an error, none of them is there.
 class Outputs {
  public:
-  /// `path` is that of the one file; shards are beside it.  Throws as io::OutputFile.
-  Outputs(const Plan& plan, const std::filesystem::path& path, bool replace, const std::vector<io::FileId>& inputs);
+  struct Request {
+    std::filesystem::path path;      ///< of the one file; shards are beside it
+    bool replace = false;            ///< existing files may be replaced
+    bool resume = false;             ///< partial files that are there keep their bytes
+    std::vector<io::FileId> inputs;  ///< that must not be written to
+  };
+
+  /// Throws as io::OutputFile.
+  Outputs(const Plan& plan, const Request& request);
 
   /// By Place::file.
   [[nodiscard]] std::span<io::OutputFile* const> files() const noexcept { return files_; }
+  /// Whether the partial files stay when there is no commit().
+  void keep(bool kept) noexcept;
   /// Throws no_space or io.
   void commit();
 

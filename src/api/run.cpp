@@ -6,7 +6,9 @@
 #include <thread>
 
 #include "api/backends.hpp"
+#include "api/job_journal.hpp"
 #include "api/outputs.hpp"
+#include "api/resume.hpp"
 #include "api/verify_output.hpp"
 #include "base/fail.hpp"
 #include "exec/executor.hpp"
@@ -43,6 +45,48 @@ std::vector<io::FileId> kept_files(const io::ModelFiles& input, const RunOptions
   return ids;
 }
 
+/// What fills the output.
+struct Sources {
+  const io::ModelFiles& files;
+  const Backend& backend;
+  const RunOptions& options;
+  std::optional<Target> verified_for;
+  const io::ModelFiles* statistics;  ///< null without
+};
+
+/// Runs the jobs of `report.plan`, and verifies what they wrote where that is asked for.
+void fill(Outputs& outputs, const Sources& from, RunControl& control, exec::JobLog* log, RunReport& report) {
+  const RunOptions& options = from.options;
+  control.total_bytes = report.plan.output.data_bytes();
+  report.device = from.backend.name();
+  const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+  report.learned = exec::run_jobs(report.plan, from.files, from.statistics, from.backend, outputs.files(), {threads, options.memory_bytes},
+                                  control, log);
+  if (!from.verified_for) return;
+  report.verification = verify_output(*outputs.files().front(), report.plan, from.files.path(), *from.verified_for, threads, control);
+}
+
+/// The same under a journal: after an error, the partial files and the journal stay for a run that resumes this one.
+void fill_with_journal(OpenedJournal& opened, Outputs& outputs, const Sources& from, RunControl& control, RunReport& report) {
+  opened.start();
+  outputs.keep(true);
+  try {
+    JobJournal log(opened.journal, report.plan, outputs.files());
+    fill(outputs, from, control, &log, report);
+    log.finish();
+    if (from.options.resume) report.resumption = log.found();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::interrupted) {
+      fail(ErrorKind::interrupted, "interrupted; the same command with --resume goes on where '{}' ends", opened.journal.path().string());
+    }
+    if (error.kind() == ErrorKind::verification) {  // what does not pass would not pass again
+      outputs.keep(false);
+      opened.journal.remove();
+    }
+    throw;
+  }
+}
+
 }  // namespace
 
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
@@ -56,22 +100,35 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   RunReport report{.plan = planner(files), .device = {}};
   if (report.plan.up_to_date) return report;
   if (verified_for) check_verifiable(report.plan, *verified_for);
+  std::optional<OpenedJournal> journal;
+  std::unique_ptr<Backend> backend;
+  if (options.journal || options.resume || learns(report.plan)) {
+    backend = fitting_backend(opening.get(), report.plan, options.device);
+    journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->name())}, options);
+  }
   // The output may get its memory while a device is still starting.
-  Outputs outputs(report.plan, output, options.replace, kept_files(files, options));
-  const auto backend = fitting_backend(opening.get(), report.plan, options.device);
-  control.total_bytes = report.plan.output.data_bytes();
-  report.device = backend->name();
-  const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-  report.learned = exec::run_jobs(report.plan, files, learned_from ? &*learned_from : nullptr, *backend, outputs.files(),
-                                  {threads, options.memory_bytes}, control);
-  if (verified_for) report.verification = verify_output(*outputs.files().front(), report.plan, input, *verified_for, threads, control);
+  Outputs outputs(report.plan, {output, options.replace, journal && journal->resumes, kept_files(files, options)});
+  if (!backend) backend = fitting_backend(opening.get(), report.plan, options.device);
+  const Sources from{files, *backend, options, verified_for, learned_from ? &*learned_from : nullptr};
+  if (journal) {
+    fill_with_journal(*journal, outputs, from, control, report);
+  } else {
+    io::remove_journal(journal_path(output));  // of a run that this one does not go on with
+    fill(outputs, from, control, nullptr, report);
+  }
   outputs.commit();
+  if (journal) journal->journal.remove();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
 
+void refuse_journal(const RunOptions& options) {
+  if (options.journal || options.resume) fail(ErrorKind::usage, "only a conversion can be resumed");
+}
+
 RunReport run_on_cpu(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, RunOptions options,
                      RunControl& control) {
+  refuse_journal(options);
   options.device = "cpu";
   options.device_memory_bytes = 0;
   return run(input, output, planner, options, control);

@@ -24,4 +24,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
 RunReport run_on_cpu(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, RunOptions options,
                      RunControl& control);
 
+/// Throws usage where `options` ask for a journal: what takes no time is not resumed.
+void refuse_journal(const RunOptions& options);
+
 }  // namespace halftone::api

@@ -65,7 +65,8 @@ std::uint64_t run_task(Active& active, std::size_t stage, std::size_t task, RunC
 /// tensor then finds what the caches still hold.
 class Scheduler {
  public:
-  Scheduler(const Plan& plan, const Context& context, RunControl& control) : plan_(plan), context_(context), control_(control) {}
+  Scheduler(const Plan& plan, const Context& context, RunControl& control, JobLog* log)
+      : plan_(plan), context_(context), control_(control), log_(log) {}
 
   void work_until_done() {
     std::unique_lock lock(mutex_);
@@ -131,8 +132,14 @@ class Scheduler {
     active.job = &job;
     try {
       lock.unlock();
-      active.work = make_work(job, context_);
+      const bool done = log_ != nullptr && log_->is_done(index_of(job));
+      if (done) {
+        keep(job);
+      } else {
+        active.work = make_work(job, context_);
+      }
       lock.lock();
+      if (done) return retire(active);
       begin_stage(active, lock);
     } catch (...) {
       note_error(&job, std::current_exception(), lock);
@@ -152,8 +159,24 @@ class Scheduler {
   void finish_stage(Active& active, std::unique_lock<std::mutex>& lock) {
     lock.unlock();
     control_.done_bytes += active.work->finish(active.stage);
+    const bool last = ++active.stage >= active.work->stages();
+    if (last && log_ != nullptr) log_->job_done(index_of(*active.job));
     lock.lock();
-    if (++active.stage < active.work->stages()) return begin_stage(active, lock);
+    if (!last) return begin_stage(active, lock);
+    retire(active);
+  }
+
+  [[nodiscard]] std::size_t index_of(const Job& job) const { return static_cast<std::size_t>(&job - plan_.jobs.data()); }
+
+  /// Counts the outputs of `job` as done: an earlier run wrote them.
+  void keep(const Job& job) {
+    for (const std::uint32_t index : job.outputs) {
+      control_.kept_bytes += plan_.output.tensors[index].bytes();
+      control_.done_bytes += plan_.output.tensors[index].bytes();
+    }
+  }
+
+  void retire(const Active& active) {
     std::erase_if(active_, [&](const auto& entry) { return entry.get() == &active; });
     --running_;
     changed_.notify_all();
@@ -162,6 +185,7 @@ class Scheduler {
   const Plan& plan_;
   const Context& context_;
   RunControl& control_;
+  JobLog* log_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Active>> active_;
@@ -235,12 +259,13 @@ std::uint64_t band_bytes(std::uint64_t memory_bytes, unsigned threads) {
 }  // namespace
 
 std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files, const io::ModelFiles* statistics, const Backend& backend,
-                                   std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control) {
+                                   std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control, JobLog* log) {
   const unsigned threads = affordable_threads(plan, resources);
   std::vector<LearnedLayer> learned(plan.jobs.size());
   const Context context{plan, files, backend, outputs, statistics, learned, band_bytes(resources.memory_bytes, threads)};
-  Scheduler scheduler(plan, context, control);
+  Scheduler scheduler(plan, context, control, log);
   control.done_bytes = 0;
+  control.kept_bytes = 0;
   base::run_on_threads(threads, [&] { scheduler.work_until_done(); });
   scheduler.rethrow();
   files.check();

@@ -7,6 +7,7 @@
 #include <halftone/plan.hpp>
 #include <halftone/run_control.hpp>
 
+#include "exec/job_log.hpp"
 #include "io/model_files.hpp"
 #include "io/output_file.hpp"
 
@@ -19,9 +20,11 @@ struct Resources {
 };
 
 /// Runs every job of `plan` and leaves the data sections of `outputs`, the file or its shards, complete; commits nothing.
+/// With a `log`, jobs that are done already are not run.
 /// Throws the first error of a task, or interrupted.
 /// `statistics`: what the plan's jobs learn from, or null.  Returns what was learned, in the order of the jobs.
 std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files, const io::ModelFiles* statistics, const Backend& backend,
-                                   std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control);
+                                   std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control,
+                                   JobLog* log = nullptr);
 
 }  // namespace halftone::exec

@@ -4,23 +4,14 @@
 #include <cmath>
 #include <cstring>
 
+#include <halftone/codec/hd.hpp>
+
 #include "base/fail.hpp"
 #include "formats/rotation.hpp"
 #include "learn/synthetic.hpp"
 
 namespace halftone::exec {
 namespace {
-
-/// R M Rᵀ, for a rotation of groups of `group` columns.
-void rotate_both(std::vector<float>& square, std::uint64_t columns, std::uint32_t group) {
-  if (square.empty()) return;
-  for (int side = 0; side < 2; ++side) {
-    formats::rotate_groups(square.data(), square.size(), group);
-    for (std::uint64_t row = 0; row < columns; ++row) {
-      for (std::uint64_t i = row + 1; i < columns; ++i) std::swap(square[row * columns + i], square[i * columns + row]);
-    }
-  }
-}
 
 /// What is known of the diagonal of rotated moments without the others: each of a group has the group's mean.
 void rotate_diagonal(std::vector<float>& diagonal, std::uint32_t group) {
@@ -33,38 +24,33 @@ void rotate_diagonal(std::vector<float>& diagonal, std::uint32_t group) {
 
 }  // namespace
 
-StatisticsReader::StatisticsReader(const LearnRecipe& recipe, const Context& context, const TensorInfo& weight,
+StatisticsReader::StatisticsReader(learn::Engine& engine, const LearnRecipe& recipe, const Context& context, const TensorInfo& weight,
                                    std::uint32_t rotation_group)
-    : recipe_(recipe), context_(context), columns_(weight.shape[1]) {
+
+    : engine_(engine), memory_(engine), recipe_(recipe), context_(context), columns_(weight.shape[1]) {
   const LayerStatistics& found = recipe.statistics;
-  second_ = read(found.second_moment);
-  cross_ = read(found.cross_moment);
+  moments_.second = read_square(found.second_moment, rotation_group);
+  moments_.cross = read_square(found.cross_moment, rotation_group);
   diagonal_ = read(found.diagonal);
   mean_ = read(found.mean);
   mean_quantized_ = read(found.mean_quantized);
-  count_ = read_count();
+  moments_.count = read_count();
   if (recipe.bias_correction == BiasCorrection::synthetic) {
     mean_ = learn::synthetic_mean(columns_, recipe.seed);
     mean_quantized_.clear();
   }
   if (mean_.empty()) mean_.resize(columns_);
   if (rotation_group == 0) return;
-  rotate_both(second_, columns_, rotation_group);
-  rotate_both(cross_, columns_, rotation_group);
   rotate_diagonal(diagonal_, rotation_group);
   formats::rotate_groups(mean_.data(), mean_.size(), rotation_group);
   formats::rotate_groups(mean_quantized_.data(), mean_quantized_.size(), rotation_group);
 }
 
-learn::Moments StatisticsReader::moments() const {
-  return {second_.empty() ? nullptr : second_.data(), cross_.empty() ? nullptr : cross_.data(), count_};
-}
-
 std::vector<float> StatisticsReader::search_weights() const {
   std::vector<float> weights = diagonal_;
-  if (!second_.empty()) {
+  if (moments_.second.data != nullptr) {
     weights.resize(columns_);
-    for (std::uint64_t i = 0; i < columns_; ++i) weights[i] = second_[i * (columns_ + 1)];
+    engine_.diagonal(moments_.second, weights.data());
   }
   const bool is_fed_back = recipe_.method == LearnMethod::feedback;
   double sum = 0;
@@ -84,11 +70,29 @@ std::vector<float> StatisticsReader::read(const std::optional<ModelTensor>& tens
   const std::span<const std::byte> bytes = context_.statistics->bytes(*tensor);
   std::vector<float> values(element_count(tensor->info.shape));
   context_.backend.to_float(tensor->info.dtype, bytes.data(), values.size(), values.data());
-  const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
   context_.statistics->check();
-  if (bad == values.end()) return values;
-  fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' holds a value that is not finite (number {})",
-       context_.statistics->path().string(), tensor->info.name, bad - values.begin() + 1);
+  if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) refuse(*tensor);
+  return values;
+}
+
+learn::Matrix StatisticsReader::read_square(const std::optional<ModelTensor>& tensor, std::uint32_t rotation_group) {
+  if (!tensor) return {};
+  const std::uint64_t n = columns_ * columns_;
+  learn::Matrix square = memory_.matrix(columns_, columns_);
+  engine_.load(tensor->info.dtype, context_.statistics->bytes(*tensor).data(), n, square.data);
+  context_.statistics->check();
+  if (engine_.largest(square.data, n) >= codec::kInfinityBits) refuse(*tensor);
+  for (int side = 0; side < 2 && rotation_group != 0; ++side) {
+    engine_.rotate(square.data, n, rotation_group);
+    const learn::Matrix turned = memory_.matrix(columns_, columns_);
+    engine_.transpose(square, turned);
+    square = turned;
+  }
+  return square;
+}
+
+void StatisticsReader::refuse(const ModelTensor& tensor) const {
+  fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' holds NaN or infinity", context_.statistics->path().string(), tensor.info.name);
 }
 
 std::optional<std::uint64_t> StatisticsReader::read_count() const {

@@ -12,12 +12,13 @@ namespace halftone::exec {
 class StatisticsReader {
  public:
   /// Throws bad_statistics for a value that is not finite.
-  StatisticsReader(const LearnRecipe& recipe, const Context& context, const TensorInfo& weight, std::uint32_t rotation_group);
+  StatisticsReader(learn::Engine& engine, const LearnRecipe& recipe, const Context& context, const TensorInfo& weight,
+                   std::uint32_t rotation_group);
 
-  /// Second moments, cross moments and the count; null where there are none.
-  [[nodiscard]] learn::Moments moments() const;
+  /// Second moments, cross moments and the count, as long as this lives.
+  [[nodiscard]] const learn::Moments& moments() const noexcept { return moments_; }
   /// Whether the inputs are those of a quantized model and the weight is to make up for that.
-  [[nodiscard]] bool moves_target() const noexcept { return !cross_.empty() && !second_.empty(); }
+  [[nodiscard]] bool moves_target() const noexcept { return moments_.cross.data != nullptr && moments_.second.data != nullptr; }
   /// The mean input; for synthetic correction that of random inputs; zeros where nothing is known.
   [[nodiscard]] const std::vector<float>& mean() const noexcept { return mean_; }
   /// The mean input of the quantized model: mean(), where nothing else is known.
@@ -28,18 +29,21 @@ class StatisticsReader {
   [[nodiscard]] std::vector<float> search_weights() const;
 
  private:
+  /// A square matrix of the statistics, rotated on both sides; null without.
+  [[nodiscard]] learn::Matrix read_square(const std::optional<ModelTensor>& tensor, std::uint32_t rotation_group);
   [[nodiscard]] std::vector<float> read(const std::optional<ModelTensor>& tensor) const;
+  [[noreturn]] void refuse(const ModelTensor& tensor) const;
   [[nodiscard]] std::optional<std::uint64_t> read_count() const;
 
+  learn::Engine& engine_;
+  learn::Memory memory_;
   const LearnRecipe& recipe_;
   const Context& context_;
   std::uint64_t columns_;
-  std::vector<float> second_;
-  std::vector<float> cross_;
+  learn::Moments moments_;
   std::vector<float> diagonal_;
   std::vector<float> mean_;
   std::vector<float> mean_quantized_;
-  std::optional<std::uint64_t> count_;
 };
 
 }  // namespace halftone::exec

@@ -40,19 +40,24 @@ class LearnWork : public Work {
 
   std::uint64_t run(std::size_t, std::size_t) override {
     const auto start = std::chrono::steady_clock::now();
-    std::vector<float> weight = read_weight();
-    if (std::all_of(weight.begin(), weight.end(), [](float value) { return value == 0.0F; })) return write_zeros(weight);
     const std::shared_ptr<learn::Engine> engine = context_.backend.make_engine();
-    StatisticsReader statistics(*job_.learn, context_, info_, job_.spec.rotation_group);
-    rotate(weight);
-    const std::vector<float> original = weight;
-    if (statistics.moves_target())
-      weight = learn::moved_target(*engine, original, info_.shape[0], statistics.moments(), job_.learn->damping);
-    learn::QuantizedWeight quantized(job_.spec, layout_, weight, info_.shape[0], info_.shape[1]);
-    quantized.round_to_nearest(plain_spec(), context_.backend, amax_for_scales(weight), search_weights(statistics));
-    LearnedLayer learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments());
+    learn::Memory memory(*engine);
+    const learn::Matrix weight = memory.matrix(info_.shape[0], info_.shape[1]);
+    float amax = read_weight(*engine, weight);
+    const bool is_zero = amax == 0.0F;
+    StatisticsReader statistics(*engine, *job_.learn, context_, info_, job_.spec.rotation_group);
+    const std::vector<float> expected = expected_outputs(*engine, weight, statistics);
+    if (statistics.moves_target() && !is_zero) {
+      learn::move_target(*engine, weight, statistics.moments(), job_.learn->damping);
+      amax = codec::from_bits(engine->largest(weight.data, elements()));
+    }
+    learn::QuantizedWeight quantized(*engine, job_.spec, layout_, weight);
+    quantized.round_to_nearest(amax, is_zero ? std::vector<float>() : search_weights(statistics));
+    LearnedLayer learned;
+    if (!is_zero) learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments());
     std::uint64_t written = write(quantized);
-    written += write_bias(quantized, original, statistics);
+    if (is_zero) output_.write_zeros(bands_);
+    written += write_bias(quantized, expected, statistics);
     learned.tensor = job_.inputs[0].info.name;
     learned.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     context_.note(job_, std::move(learned));
@@ -60,46 +65,33 @@ class LearnWork : public Work {
   }
 
  private:
-  /// The weights are rotated by then.
-  [[nodiscard]] QuantSpec plain_spec() const {
-    QuantSpec spec = job_.spec;
-    spec.rotation_group = 0;
-    return spec;
-  }
+  [[nodiscard]] std::uint64_t elements() const { return info_.shape[0] * info_.shape[1]; }
 
-  [[nodiscard]] std::vector<float> read_weight() {
-    const std::uint64_t n = element_count(info_.shape);
-    std::vector<float> weight(n);
-    const WeightSource::Band in(source_, 0, n, false);
-    context_.backend.to_float(info_.dtype, in.data(), n, weight.data());
-    const std::uint32_t largest = context_.backend.max_magnitude(view(weight));
+  /// Reads and rotates the weight; returns the magnitude that the scale of the whole weight is made from.
+  [[nodiscard]] float read_weight(learn::Engine& engine, const learn::Matrix& weight) {
+    const WeightSource::Band in(source_, 0, elements(), false);
+    engine.load(info_.dtype, in.data(), elements(), weight.data);
+    std::uint32_t largest = engine.largest(weight.data, elements());
     const float limit = job_.spec.format->facts().largest_weight;
     if (largest >= codec::kInfinityBits || codec::from_bits(largest) > limit) {
       source_.reject_first_beyond(limit);
       context_.files.check();
     }
+    if (job_.spec.rotation_group != 0) {
+      engine.rotate(weight.data, elements(), job_.spec.rotation_group);
+      largest = engine.largest(weight.data, elements());
+      if (largest >= codec::kInfinityBits) {
+        fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", info_.name);
+      }
+    }
+    const float amax = codec::from_bits(largest);
+    if (!CandidateErrors::are_needed(job_.spec) || largest == 0) {
+      in.check();
+      return amax;
+    }
+    CandidateErrors errors(context_.backend, job_.spec, amax);
+    errors.add({in.data(), info_.dtype, info_.shape[0], info_.shape[1]});
     in.check();
-    return weight;
-  }
-
-  [[nodiscard]] MatrixView view(const std::vector<float>& weight) const {
-    return {reinterpret_cast<const std::byte*>(weight.data()), Dtype::F32, info_.shape[0], info_.shape[1]};
-  }
-
-  void rotate(std::vector<float>& weight) const {
-    if (job_.spec.rotation_group == 0) return;
-    formats::rotate_groups(weight.data(), weight.size(), job_.spec.rotation_group);
-    if (context_.backend.max_magnitude(view(weight)) < codec::kInfinityBits) return;
-    fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", info_.name);
-  }
-
-  /// The magnitude that the scale of the whole weight is made from.
-  [[nodiscard]] float amax_for_scales(const std::vector<float>& weight) const {
-    const float amax = codec::from_bits(context_.backend.max_magnitude(view(weight)));
-    if (!CandidateErrors::are_needed(job_.spec)) return amax;
-    const QuantSpec spec = plain_spec();
-    CandidateErrors errors(context_.backend, spec, amax);
-    errors.add(view(weight));
     return errors.best_amax();
   }
 
@@ -108,40 +100,42 @@ class LearnWork : public Work {
     return job_.spec.scales == ScaleMethod::search ? statistics.search_weights() : std::vector<float>();
   }
 
-  std::uint64_t write(const learn::QuantizedWeight& quantized) {
+  std::uint64_t write(learn::QuantizedWeight& quantized) {
     std::uint64_t written = 0;
     for (std::uint64_t band = 0; band < bands_.count(); ++band) {
       const std::uint64_t first = bands_.first(band);
       io::OutputFile::Window out = output_.codes_of(first, bands_.size(band));
-      const auto codes = quantized.packed_codes(first, bands_.size(band));
-      std::memset(out.bytes().data(), 0, out.bytes().size());
-      std::memcpy(out.bytes().data(), codes.data(), std::min<std::size_t>(codes.size(), out.bytes().size()));
+      const std::uint64_t n = std::min<std::uint64_t>(layout_.code_bytes(bands_.size(band)), out.bytes().size());
+      quantized.read_codes(layout_.code_bytes(first), n, out.bytes().data());
+      std::memset(out.bytes().data() + n, 0, out.bytes().size() - n);
       out.flush();
       written += out.bytes().size() + output_.write_scales(first, quantized.scales_of(first, bands_.size(band)));
     }
     return written + output_.finish(quantized.scaled_amax());
   }
 
-  std::uint64_t write_zeros(const std::vector<float>& weight) {
-    learn::QuantizedWeight quantized(job_.spec, layout_, weight, info_.shape[0], info_.shape[1]);
-    quantized.round_to_nearest(plain_spec(), context_.backend, 0.0F, {});
-    const std::uint64_t written = write(quantized);
-    output_.write_zeros(bands_);
-    if (job_.learn->bias) return written + copy_bias();
-    return written;
+  /// W · mean, where a bias is corrected.
+  [[nodiscard]] std::vector<float> expected_outputs(learn::Engine& engine, const learn::Matrix& weight,
+                                                    const StatisticsReader& statistics) const {
+    if (!job_.learn->bias) return {};
+    learn::Memory memory(engine);
+    const learn::Matrix mean = memory.matrix_of(statistics.mean().data(), weight.columns, 1);
+    const learn::Matrix product = memory.matrix(weight.rows, 1);
+    engine.multiply({.a = weight, .b = mean, .c = product, .full_precision = true});
+    std::vector<float> outputs(weight.rows);
+    engine.download(product.data, outputs.data(), outputs.size() * sizeof(float));
+    return outputs;
   }
 
-  std::uint64_t copy_bias() const { return output_.write_bytes(Role::bias, context_.files.bytes(*job_.learn->bias)); }
-
-  /// b + (W - Ŵ) · mean, or where the layer's input is that of a quantized model, b + W · mean - Ŵ · mean of that.
-  std::uint64_t write_bias(const learn::QuantizedWeight& quantized, const std::vector<float>& original,
+  /// b + W · mean - Ŵ · mean, the latter that of the quantized model where it is known.
+  std::uint64_t write_bias(learn::QuantizedWeight& quantized, const std::vector<float>& expected,
                            const StatisticsReader& statistics) const {
     if (!job_.learn->bias) return 0;
-    const std::vector<double> change = quantized.lost_outputs(original, statistics.mean(), statistics.mean_quantized());
+    const std::vector<float> outputs = quantized.outputs(statistics.mean_quantized());
     const TensorInfo& info = job_.learn->bias->info;
-    std::vector<float> bias(change.size());
+    std::vector<float> bias(outputs.size());
     context_.backend.to_float(info.dtype, context_.files.bytes(*job_.learn->bias).data(), bias.size(), bias.data());
-    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(static_cast<double>(bias[i]) + change[i]);
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += expected[i] - outputs[i];
     std::vector<std::byte> stored(info.bytes());
     if (info.dtype == Dtype::F64) {
       const std::vector<double> wide(bias.begin(), bias.end());

@@ -17,7 +17,7 @@
 namespace halftone::io {
 namespace {
 
-std::int64_t modified_ns(const struct stat& status) {
+std::int64_t modification_ns(const struct stat& status) {
   return static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
@@ -35,7 +35,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
     fail(ErrorKind::io, "cannot read '{}': {}", path.string(), error == EINVAL ? "it is no regular file" : std::strerror(error));
   }
   n_bytes_ = static_cast<std::uint64_t>(status.st_size);
-  modified_ns_ = modified_ns(status);
+  modified_ns_ = modification_ns(status);
   id_ = {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
   if (n_bytes_ == 0) return;
   void* mapped = ::mmap(nullptr, n_bytes_, PROT_READ, MAP_SHARED, fd_, 0);
@@ -79,7 +79,7 @@ void MappedFile::check() const {
   struct stat status {};
   const bool known = ::fstat(fd_, &status) == 0;
   const bool lost = guard_faulted(guard_slot_) || !known;
-  if (!lost && static_cast<std::uint64_t>(status.st_size) == n_bytes_ && modified_ns(status) == modified_ns_) return;
+  if (!lost && static_cast<std::uint64_t>(status.st_size) == n_bytes_ && modification_ns(status) == modified_ns_) return;
   const auto now = static_cast<std::uint64_t>(status.st_size);
   if (!lost && now == n_bytes_) {
     fail(ErrorKind::input_changed, "'{}' was written to while it was read", path_.string());

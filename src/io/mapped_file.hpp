@@ -27,6 +27,8 @@ class MappedFile {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, n_bytes_}; }
   [[nodiscard]] FileId id() const noexcept { return id_; }
+  /// When the file was last written to, in nanoseconds since 1970.
+  [[nodiscard]] std::int64_t modified_ns() const noexcept { return modified_ns_; }
 
   /// Reads `part` of bytes() ahead into the page cache and the page table in one call.
   void prefetch(std::span<const std::byte> part) const noexcept;

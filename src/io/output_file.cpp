@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -62,6 +63,11 @@ bool can_populate(int fd) {
 
 }  // namespace
 
+void check_folder_of(const fs::path& output) {
+  const fs::path folder = output.parent_path().empty() ? fs::path(".") : output.parent_path();
+  if (!fs::is_directory(folder)) fail(ErrorKind::usage, "the output's folder '{}' does not exist", folder.string());
+}
+
 OutputFile::OutputFile(Request request)
     : path_(std::move(request.path)), head_(std::move(request.head)), n_bytes_(request.n_bytes), replace_(request.replace) {
   std::error_code ignored;
@@ -75,20 +81,21 @@ OutputFile::OutputFile(Request request)
     reserve(request);
   } catch (...) {
     unmap();
-    ::unlink(partial_.c_str());
+    if (!kept_) ::unlink(partial_.c_str());
     ::close(fd_);
     throw;
   }
 }
 
 void OutputFile::create(const Request& request) {
-  const fs::path folder = path_.parent_path().empty() ? fs::path(".") : path_.parent_path();
-  if (!fs::is_directory(folder)) fail(ErrorKind::usage, "the output's folder '{}' does not exist", folder.string());
+  check_folder_of(path_);
   struct stat status {};
   if (::stat(path_.c_str(), &status) == 0) {
     refuse_inputs(path_, status, request.inputs, "output");
     if (!S_ISREG(status.st_mode)) fail(ErrorKind::usage, "the output '{}' exists and is no regular file", path_.string());
-    if (!request.replace) fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
+    if (request.resume) take_back();
+    if (!request.replace && fs::exists(path_))
+      fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
   } else if (::lstat(path_.c_str(), &status) == 0) {
     fail(ErrorKind::usage, "the output '{}' is a link to a file that does not exist", path_.string());
   }
@@ -137,10 +144,34 @@ bool OutputFile::open_partial(const Request& request) {
   return false;
 }
 
+/// Gives the output its partial name again where the run that is resumed had renamed it already, but not all of
+/// the files that appear with it: it has the head of this output, and there is no partial file.
+void OutputFile::take_back() const {
+  if (fs::exists(fs::symlink_status(partial_))) return;
+  {
+    const MappedFile file(path_);
+    const auto bytes = file.bytes();
+    if (bytes.size() != n_bytes_ || n_bytes_ < head_.size() || std::memcmp(bytes.data(), head_.data(), head_.size()) != 0) return;
+  }
+  if (::rename(path_.c_str(), partial_.c_str()) == 0) return;
+  fail(ErrorKind::io, "cannot rename '{}' to '{}': {}", path_.string(), partial_.string(), std::strerror(errno));
+}
+
+/// Makes sure that an earlier partial file is kept and loads nowhere; returns the bytes of disk that it has.
+std::uint64_t OutputFile::take_over() {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0 || status.st_size == 0) return 0;
+  kept_ = true;
+  write_at(0, std::array<std::byte, kLengthBytes>{});
+  constexpr std::uint64_t block_bytes = 512;  // of st_blocks, whatever the file system's blocks are
+  return static_cast<std::uint64_t>(status.st_blocks) * block_bytes;
+}
+
 void OutputFile::reserve(const Request& request) {
-  if (::ftruncate(fd_, 0) != 0) fail_write(errno, n_bytes_);
+  const std::uint64_t held = request.resume ? take_over() : 0;
+  if (!kept_ && ::ftruncate(fd_, 0) != 0) fail_write(errno, n_bytes_);
   const std::uint64_t free = free_bytes(fd_);
-  const std::uint64_t needed = base::checked_add(n_bytes_, request.n_more).value_or(UINT64_MAX);
+  const std::uint64_t needed = base::checked_add(n_bytes_ - std::min(held, n_bytes_), request.n_more).value_or(UINT64_MAX);
   if (free < needed) {
     fail(ErrorKind::no_space, "'{}' needs {} of space, and only {} are free there", path_.string(), base::human_bytes(needed),
          base::human_bytes(free));
@@ -178,7 +209,7 @@ void OutputFile::unmap() noexcept {
 
 OutputFile::~OutputFile() {
   unmap();
-  if (!committed_) ::unlink(partial_.c_str());
+  if (!committed_ && !kept_) ::unlink(partial_.c_str());
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -197,6 +228,22 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
     if (n <= 0) fail_write(n < 0 ? errno : EIO, bytes.size());
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
+  }
+}
+
+void OutputFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail(ErrorKind::io, "cannot read '{}': {}", partial_.string(), n < 0 ? std::strerror(errno) : "it was cut off");
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+}
+
+void OutputFile::sync_data() const {
+  while (::fdatasync(fd_) != 0) {
+    if (errno != EINTR) fail_write(errno, 0);
   }
 }
 

@@ -19,9 +19,12 @@ enum class WriteMode {
   calls,      ///< pwrite from a buffer
 };
 
+/// Throws usage where there is no folder for the file `output`.
+void check_folder_of(const std::filesystem::path& output);
+
 /// A file of known size that is filled at offsets by several threads and appears under its name
 /// only when it is complete and on disk.  Until then it is `<name>.partial`, whose length field is
-/// zero so that no safetensors reader accepts it; it is removed unless commit() succeeds.
+/// zero so that no safetensors reader accepts it; it is removed unless commit() succeeds or keep() was called.
 class OutputFile {
  public:
   struct Request {
@@ -32,6 +35,7 @@ class OutputFile {
     bool replace = false;        ///< an existing file of this name may be replaced
     std::vector<FileId> inputs;  ///< files that must not be written to
     WriteMode mode = WriteMode::automatic;
+    bool resume = false;  ///< a partial file that is there keeps its bytes, and stays after an error
   };
 
   /// Checks everything that can be checked before work starts, creates the partial file and
@@ -67,6 +71,13 @@ class OutputFile {
   /// Writes `bytes` at `offset` by a call.  Throws no_space or io.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
 
+  /// Reads what was written at `offset`, or zeros where nothing was.  Throws io.
+  void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  /// Returns when everything written so far is on disk.  Throws no_space or io.
+  void sync_data() const;
+  /// Whether the partial file stays when there is no commit().
+  void keep(bool kept) noexcept { kept_ = kept; }
+
   /// Writes the head with its 8 length bytes last, and syncs.  Throws no_space or io.
   void complete();
   /// Renames and syncs the folder.  Throws io.
@@ -85,6 +96,8 @@ class OutputFile {
   void create(const Request& request);
   [[nodiscard]] bool open_partial(const Request& request);
   [[nodiscard]] bool is_left_over() const;
+  void take_back() const;
+  [[nodiscard]] std::uint64_t take_over();
   void reserve(const Request& request);
   void map();
   void unmap() noexcept;
@@ -102,6 +115,7 @@ class OutputFile {
   int guard_slot_ = -1;
   bool replace_ = false;
   bool committed_ = false;
+  bool kept_ = false;
 };
 
 }  // namespace halftone::io

@@ -5,6 +5,9 @@
 #include <memory>
 #include <string_view>
 
+#include <halftone/dtype.hpp>
+
+#include "formats/format_traits.hpp"
 #include "learn/levels.hpp"
 
 namespace halftone::learn {
@@ -64,6 +67,21 @@ struct Flips {
 
 struct OptimizerRun;  // optimizer_run.hpp
 
+/// Codes as they are stored, row by row of a layout, in the memory of an engine.  Element e is that of row e / columns.
+struct PackedCodes {
+  std::uint8_t* data = nullptr;
+  std::uint64_t row_bytes = 0;
+  std::uint64_t columns = 0;   ///< of the layout, without padding
+  std::uint64_t elements = 0;  ///< of the weight; the last row may be partial
+  formats::Packing packing{};
+};
+
+/// Levels and codes of a format, by each other, in the memory of an engine.
+struct CodeTables {
+  const Levels* levels = nullptr;
+  const LevelOfCode* level_of = nullptr;
+};
+
 /// The bins that gains are sorted into: quarters of octaves, by the upper bits of a positive binary32.
 inline constexpr std::uint32_t kGainBins = 1024;
 
@@ -101,6 +119,24 @@ class Engine {
   virtual void invert_lower(const Matrix& a) = 0;
   /// Replaces the symmetric `a` by its eigenvectors, row i that of the i-th smallest eigenvalue.
   virtual void eigenvectors(const Matrix& a) = 0;
+
+  /// Converts `n` elements at `host` to binary32.
+  virtual void load(Dtype dtype, const std::byte* host, std::uint64_t n, float* out) = 0;
+  /// The bits of the largest magnitude of `n` elements.
+  [[nodiscard]] virtual std::uint32_t largest(const float* data, std::uint64_t n) = 0;
+  /// Rotates groups of `group` of `n` elements (formats/rotation.hpp).
+  virtual void rotate(float* data, std::uint64_t n, std::uint32_t group) = 0;
+  /// Backend::quantize() of rows × columns elements at `weight`, with everything in the memory of the engine.
+  virtual void quantize(const QuantSpec& spec, const Matrix& weight, float tensor_amax, std::uint8_t* codes, std::byte* scales) = 0;
+  /// levels[e] = the level of the e-th code.
+  virtual void unpack(const PackedCodes& codes, const CodeTables& tables, std::uint8_t* levels) = 0;
+  /// Puts the codes of `levels` in the place of those that stand for other levels; returns how many there were.
+  [[nodiscard]] virtual std::uint64_t pack(const std::uint8_t* levels, const CodeTables& tables, const PackedCodes& codes) = 0;
+  /// out(i, order[j]) = in(i, j), of levels without gaps.
+  virtual void scatter_levels(const std::uint8_t* in, std::uint64_t rows, std::uint64_t columns, const std::uint32_t* order,
+                              std::uint8_t* out) = 0;
+  /// The diagonal of a square matrix.
+  virtual void diagonal(const Matrix& a, float* host) = 0;
 
   /// Random signs, by the element's place and `seed` (Philox 4x32-10).
   virtual void fill_signs(const Matrix& out, std::uint64_t seed) = 0;

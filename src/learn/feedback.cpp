@@ -11,18 +11,23 @@ namespace {
 constexpr std::uint64_t kPanel = 128;
 
 /// The columns by descending second moment, equal ones as they come.
-std::vector<std::uint32_t> order_of(const float* second, std::uint64_t columns) {
-  std::vector<std::uint32_t> order(columns);
+std::vector<std::uint32_t> order_of(const std::vector<float>& diagonal) {
+  std::vector<std::uint32_t> order(diagonal.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return second[a * (columns + 1)] > second[b * (columns + 1)]; });
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return diagonal[a] > diagonal[b]; });
   return order;
 }
 
-double trace(const float* second, std::uint64_t columns) {
+std::vector<float> diagonal_of(Engine& engine, const Matrix& square) {
+  std::vector<float> diagonal(square.rows);
+  engine.diagonal(square, diagonal.data());
+  return diagonal;
+}
+
+double normaliser_of(const std::vector<float>& diagonal) {
   double sum = 0;
-  for (std::uint64_t i = 0; i < columns; ++i) sum += static_cast<double>(second[i * (columns + 1)]);
-  return sum;
+  for (const float value : diagonal) sum += static_cast<double>(value);
+  return sum > 0 ? static_cast<double>(diagonal.size()) / sum : 0;
 }
 
 /// A layer whose columns are in another order, while its levels are chosen.
@@ -37,9 +42,9 @@ class Ordered {
         errors_(memory_.matrix(layer.rows(), layer.columns())),
         scratch_(memory_.matrix(layer.rows(), layer.columns())),
         levels_(memory_.array<std::uint8_t>(layer.elements())),
-        grid_(layer.grid()) {
-    engine.gather_columns(layer.weight(), on_device_, weight_);
-    engine.gather_columns(layer.errors(), on_device_, errors_);
+        grid_(layer.grid) {
+    engine.gather_columns(layer.weight, on_device_, weight_);
+    engine.gather_columns(layer.errors, on_device_, errors_);
     std::vector<std::uint32_t> groups(order_.size());
     engine.download(grid_.group_of, groups.data(), groups.size() * sizeof(std::uint32_t));
     std::vector<std::uint32_t> ordered(groups.size());
@@ -47,20 +52,20 @@ class Ordered {
     grid_.group_of = memory_.array_of(ordered.data(), ordered.size());
   }
 
-  /// Reads `second`, normalised to a mean diagonal of 1; false where no factor was found.
-  [[nodiscard]] bool prepare(const float* second, double damping) {
+  /// Takes `normaliser` times `second`, in order; false where no factor was found.
+  [[nodiscard]] bool prepare(const Matrix& second, double normaliser, double damping) {
     const std::uint64_t n = order_.size();
-    const auto factor = static_cast<float>(static_cast<double>(n) / trace(second, n));
-    const Matrix raw = memory_.matrix_of(second, n, n);
+    const auto factor = static_cast<float>(normaliser);
     std::vector<std::uint32_t> backwards(order_.rbegin(), order_.rend());
     const std::uint32_t* reversed = memory_.array_of(backwards.data(), n);
     moments_ = memory_.matrix(n, n);
     factors_ = memory_.matrix(n, n);
-    engine_.gather_moments(raw, on_device_, factor, static_cast<float>(damping), moments_);
-    engine_.gather_moments(raw, reversed, factor, static_cast<float>(damping), factors_);
+    engine_.gather_moments(second, on_device_, factor, static_cast<float>(damping), moments_);
+    engine_.gather_moments(second, reversed, factor, static_cast<float>(damping), factors_);
     if (!engine_.cholesky(factors_)) return false;
-    engine_.unit_upper(factors_, raw);
-    factors_ = raw;
+    const Matrix upper = memory_.matrix(n, n);
+    engine_.unit_upper(factors_, upper);
+    factors_ = upper;
     return true;
   }
 
@@ -94,14 +99,7 @@ class Ordered {
   }
 
   /// The levels in the order of the layer.
-  void read_levels(std::uint8_t* host) const {
-    const std::uint64_t columns = order_.size();
-    std::vector<std::uint8_t> ordered(weight_.rows * columns);
-    engine_.download(levels_, ordered.data(), ordered.size());
-    for (std::uint64_t row = 0; row < weight_.rows; ++row) {
-      for (std::uint64_t i = 0; i < columns; ++i) host[row * columns + order_[i]] = ordered[row * columns + i];
-    }
-  }
+  void write_levels(std::uint8_t* out) const { engine_.scatter_levels(levels_, weight_.rows, weight_.columns, on_device_, out); }
 
  private:
   template <class Function>
@@ -140,16 +138,20 @@ double damping_for(std::uint64_t columns, std::optional<std::uint64_t> count) {
   return std::clamp(1.2 * static_cast<double>(columns) / static_cast<double>(std::max<std::uint64_t>(*count, 1)), 0.03, 1.0);
 }
 
-Outcome feedback(Engine& engine, const Layer& layer, const Moments& moments, const FeedbackOptions& options, std::uint8_t* host_levels) {
+double normaliser_of(Engine& engine, const Matrix& second) { return normaliser_of(diagonal_of(engine, second)); }
+
+Outcome feedback(Engine& engine, const Layer& layer, const Moments& moments, const FeedbackOptions& options, std::uint8_t* levels) {
   Outcome outcome;
   outcome.damping = options.damping.value_or(damping_for(layer.columns(), moments.count));
-  outcome.nearest_squared_error = engine.squared_norm(layer.errors());
-  if (!(trace(moments.second, layer.columns()) > 0)) {
+  outcome.nearest_squared_error = engine.squared_norm(layer.errors);
+  const std::vector<float> diagonal = diagonal_of(engine, moments.second);
+  const double normaliser = normaliser_of(diagonal);
+  if (normaliser == 0) {
     outcome.stop_reason = "its inputs are all zero";
     return outcome;
   }
-  Ordered ordered(engine, layer, order_of(moments.second, layer.columns()));
-  if (!ordered.prepare(moments.second, outcome.damping)) {
+  Ordered ordered(engine, layer, order_of(diagonal));
+  if (!ordered.prepare(moments.second, normaliser, outcome.damping)) {
     outcome.stop_reason = "its second moments are not positive definite";
     return outcome;
   }
@@ -160,7 +162,7 @@ Outcome feedback(Engine& engine, const Layer& layer, const Moments& moments, con
   outcome.iterations = 1 + options.sweeps;
   outcome.squared_error = ordered.squared_error();
   outcome.output_error = undamped(outcome.squared_error);
-  ordered.read_levels(host_levels);
+  ordered.write_levels(levels);
   return outcome;
 }
 

@@ -1,6 +1,10 @@
 #include "learn/optimize.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "learn/memory.hpp"
 
 namespace halftone::learn {
 namespace {
@@ -25,9 +29,9 @@ class Loop {
     run_.variant = options.settings.variant;
     run_.schedule = schedule_for(options.settings.schedule, layer.rows(), layer.columns());
     run_.rule = options.rule;
-    run_.weight = layer.weight();
-    run_.levels = layer.levels();
-    run_.grid = layer.grid();
+    run_.weight = layer.weight;
+    run_.levels = layer.levels;
+    run_.grid = layer.grid;
     run_.errors = errors_;
     run_.gradient = basis == nullptr ? errors_ : memory_.matrix(layer.rows(), layer.columns());
     run_.offsets = zeros(layer.elements());
@@ -38,7 +42,7 @@ class Loop {
     engine.clear(scalars, kScalarBytes);
     run_.scalars = scalars;
     with_optimizer(options.settings.optimizer, [&]<class O>(O) { add_moments<O>(); });
-    engine.copy(layer.errors().data, errors_.data, layer.elements() * sizeof(float));
+    engine.copy(layer.errors.data, errors_.data, layer.elements() * sizeof(float));
   }
 
   LoopState optimize() {
@@ -54,11 +58,9 @@ class Loop {
     }
   }
 
-  void round_best(std::uint8_t* host_levels) {
-    auto* levels = memory_.array<std::uint8_t>(layer_.elements());
-    engine_.errors_at(layer_.levels(), run_.best, layer_.weight(), layer_.grid(), errors_);
-    engine_.round(layer_.weight(), errors_, layer_.weight(), layer_.grid(), levels, errors_);
-    engine_.download(levels, host_levels, layer_.elements());
+  void round_best(std::uint8_t* levels) {
+    engine_.errors_at(layer_.levels, run_.best, layer_.weight, layer_.grid, errors_);
+    engine_.round(layer_.weight, errors_, layer_.weight, layer_.grid, levels, errors_);
   }
 
   [[nodiscard]] double loss() { return std::sqrt(engine_.squared_norm(measured())); }
@@ -136,7 +138,13 @@ OptimizeOptions conventions(OptimizeOptions options, const FormatDescriptor& for
   return options;
 }
 
-OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, const OptimizeOptions& options, std::uint8_t* host_levels) {
+float largest_scale(Engine& engine, const Layer& layer) {
+  std::vector<float> scales(layer.rows() * layer.grid.groups);
+  engine.download(layer.grid.scales, scales.data(), scales.size() * sizeof(float));
+  return *std::max_element(scales.begin(), scales.end());
+}
+
+OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, const OptimizeOptions& options, std::uint8_t* levels) {
   Loop loop(engine, layer, basis, options);
   OptimizeResult result{{}, loop.optimize()};
   Outcome& outcome = result.outcome;
@@ -146,10 +154,10 @@ OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, 
     outcome.basis_residual = basis->residual;
   }
   outcome.nearest_loss = result.state.first_loss;
-  outcome.nearest_squared_error = engine.squared_norm(layer.errors());
+  outcome.nearest_squared_error = engine.squared_norm(layer.errors);
   outcome.iterations = static_cast<int>(result.state.iterations);
   outcome.stop_reason = description(result.state.stop);
-  loop.round_best(host_levels);
+  loop.round_best(levels);
   outcome.loss = loop.loss();
   outcome.squared_error = loop.squared_error();
   return result;

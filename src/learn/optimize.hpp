@@ -21,16 +21,18 @@ struct OptimizeOptions {
 /// `largest_scale` is that of the layer.
 [[nodiscard]] OptimizeOptions conventions(OptimizeOptions options, const FormatDescriptor& format, float largest_scale);
 
+[[nodiscard]] float largest_scale(Engine& engine, const Layer& layer);
+
 struct OptimizeResult {
   Outcome outcome;  ///< after the codes were rounded
   LoopState state;  ///< of the loop over codes that are real numbers
 };
 
 /// Minimises ‖Uᵀ E V‖, or ‖E‖ without a basis, over codes that are real numbers, from those of `layer` on, then rounds
-/// the best ones found: convert_to_quant's learned rounding.  What it keeps as the best iterate is the one whose loss was
+/// the best ones found to `levels`: convert_to_quant's learned rounding.  What it keeps as the best iterate is the one whose loss was
 /// the best.  (With AdamW, RAdam and Prodigy the reference keeps the one after it.)
 [[nodiscard]] OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, const OptimizeOptions& options,
-                                      std::uint8_t* host_levels);
+                                      std::uint8_t* levels);
 
 /// "no improvement for too long".
 [[nodiscard]] std::string_view description(StopReason reason) noexcept;

@@ -28,10 +28,10 @@ class Projection {
         best_levels_(memory_.array<std::uint8_t>(layer.elements())),
         row_norms_(memory_.array<float>(layer.rows())),
         column_norms_(memory_.array<float>(layer.columns())) {
-    engine.copy(layer.levels(), levels_, layer.elements());
-    engine.copy(layer.levels(), best_levels_, layer.elements());
-    copy_matrix(layer.errors(), errors_);
-    copy_matrix(layer.weight(), target_);
+    engine.copy(layer.levels, levels_, layer.elements());
+    engine.copy(layer.levels, best_levels_, layer.elements());
+    copy_matrix(layer.errors, errors_);
+    copy_matrix(layer.weight, target_);
     engine.row_norms(basis.left, row_norms_);
     engine.row_norms(basis.right, column_norms_);
   }
@@ -52,7 +52,7 @@ class Projection {
       const auto rate = static_cast<float>(std::pow(0.1, static_cast<double>(i) / std::max(steps - 1, 1)));
       engine_.add_scaled(inside_, -rate, gathered_);
       expand(gathered_, shift_);
-      engine_.round(layer_.weight(), shift_, layer_.weight(), layer_.grid(), levels_, errors_);
+      engine_.round(layer_.weight, shift_, layer_.weight, layer_.grid, levels_, errors_);
       const double now = measure();
       if (now < best && squared_error() <= most_error_) best = keep_as_best(now);
     }
@@ -73,8 +73,7 @@ class Projection {
     while (pass < passes && share >= 0.02 && loss > 0) {
       ++pass;
       expand(inside_, shift_);
-      const Flips flips{target_,       shift_,     errors_,       layer_.weight(),         levels_,
-                        layer_.grid(), row_norms_, column_norms_, static_cast<float>(pull)};
+      const Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
       const double squared = engine_.flip(flips, first_bin(flips, share, loss * loss));
       const double now = measure();
       const double next = now * now + pull * squared;
@@ -97,12 +96,12 @@ class Projection {
   double project_once() {
     expand(inside_, shift_, -1.0F);
     engine_.add_scaled(errors_, 1.0F, target_);
-    engine_.round(target_, shift_, layer_.weight(), layer_.grid(), levels_, errors_);
+    engine_.round(target_, shift_, layer_.weight, layer_.grid, levels_, errors_);
     return measure();
   }
 
   [[nodiscard]] double squared_error() { return engine_.squared_norm(errors_); }
-  void read_levels(std::uint8_t* host) { engine_.download(levels_, host, layer_.elements()); }
+  void write_levels(std::uint8_t* out) { engine_.copy(levels_, out, layer_.elements()); }
 
  private:
   [[nodiscard]] static std::uint64_t bytes(const Matrix& a) { return a.rows * a.columns * sizeof(float); }
@@ -116,7 +115,7 @@ class Projection {
 
   double keep_as_best(double loss) {
     engine_.copy(levels_, best_levels_, layer_.elements());
-    copy_matrix(layer_.weight(), target_);
+    copy_matrix(layer_.weight, target_);
     engine_.add_scaled(shift_, 1.0F, target_);
     return loss;
   }
@@ -127,7 +126,7 @@ class Projection {
     for (double step = 0.5; step > 1.0 / 64; step /= 2) {
       const double tried = part + step;
       expand(gathered_, shift_, static_cast<float>(tried));
-      engine_.round(layer_.weight(), shift_, layer_.weight(), layer_.grid(), levels_, errors_);
+      engine_.round(layer_.weight, shift_, layer_.weight, layer_.grid, levels_, errors_);
       if (squared_error() > most_error_) continue;
       part = tried;
       const double now = measure();
@@ -138,12 +137,12 @@ class Projection {
 
   void restore_best() {
     engine_.copy(best_levels_, levels_, layer_.elements());
-    engine_.errors_of(levels_, layer_.weight(), layer_.grid(), errors_);
+    engine_.errors_of(levels_, layer_.weight, layer_.grid, errors_);
   }
 
   /// ‖Ŵ - target‖².
   [[nodiscard]] double distance() {
-    copy_matrix(layer_.weight(), shift_);
+    copy_matrix(layer_.weight, shift_);
     engine_.add_scaled(errors_, 1.0F, shift_);
     engine_.add_scaled(target_, -1.0F, shift_);
     return engine_.squared_norm(shift_);
@@ -182,31 +181,31 @@ Outcome begin(Engine& engine, const Layer& layer, const Basis& basis) {
   outcome.rank = basis.left.columns;
   outcome.captured_energy = basis.captured_energy;
   outcome.basis_residual = basis.residual;
-  outcome.nearest_squared_error = engine.squared_norm(layer.errors());
+  outcome.nearest_squared_error = engine.squared_norm(layer.errors);
   return outcome;
 }
 
 }  // namespace
 
-Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const ProjectOptions& options, std::uint8_t* host_levels) {
+Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const ProjectOptions& options, std::uint8_t* levels) {
   Outcome outcome = begin(engine, layer, basis);
   Projection projection(engine, layer, basis, (1.0 + options.budget) * outcome.nearest_squared_error);
   outcome.nearest_loss = projection.measure();
   outcome.loss = projection.descend(options.descents, outcome.nearest_loss);
   outcome.iterations = options.descents + projection.flip(options.flip_passes, outcome.loss);
   outcome.squared_error = projection.squared_error();
-  projection.read_levels(host_levels);
+  projection.write_levels(levels);
   return outcome;
 }
 
-Outcome closed_form(Engine& engine, const Layer& layer, const Basis& basis, std::uint8_t* host_levels) {
+Outcome closed_form(Engine& engine, const Layer& layer, const Basis& basis, std::uint8_t* levels) {
   Outcome outcome = begin(engine, layer, basis);
   Projection projection(engine, layer, basis, std::numeric_limits<double>::infinity());
   outcome.nearest_loss = projection.measure();
   outcome.loss = projection.project_once();
   outcome.iterations = 1;
   outcome.squared_error = projection.squared_error();
-  projection.read_levels(host_levels);
+  projection.write_levels(levels);
   return outcome;
 }
 

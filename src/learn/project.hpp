@@ -11,13 +11,12 @@ struct ProjectOptions {
   int flip_passes = 16;  ///< at most, passes that flip elements to a neighbouring level
 };
 
-/// Chooses the levels of `layer` so that the loss ‖Uᵀ E V‖ is small: roundings of W + U C Vᵀ, where C gathers the error
+/// Chooses `levels`, of `layer`, so that the loss ‖Uᵀ E V‖ is small: roundings of W + U C Vᵀ, where C gathers the error
 /// with shrinking steps, then flips of the elements that take most off the loss for what they add to the error.
-[[nodiscard]] Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const ProjectOptions& options,
-                              std::uint8_t* host_levels);
+[[nodiscard]] Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const ProjectOptions& options, std::uint8_t* levels);
 
-/// The levels that the values of rounding to nearest, less the part of their error that lies in the basis, are rounded to:
+/// Sets `levels` to those that the values of rounding to nearest, less the part of their error that lies in the basis, are rounded to:
 /// where the reference's optimizer `original` ends.
-[[nodiscard]] Outcome closed_form(Engine& engine, const Layer& layer, const Basis& basis, std::uint8_t* host_levels);
+[[nodiscard]] Outcome closed_form(Engine& engine, const Layer& layer, const Basis& basis, std::uint8_t* levels);
 
 }  // namespace halftone::learn

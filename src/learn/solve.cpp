@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "base/fail.hpp"
 #include "learn/basis.hpp"
@@ -28,7 +30,7 @@ Basis basis_of(Engine& engine, Memory& memory, const Layer& layer, const LearnRe
   const std::uint64_t wanted = rule.rank(layer.rows(), layer.columns());
   const auto wide = static_cast<std::uint64_t>(std::ceil(kOversampling * static_cast<double>(wanted)));
   const std::uint64_t rank = std::min({wide, layer.rows(), layer.columns()});
-  return leading_basis(engine, memory, layer.weight(), rank, BasisMethod::automatic, power_iterations(recipe.effort), recipe.seed);
+  return leading_basis(engine, memory, layer.weight, rank, BasisMethod::automatic, power_iterations(recipe.effort), recipe.seed);
 }
 
 Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& layer, std::uint8_t* levels) {
@@ -36,30 +38,29 @@ Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& l
   const Basis basis = basis_of(engine, memory, layer, recipe);
   if (recipe.method == LearnMethod::closed) return closed_form(engine, layer, basis, levels);
   const double budget = recipe.mse_budget.value_or(ProjectOptions().budget);
-  const ProjectOptions options{.budget = budget, .flip_passes = recipe.effort == Effort::fast ? 8 : recipe.effort == Effort::best ? 32 : 16};
+  const ProjectOptions options{.budget = budget,
+                               .flip_passes = recipe.effort == Effort::fast   ? 8
+                                              : recipe.effort == Effort::best ? 32
+                                                                              : 16};
   return project(engine, layer, basis, options, levels);
 }
 
-Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const FormatDescriptor& format, const Problem& problem,
-                             const Layer& layer, std::uint8_t* levels) {
+Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const FormatDescriptor& format, const Layer& layer,
+                             std::uint8_t* levels) {
   Memory memory(engine);
-  const float largest_scale = *std::max_element(problem.scales.begin(), problem.scales.end());
-  const OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale);
+  const OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
   if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
   const RankRule rule{recipe.rank.top_p, recipe.rank.min_k, recipe.rank.max_k};
-  const Basis basis = leading_basis(engine, memory, layer.weight(), rule.rank(layer.rows(), layer.columns()), BasisMethod::automatic,
+  const Basis basis = leading_basis(engine, memory, layer.weight, rule.rank(layer.rows(), layer.columns()), BasisMethod::automatic,
                                     power_iterations(recipe.effort), recipe.seed);
   return optimize(engine, layer, &basis, options, levels).outcome;
 }
 
 /// The second moments that the weights themselves stand in for: WᵀW.
-std::vector<float> prior_moments(Engine& engine, const Layer& layer) {
-  Memory memory(engine);
+Matrix prior_moments(Engine& engine, Memory& memory, const Layer& layer) {
   const Matrix product = memory.matrix(layer.columns(), layer.columns());
-  engine.multiply({.a = layer.weight(), .transpose_a = true, .b = layer.weight(), .c = product});
-  std::vector<float> second(layer.columns() * layer.columns());
-  engine.download(product.data, second.data(), second.size() * sizeof(float));
-  return second;
+  engine.multiply({.a = layer.weight, .transpose_a = true, .b = layer.weight, .c = product});
+  return product;
 }
 
 bool within_budget(const LearnRecipe& recipe, const Outcome& outcome) {
@@ -68,14 +69,12 @@ bool within_budget(const LearnRecipe& recipe, const Outcome& outcome) {
 
 /// More damping brings the squared error back to that of rounding to nearest.
 Outcome solve_with_feedback(Engine& engine, const LearnRecipe& recipe, const Layer& layer, const Moments& given, std::uint8_t* levels) {
+  Memory memory(engine);
   Moments moments = given;
-  std::vector<float> prior;
-  if (moments.second == nullptr) {
-    prior = prior_moments(engine, layer);
-    moments = {.second = prior.data()};
-  }
+  const bool is_prior = moments.second.data == nullptr;
+  if (is_prior) moments = {.second = prior_moments(engine, memory, layer)};
   FeedbackOptions options{.sweeps = recipe.effort == Effort::fast ? 0 : recipe.effort == Effort::best ? 3 : 1, .damping = recipe.damping};
-  if (!prior.empty() && !options.damping) options.damping = 1.0;
+  if (is_prior && !options.damping) options.damping = 1.0;
   Outcome outcome = feedback(engine, layer, moments, options, levels);
   for (int i = 0; i < 8 && outcome.iterations > 0 && !within_budget(recipe, outcome); ++i) {
     options.damping = 3.0 * outcome.damping;
@@ -106,15 +105,15 @@ std::string objection(const LearnRecipe& recipe, const Outcome& outcome) {
 }  // namespace
 
 LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& weight, const Moments& moments) {
-  const Problem problem = weight.problem();
-  LearnedLayer report{.method = recipe.method, .elements = problem.rows * problem.columns};
+  LearnedLayer report{.method = recipe.method};
   if (recipe.method == LearnMethod::nearest) return report;
-  const Layer layer(engine, problem);
-  std::vector<std::uint8_t> levels(problem.start.size());
-  const Outcome outcome = recipe.method == LearnMethod::feedback ? solve_with_feedback(engine, recipe, layer, moments, levels.data())
-                          : recipe.method == LearnMethod::optimizer
-                              ? solve_with_optimizer(engine, recipe, weight.format(), problem, layer, levels.data())
-                              : solve_in_basis(engine, recipe, layer, levels.data());
+  const Layer& layer = weight.layer();
+  report.elements = layer.elements();
+  Memory memory(engine);
+  auto* levels = memory.array<std::uint8_t>(layer.elements());
+  const Outcome outcome = recipe.method == LearnMethod::feedback    ? solve_with_feedback(engine, recipe, layer, moments, levels)
+                          : recipe.method == LearnMethod::optimizer ? solve_with_optimizer(engine, recipe, weight.format(), layer, levels)
+                                                                    : solve_in_basis(engine, recipe, layer, levels);
   report.rank = outcome.rank;
   report.captured_energy = outcome.captured_energy;
   report.basis_residual = outcome.basis_residual;
@@ -133,33 +132,28 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   return report;
 }
 
-std::vector<float> moved_target(Engine& engine, const std::vector<float>& weight, std::uint64_t rows, const Moments& moments,
-                                std::optional<double> damping) {
-  const std::uint64_t columns = weight.size() / rows;
-  double trace = 0;
-  for (std::uint64_t i = 0; i < columns; ++i) trace += static_cast<double>(moments.second[i * (columns + 1)]);
-  if (!(trace > 0)) return weight;
-  const auto factor = static_cast<float>(static_cast<double>(columns) / trace);
+void move_target(Engine& engine, const Matrix& weight, const Moments& moments, std::optional<double> damping) {
+  const std::uint64_t columns = weight.columns;
+  const double normaliser = normaliser_of(engine, moments.second);
+  if (normaliser == 0) return;
+  const auto factor = static_cast<float>(normaliser);
   const auto added = static_cast<float>(damping.value_or(damping_for(columns, moments.count)));
   Memory memory(engine);
   std::vector<std::uint32_t> identity(columns);
-  for (std::uint64_t i = 0; i < columns; ++i) identity[i] = static_cast<std::uint32_t>(i);
+  std::iota(identity.begin(), identity.end(), 0U);
   const std::uint32_t* order = memory.array_of(identity.data(), columns);
   const Matrix second = memory.matrix(columns, columns);
   const Matrix cross = memory.matrix(columns, columns);
-  engine.gather_moments(memory.matrix_of(moments.second, columns, columns), order, factor, added, second);
-  engine.gather_moments(memory.matrix_of(moments.cross, columns, columns), order, factor, added, cross);
-  if (!engine.cholesky(second)) return weight;
+  engine.gather_moments(moments.second, order, factor, added, second);
+  engine.gather_moments(moments.cross, order, factor, added, cross);
+  if (!engine.cholesky(second)) return;
   engine.invert_lower(second);
-  // H⁻¹ = L⁻ᵀ L⁻¹.
-  const Matrix product = memory.matrix(rows, columns);
-  const Matrix target = memory.matrix_of(weight.data(), rows, columns);
-  engine.multiply({.a = target, .b = cross, .c = product, .full_precision = true});
-  engine.multiply({.a = product, .b = second, .transpose_b = true, .c = target, .full_precision = true});
-  engine.multiply({.a = target, .b = second, .c = product, .full_precision = true});
-  std::vector<float> moved(weight.size());
-  engine.download(product.data, moved.data(), moved.size() * sizeof(float));
-  return moved;
+  // (H + λ I)⁻¹ = L⁻ᵀ L⁻¹.
+  const Matrix product = memory.matrix(weight.rows, columns);
+  engine.multiply({.a = weight, .b = cross, .c = product, .full_precision = true});
+  engine.multiply({.a = product, .b = second, .transpose_b = true, .c = weight, .full_precision = true});
+  engine.multiply({.a = weight, .b = second, .c = product, .full_precision = true});
+  engine.copy(product.data, weight.data, weight.rows * columns * sizeof(float));
 }
 
 }  // namespace halftone::learn

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <vector>
+#include <optional>
 
 #include <halftone/learn.hpp>
 
@@ -13,10 +13,9 @@ namespace halftone::learn {
 /// error's budget or gives what is not finite, the nearest codes stay, and the report says why.
 [[nodiscard]] LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& weight, const Moments& moments);
 
-/// The weight that gives, on the inputs of a quantized model, what `weight` gives on those of the original one:
+/// Replaces `weight` by one that gives, on the inputs of a quantized model, what it gives on those of the original one:
 /// (W C + λ W) (H + λ I)⁻¹ with the cross moments C and the second moments H, normalised to a mean diagonal of 1 of H.
-/// The idea is that of GPTAQ (Li et al., 2025) and Qronos (Zhang et al., 2025).
-[[nodiscard]] std::vector<float> moved_target(Engine& engine, const std::vector<float>& weight, std::uint64_t rows, const Moments& moments,
-                                              std::optional<double> damping);
+/// Leaves it as it is where H is zero.  The idea is that of GPTAQ (Li et al., 2025) and Qronos (Zhang et al., 2025).
+void move_target(Engine& engine, const Matrix& weight, const Moments& moments, std::optional<double> damping);
 
 }  // namespace halftone::learn

@@ -56,18 +56,20 @@ class OptimizerLaw : public ::testing::TestWithParam<OptimizerCase> {
   [[nodiscard]] Result optimize(const Backend& backend, const std::vector<float>& weight, std::uint64_t columns, std::uint32_t iterations,
                                 bool with_basis) const {
     const FormatDescriptor& format = format_named(GetParam().format);
-    const learn::Problem problem = plain_problem(format, weight, columns);
+    const HostProblem problem = plain_problem(format, weight, columns);
     const std::shared_ptr<learn::Engine> engine = backend.make_engine();
     learn::Memory memory(*engine);
-    const learn::Layer layer(*engine, problem);
+    const learn::Layer layer = problem.layer(*engine, memory);
     const std::uint64_t rank = std::min(layer.rows(), columns) / 4;
-    const auto basis = leading_basis(*engine, memory, layer.weight(), rank, learn::BasisMethod::exact, 0, 0);
+    const auto basis = leading_basis(*engine, memory, layer.weight, rank, learn::BasisMethod::exact, 0, 0);
     learn::OptimizeOptions options{.settings = GetParam().settings};
     options.settings.schedule.iterations = iterations;
-    options = conventions(options, format, *std::max_element(problem.scales.begin(), problem.scales.end()));
+    options = conventions(options, format, largest_scale(*engine, layer));
     Result result;
-    result.levels.resize(problem.start.size());
-    result.report = learn::optimize(*engine, layer, with_basis ? &basis : nullptr, options, result.levels.data());
+    auto* levels = memory.array<std::uint8_t>(layer.elements());
+    result.report = learn::optimize(*engine, layer, with_basis ? &basis : nullptr, options, levels);
+    result.levels.resize(layer.elements());
+    engine->download(levels, result.levels.data(), result.levels.size());
     return result;
   }
 

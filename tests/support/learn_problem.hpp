@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "formats/scale_rules.hpp"
+#include "learn/levels.hpp"
+#include "learn/memory.hpp"
 #include "learn/problem.hpp"
 
 namespace halftone::test {
@@ -19,8 +21,30 @@ inline std::vector<float> gaussian_weight(std::uint64_t elements, std::uint32_t 
   return weight;
 }
 
+/// A weight, and where its elements may go, in the memory of the host.
+struct HostProblem {
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  const float* weight = nullptr;
+  learn::Levels levels{};
+  std::vector<float> scales;
+  std::uint64_t groups = 1;
+  std::vector<std::uint32_t> group_of;
+  std::vector<std::uint8_t> start;  ///< levels of rounding to nearest
+
+  [[nodiscard]] learn::Layer layer(learn::Engine& engine, learn::Memory& memory) const {
+    learn::Layer layer{memory.matrix_of(weight, rows, columns),
+                       memory.matrix(rows, columns),
+                       memory.array_of(start.data(), start.size()),
+                       {memory.array_of(&levels, 1), memory.array_of(scales.data(), scales.size()), groups,
+                        memory.array_of(group_of.data(), group_of.size())}};
+    engine.errors_of(layer.levels, layer.weight, layer.grid, layer.errors);
+    return layer;
+  }
+};
+
 /// The problem of `weight`, which must outlive it, with the plain scales of a format of tensor, row or run scales.
-inline learn::Problem plain_problem(const FormatDescriptor& format, const std::vector<float>& weight, std::uint64_t columns) {
+inline HostProblem plain_problem(const FormatDescriptor& format, const std::vector<float>& weight, std::uint64_t columns) {
   const formats::ScaleRules& rules = formats::scale_rules(format);
   const Storage& storage = format.storage();
   const auto largest = [](const float* first, const float* last) {
@@ -28,7 +52,7 @@ inline learn::Problem plain_problem(const FormatDescriptor& format, const std::v
     for (; first != last; ++first) amax = std::max(amax, std::fabs(*first));
     return amax;
   };
-  learn::Problem problem{.rows = weight.size() / columns, .columns = columns, .weight = weight.data(), .levels = learn::levels_of(format)};
+  HostProblem problem{.rows = weight.size() / columns, .columns = columns, .weight = weight.data(), .levels = learn::levels_of(format)};
   const learn::LevelOfCode level_of = learn::level_of_code(format, problem.levels);
   const std::uint64_t run = storage.grid == ScaleGrid::run ? storage.run : columns;
   problem.groups = columns / run;

@@ -1,6 +1,8 @@
 #include "exec/executor.hpp"
 #include "learn/engine.hpp"
 
+#include <map>
+#include <mutex>
 #include <thread>
 
 #include "cpu/cpu_backend.hpp"
@@ -52,15 +54,66 @@ class RunJobs : public test::ConversionTest {
   }
 
   /// Runs a conversion to `format` without committing it.
-  void run(const char* format, unsigned threads, std::function<void()> before) {
+  void run(const char* format, unsigned threads, std::function<void()> before, JobLog* log = nullptr) {
     const io::ModelFiles files(input());
     const Plan plan = build_plan(files.index(), {}, options_for(format));
     io::OutputFile file({.path = output(), .n_bytes = plan.output_bytes(), .replace = true});
     io::OutputFile* const outputs[] = {&file};
     std::ignore =
-        run_jobs(plan, files, nullptr, WatchedBackend(std::move(before)), outputs, {.threads = threads, .memory_bytes = 1}, control_);
+        run_jobs(plan, files, nullptr, WatchedBackend(std::move(before)), outputs, {.threads = threads, .memory_bytes = 1}, control_, log);
   }
 };
+
+/// Says that every third job is done, and counts those that get done.
+class ThirdsLog : public JobLog {
+ public:
+  [[nodiscard]] bool is_done(std::size_t index) override {
+    const std::lock_guard lock(mutex_);
+    ++asked[index];
+    return index % 3 == 0;
+  }
+  void job_done(std::size_t index) override {
+    const std::lock_guard lock(mutex_);
+    ++done[index];
+  }
+  std::map<std::size_t, int> asked;
+  std::map<std::size_t, int> done;
+
+ private:
+  std::mutex mutex_;
+};
+
+TEST_F(RunJobs, Log_hears_once_of_every_job_and_those_done_are_not_run) {
+  write_layers();
+  for (const unsigned threads : {1U, 4U}) {
+    ThirdsLog log;
+    std::atomic<unsigned> calls{0};
+    run(
+        "fp8-row", threads, [&] { ++calls; }, &log);
+    const Plan plan = plan_conversion(input(), options_for("fp8-row"));
+    unsigned quantized = 0;
+    std::map<std::size_t, int> asked;
+    std::map<std::size_t, int> done;
+    for (std::size_t job = 0; job < plan.jobs.size(); ++job) {
+      asked[job] = 1;
+      if (job % 3 == 0) continue;
+      done[job] = 1;
+      quantized += plan.jobs[job].kind == JobKind::quantize ? 1U : 0U;
+    }
+    EXPECT_EQ(log.asked, asked);
+    EXPECT_EQ(log.done, done);
+    EXPECT_EQ(calls, quantized);
+    EXPECT_EQ(control_.done_bytes, plan.output.data_bytes());
+  }
+}
+
+TEST_F(RunJobs, Log_does_not_hear_of_a_job_that_failed) {
+  write_layers();
+  ThirdsLog log;
+  const auto fail = [] { throw Error(ErrorKind::device, "the device is lost"); };
+  EXPECT_THAT([&] { run("fp8-row", 1, fail, &log); }, fails_with(ErrorKind::device));
+  EXPECT_TRUE(log.done.empty());
+}
 
 TEST_F(RunJobs, Stop_ends_the_run_soon) {
   write_layers();

@@ -5,41 +5,54 @@
 
 #include <gtest/gtest.h>
 
-#include "cpu/learn/engine.hpp"
+#include "cpu/cpu_backend.hpp"
 #include "learn/project.hpp"
 #include "support/learn_problem.hpp"
 
 namespace halftone::learn {
 namespace {
 
+const auto kBackend = cpu::make_backend();
+
 constexpr std::uint64_t kSide = 256;
 constexpr std::uint64_t kRank = 64;
 
 /// A Gaussian weight in a format, its basis, and what solvers make of it.
 class Case {
+ private:
+  /// Calls solve(levels) and keeps the levels.
+  template <class Solve>
+  auto read(const Solve& solve) {
+    Memory memory(*engine_);
+    auto* levels = memory.array<std::uint8_t>(layer_.elements());
+    auto result = solve(levels);
+    levels_.resize(layer_.elements());
+    engine_->download(levels, levels_.data(), levels_.size());
+    return result;
+  }
+
  public:
   explicit Case(const char* format, std::uint64_t rows = kSide, std::uint64_t columns = kSide, std::uint64_t rank = kRank)
       : format_(format_named(format)),
         weight_(test::gaussian_weight(rows * columns, 3)),
         problem_(test::plain_problem(format_, weight_, columns)),
-        engine_(cpu::make_engine()),
+        engine_(kBackend->make_engine()),
         memory_(*engine_),
-        layer_(*engine_, problem_),
-        basis_(leading_basis(*engine_, memory_, layer_.weight(), rank, BasisMethod::exact, 0, 0)) {}
+        layer_(problem_.layer(*engine_, memory_)),
+        basis_(leading_basis(*engine_, memory_, layer_.weight, rank, BasisMethod::exact, 0, 0)) {}
 
   OptimizeResult optimize(Optimizer optimizer, const ScheduleOptions& schedule = {}, bool with_basis = true) {
     OptimizeOptions options{.settings = {.optimizer = optimizer, .schedule = schedule}};
     return optimize(options, with_basis);
   }
   OptimizeResult optimize(const OptimizeOptions& options, bool with_basis = true) {
-    levels_.resize(problem_.start.size());
-    return learn::optimize(*engine_, layer_, with_basis ? &basis_ : nullptr,
-                           conventions(options, format_, *std::max_element(problem_.scales.begin(), problem_.scales.end())),
-                           levels_.data());
+    return read([&](std::uint8_t* levels) {
+      return learn::optimize(*engine_, layer_, with_basis ? &basis_ : nullptr,
+                             conventions(options, format_, largest_scale(*engine_, layer_)), levels);
+    });
   }
   Outcome closed_form() {
-    levels_.resize(problem_.start.size());
-    return learn::closed_form(*engine_, layer_, basis_, levels_.data());
+    return read([&](std::uint8_t* levels) { return learn::closed_form(*engine_, layer_, basis_, levels); });
   }
   /// The part of the codes that differ from `levels`.
   [[nodiscard]] double changed_from(const std::vector<std::uint8_t>& levels) const {
@@ -48,13 +61,13 @@ class Case {
     return changed / static_cast<double>(levels.size());
   }
   [[nodiscard]] const std::vector<std::uint8_t>& levels() const { return levels_; }
-  [[nodiscard]] const Problem& problem() const { return problem_; }
+  [[nodiscard]] const test::HostProblem& problem() const { return problem_; }
 
  private:
   const FormatDescriptor& format_;
   std::vector<float> weight_;
-  Problem problem_;
-  std::unique_ptr<Engine> engine_;
+  test::HostProblem problem_;
+  std::shared_ptr<Engine> engine_;
   Memory memory_;
   Layer layer_;
   Basis basis_;
@@ -147,15 +160,15 @@ TEST(Optimize, Group_of_zeros_stays_zero) {
   std::vector<float> weight = test::gaussian_weight(64 * 64, 5);
   std::fill_n(weight.begin(), 64, 0.0F);
   const FormatDescriptor& format = format_named("nvfp4");
-  const Problem problem = test::plain_problem(format, weight, 64);
-  const auto engine = cpu::make_engine();
+  const test::HostProblem problem = test::plain_problem(format, weight, 64);
+  const auto engine = kBackend->make_engine();
   Memory memory(*engine);
-  const Layer layer(*engine, problem);
-  const Basis basis = leading_basis(*engine, memory, layer.weight(), 16, BasisMethod::exact, 0, 0);
+  const Layer layer = problem.layer(*engine, memory);
+  const Basis basis = leading_basis(*engine, memory, layer.weight, 16, BasisMethod::exact, 0, 0);
   for (const Optimizer optimizer : {Optimizer::original, Optimizer::adamw, Optimizer::radam, Optimizer::prodigy}) {
-    std::vector<std::uint8_t> levels(weight.size());
+    auto* levels = memory.array<std::uint8_t>(weight.size());  // which the host sees, too
     const OptimizeResult result =
-        optimize(*engine, layer, &basis, conventions({.settings = {.optimizer = optimizer}}, format, 1.0F), levels.data());
+        optimize(*engine, layer, &basis, conventions({.settings = {.optimizer = optimizer}}, format, 1.0F), levels);
     EXPECT_NE(result.state.stop, StopReason::diverged);
     for (std::size_t i = 0; i < 64; ++i) EXPECT_EQ(problem.levels.values[levels[i]], 0.0F);
   }

@@ -103,6 +103,60 @@ TEST_P(OutputFiles, Unwritten_bytes_are_zero_over_a_stale_partial_file) {
   EXPECT_EQ(read_bytes(folder_ / "out"), kHead + std::string(100, '\0'));
 }
 
+TEST_P(OutputFiles, Kept_file_is_taken_over_with_its_bytes) {
+  {
+    OutputFile file(request(kHead.size() + 5000));
+    put(file, kHead.size() + 100, "first");
+    file.sync_data();
+    file.keep(true);
+  }
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("out.partial"));
+  OutputFile::Request again = request(kHead.size() + 5000);
+  again.resume = true;
+  {
+    OutputFile file(again);
+    std::string read(9, 'x');
+    file.read_at(kHead.size() + 98, std::as_writable_bytes(std::span(read)));
+    EXPECT_EQ(read, std::string("\0\0first\0\0", 9));
+  }
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("out.partial")) << "what was taken over stays after an error";
+  OutputFile file(again);
+  put(file, kHead.size() + 4996, "last");
+  file.commit();
+  std::string data(5000, '\0');
+  data.replace(100, 5, "first").replace(4996, 4, "last");
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead + data);
+}
+
+TEST_P(OutputFiles, File_taken_over_after_its_completion_loads_no_longer) {
+  write_file(folder_ / "out.partial", kHead + "data");
+  OutputFile::Request again = request(kHead.size() + 4);
+  again.resume = true;
+  const OutputFile file(again);
+  EXPECT_EQ(read_bytes(folder_ / "out.partial"), std::string(8, '\0') + kHead.substr(8) + "data");
+}
+
+TEST_P(OutputFiles, Foreign_file_is_not_taken_over) {
+  write_file(folder_ / "out.partial", "notes of somebody");
+  OutputFile::Request again = request(100);
+  again.resume = true;
+  EXPECT_THAT([&] { OutputFile{again}; }, fails_with(ErrorKind::output_exists, "in the way"));
+  EXPECT_EQ(read_bytes(folder_ / "out.partial"), "notes of somebody");
+}
+
+TEST_P(OutputFiles, Nothing_to_take_over_is_a_new_file) {
+  OutputFile::Request first = request(kHead.size());
+  first.resume = true;
+  { OutputFile file(first); }
+  EXPECT_THAT(names_in(folder_.path()), IsEmpty());
+}
+
+TEST_P(OutputFiles, Reading_behind_the_end_is_an_error) {
+  const OutputFile file(request(100));
+  std::string read(10, 'x');
+  EXPECT_THAT([&] { file.read_at(95, std::as_writable_bytes(std::span(read))); }, fails_with(ErrorKind::io, "out.partial"));
+}
+
 TEST_P(OutputFiles, Whole_model_under_the_partial_name_is_refused_and_kept) {
   const std::string json = R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
   const std::string model = test::length_field(json.size()) + json + "abcd";

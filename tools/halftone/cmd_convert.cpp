@@ -2,6 +2,7 @@
 
 #include "command.hpp"
 #include "conversion_options.hpp"
+#include "output.hpp"
 #include "plan_command.hpp"
 #include "run_report.hpp"
 
@@ -15,13 +16,16 @@ void add_convert(CLI::App& app, Session& session) {
   arguments->add_to(*command);
   command->add_flag("--dry-run", *dry_run, "decide everything, write nothing (the same as 'plan')");
   command->add_flag("--quiet", session.quiet, "no progress on stderr");
-  command->callback([arguments, dry_run, &session] {
+  command->callback([arguments, dry_run, command, &session] {
     if (*dry_run) return report_plan(*arguments, session, false);
     const PlanOptions options = arguments->plan_options();
     const auto output = arguments->output_path();
     run_and_report(session, arguments->run, output, [&](RunOptions run) {
       run.kept_files.assign(arguments->rules_files.begin(), arguments->rules_files.end());
       run.verify = arguments->verify;
+      run.resume = arguments->resume;
+      run.named_options = deciding_options(*command);
+      if (!session.quiet) run.tell = [](const std::string& sentence) { write_message(sentence); };
       return convert(arguments->run.input, output, options, run, session.control);
     });
   });

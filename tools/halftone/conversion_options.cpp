@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "api/backends.hpp"
@@ -147,6 +148,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_flag("--input-scale", input_scale, "write an activation scale of 1.0 for each FP8 layer");
   command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
   command.add_flag("--verify", verify, "check the finished file before it gets its name; 'plan' has none to check");
+  command.add_flag("--resume", resume, "go on where the same conversion was interrupted, and be able to again; 'plan' writes nothing");
   add_planned_options(command);
 }
 
@@ -200,6 +202,19 @@ PlanOptions ConversionArguments::plan_options() const {
     options.rules.insert(options.rules.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
   }
   return options;
+}
+
+std::vector<NamedOption> deciding_options(const CLI::App& command) {
+  // Where and how fast a conversion runs, and what it prints.
+  static const std::set<std::string> others = {"input",           "--output", "--threads", "--memory",  "--force", "--device",
+                                               "--device-memory", "--verify", "--resume",  "--dry-run", "--quiet", "--json"};
+  std::vector<NamedOption> named;
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() == 0 || others.contains(name)) continue;
+    named.push_back({name, fmt::format("{}", fmt::join(option->results(), " "))});
+  }
+  return named;
 }
 
 }  // namespace halftone::tool

@@ -64,6 +64,7 @@ struct ConversionArguments {
   bool double_quant = false;
   bool verify = false;
   LearnArguments learn;
+  bool resume = false;
 
   void add_to(CLI::App& command);
   /// Throws usage, bad_rules, io (a rules file that cannot be read), unsupported.
@@ -75,5 +76,8 @@ struct ConversionArguments {
   /// The format of --format, or null.  Throws usage.
   [[nodiscard]] const FormatDescriptor* chosen_format() const;
 };
+
+/// The options given to `command` that decide its plan, as they were written.
+[[nodiscard]] std::vector<NamedOption> deciding_options(const CLI::App& command);
 
 }  // namespace halftone::tool

@@ -81,11 +81,12 @@ void Progress::show(bool last) {
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const auto done = static_cast<double>(control_.done_bytes);
   const auto total = static_cast<double>(control_.total_bytes);
+  const auto kept = static_cast<double>(control_.kept_bytes);
   if (total == 0) return;
   const double share = std::min(done / total, 1.0);
-  const std::string rate =
-      fmt::format("{}/s, mostly {}", base::human_bytes(static_cast<std::uint64_t>(done / std::max(seconds, 1e-3))), limit_of(control_));
-  const std::string left = share > 0 ? clock_text(seconds / share - seconds) : std::string("-:--");
+  const std::string rate = fmt::format(
+      "{}/s, mostly {}", base::human_bytes(static_cast<std::uint64_t>((done - kept) / std::max(seconds, 1e-3))), limit_of(control_));
+  const std::string left = done > kept ? clock_text(seconds * (total - done) / (done - kept)) : std::string("-:--");
   if (terminal_) {
     const auto filled = static_cast<std::size_t>(share * kBarWidth);
     const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');

@@ -9,6 +9,21 @@
 #include "verify_report.hpp"
 
 namespace halftone::tool {
+namespace {
+
+nlohmann::ordered_json resumption_json(const Resumption& found) {
+  return {{"jobs", found.jobs}, {"jobs_kept", found.jobs_kept}, {"jobs_redone", found.jobs_redone}, {"kept_bytes", found.kept_bytes}};
+}
+
+std::string resumption_text(const Resumption& found) {
+  const std::string redone =
+      found.jobs_redone == 0 ? ""
+                             : fmt::format("; {} done again, whose bytes were not as recorded", base::counted(found.jobs_redone, "job"));
+  return fmt::format("resumed {} of {} kept, {}{}\n", found.jobs_kept, base::counted(found.jobs, "job"),
+                     base::human_bytes(found.kept_bytes), redone);
+}
+
+}  // namespace
 
 void report_dry_run(const Session& session, const RunArguments& arguments, const std::filesystem::path& output, const Plan& plan) {
   const RunOptions options = arguments.run_options();
@@ -37,6 +52,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     auto json = plan_json(report.plan, facts);
     if (report.verification) json["verification"] = verification_json(*report.verification);
     if (!report.learned.empty()) json["learned"] = learned_json(report.learned);
+    if (report.resumption) json["resumption"] = resumption_json(*report.resumption);
     json["seconds"] = report.seconds;
     json["peak_host_bytes"] = peak_bytes;
     print_json(json);
@@ -44,8 +60,9 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   }
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
   const std::string verified = report.verification ? verification_text(*report.verification, output.string()) : "";
-  print("{}{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false), learned_text(report.learned), verified,
-        report.seconds, report.device, rate, base::human_bytes(peak_bytes));
+  const std::string resumed = report.resumption ? resumption_text(*report.resumption) : "";
+  print("{}{}{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false),
+        learned_text(report.learned), resumed, verified, report.seconds, report.device, rate, base::human_bytes(peak_bytes));
 }
 
 }  // namespace halftone::tool

@@ -9,6 +9,8 @@
 #include <Eigen/Eigenvalues>
 
 #include "cpu/learn/optimizer_steps.hpp"
+#include "formats/rotation.hpp"
+#include "learn/packed_codes.hpp"
 #include "learn/philox.hpp"
 #include "learn/steps.hpp"
 
@@ -66,7 +68,7 @@ double inner_of(const float* a, const float* b, std::uint64_t n) {
 
 class CpuEngine : public learn::Engine {
  public:
-  CpuEngine() {
+  explicit CpuEngine(const Backend& backend) : backend_(backend) {
     // Eigen cuts products by the sizes of the caches that it finds; sums must not depend on them.
     Eigen::setCpuCacheSizes(32 << 10, 1 << 20, 8 << 20);
   }
@@ -79,6 +81,37 @@ class CpuEngine : public learn::Engine {
   }
   void clear(void* data, std::uint64_t bytes) override {
     if (bytes != 0) std::memset(data, 0, bytes);
+  }
+
+  void load(Dtype dtype, const std::byte* host, std::uint64_t n, float* out) override { backend_.to_float(dtype, host, n, out); }
+  [[nodiscard]] std::uint32_t largest(const float* data, std::uint64_t n) override {
+    return backend_.max_magnitude({reinterpret_cast<const std::byte*>(data), Dtype::F32, 1, n});
+  }
+  void rotate(float* data, std::uint64_t n, std::uint32_t group) override { formats::rotate_groups(data, n, group); }
+  void quantize(const QuantSpec& spec, const Matrix& weight, float tensor_amax, std::uint8_t* codes, std::byte* scales) override {
+    const MatrixView view{reinterpret_cast<const std::byte*>(weight.data), Dtype::F32, weight.rows, weight.columns};
+    backend_.quantize(spec, view, tensor_amax, {reinterpret_cast<std::byte*>(codes), scales});
+  }
+  void unpack(const learn::PackedCodes& codes, const learn::CodeTables& tables, std::uint8_t* levels) override {
+    for (std::uint64_t e = 0; e < codes.elements; ++e) levels[e] = tables.level_of->level[learn::code_at(codes, e)];
+  }
+  [[nodiscard]] std::uint64_t pack(const std::uint8_t* levels, const learn::CodeTables& tables, const learn::PackedCodes& codes) override {
+    std::uint64_t changed = 0;
+    for (std::uint64_t e = 0; e < codes.elements; ++e) {
+      if (tables.level_of->level[learn::code_at(codes, e)] == levels[e]) continue;
+      learn::set_code(codes, e, tables.levels->codes[levels[e]]);
+      ++changed;
+    }
+    return changed;
+  }
+  void scatter_levels(const std::uint8_t* in, std::uint64_t rows, std::uint64_t columns, const std::uint32_t* order,
+                      std::uint8_t* out) override {
+    for (std::uint64_t row = 0; row < rows; ++row) {
+      for (std::uint64_t i = 0; i < columns; ++i) out[row * columns + order[i]] = in[row * columns + i];
+    }
+  }
+  void diagonal(const Matrix& a, float* host) override {
+    for (std::uint64_t i = 0; i < a.rows; ++i) host[i] = a.data[i * a.stride + i];
   }
 
   void multiply(const Product& p) override {
@@ -280,10 +313,12 @@ class CpuEngine : public learn::Engine {
       }
     }
   }
+
+  const Backend& backend_;
 };
 
 }  // namespace
 
-std::unique_ptr<learn::Engine> make_engine() { return std::make_unique<CpuEngine>(); }
+std::unique_ptr<learn::Engine> make_engine(const Backend& backend) { return std::make_unique<CpuEngine>(backend); }
 
 }  // namespace halftone::cpu

@@ -1,0 +1,123 @@
+#include "api/job_journal.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/hash.hpp"
+
+namespace halftone::api {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// What a kill may cost beyond the jobs that are running.
+constexpr Clock::duration kInterval = std::chrono::seconds(1);
+/// Waiting is this many times longer than the syncing before it, so that a slow disk is not kept busy with syncing.
+constexpr int kRestFactor = 9;
+
+constexpr std::uint64_t kPieceBytes = 256 << 10;
+
+/// Adds what `file` has in `n_bytes` bytes from `offset` on.
+void add_bytes(base::StreamDigest& digest, const io::OutputFile& file, std::uint64_t offset, std::uint64_t n_bytes,
+               std::span<std::byte> piece) {
+  while (n_bytes > 0) {
+    const auto part = piece.first(std::min<std::uint64_t>(n_bytes, piece.size()));
+    file.read_at(offset, part);
+    digest.add(part);
+    offset += part.size();
+    n_bytes -= part.size();
+  }
+}
+
+}  // namespace
+
+JobJournal::JobJournal(io::Journal& journal, const Plan& plan, std::span<io::OutputFile* const> outputs)
+    : journal_(journal), plan_(plan), outputs_(outputs), thread_([this] { loop(); }) {}
+
+JobJournal::~JobJournal() { end(); }
+
+/// Reads back what the job wrote: it is still in the page cache, and its bands were written in any order.
+std::uint64_t JobJournal::digest_of(std::size_t index) const {
+  base::StreamDigest digest;
+  std::vector<std::byte> piece;
+  for (const std::uint32_t output : plan_.jobs[index].outputs) {
+    const std::uint64_t n_bytes = plan_.output.tensors[output].bytes();
+    const Place& place = plan_.places[output];
+    piece.resize(std::max<std::size_t>(piece.size(), std::min(n_bytes, kPieceBytes)));
+    add_bytes(digest, *outputs_[place.file], place.offset, n_bytes, piece);
+  }
+  return digest.value();
+}
+
+bool JobJournal::is_done(std::size_t index) {
+  const auto record = journal_.records().find(index);
+  if (record == journal_.records().end()) return false;
+  if (digest_of(index) != record->second) {
+    ++redone_;
+    return false;
+  }
+  ++kept_;
+  for (const std::uint32_t output : plan_.jobs[index].outputs) kept_bytes_ += plan_.output.tensors[output].bytes();
+  return true;
+}
+
+void JobJournal::job_done(std::size_t index) {
+  const io::Journal::Record record{index, digest_of(index)};
+  const std::lock_guard lock(mutex_);
+  if (error_) std::rethrow_exception(error_);
+  waiting_.push_back(record);
+}
+
+void JobJournal::finish() {
+  end();
+  if (error_) std::rethrow_exception(error_);
+}
+
+Resumption JobJournal::found() const {
+  return {.jobs = plan_.jobs.size(), .jobs_kept = kept_, .jobs_redone = redone_, .kept_bytes = kept_bytes_};
+}
+
+void JobJournal::loop() {
+  Clock::duration interval = kInterval;
+  std::unique_lock lock(mutex_);
+  while (!error_) {
+    const bool last = ending_.wait_for(lock, interval, [this] { return end_; });
+    const auto batch = std::exchange(waiting_, {});
+    lock.unlock();
+    std::exception_ptr error;
+    const auto begin = Clock::now();
+    try {
+      if (!batch.empty()) record(batch);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    interval = std::max(kInterval, kRestFactor * (Clock::now() - begin));
+    lock.lock();
+    error_ = error;
+    if (last) return;
+  }
+}
+
+/// A record must not reach the disk before the bytes that it vouches for.
+void JobJournal::record(const std::vector<io::Journal::Record>& batch) {
+  std::vector<bool> touched(outputs_.size());
+  for (const io::Journal::Record& record : batch) {
+    for (const std::uint32_t output : plan_.jobs[record.job].outputs) touched[plan_.places[output].file] = true;
+  }
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (touched[i]) outputs_[i]->sync_data();
+  }
+  journal_.append(batch);
+}
+
+void JobJournal::end() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    end_ = true;
+  }
+  ending_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace halftone::api

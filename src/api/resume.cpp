@@ -1,0 +1,123 @@
+#include "api/resume.hpp"
+
+#include <system_error>
+#include <vector>
+
+#include "base/fail.hpp"
+#include "base/text.hpp"
+#include "io/output_file.hpp"
+
+namespace halftone::api {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The path without links, as far as it exists.
+fs::path resolved(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path real = fs::weakly_canonical(path, ignored);
+  return real.empty() ? path : real;
+}
+
+/// The files that `plan` writes, without their folder.
+std::vector<std::string> names_of_outputs(const fs::path& output, const Plan& plan) {
+  if (plan.shards.empty()) return {resolved(output).filename().string()};
+  std::vector<std::string> names;
+  for (const OutputShard& shard : plan.shards) names.push_back(shard.name);
+  names.push_back(plan.index_name);
+  return names;
+}
+
+/// The first partial file in `folder` of the outputs of a run, or an empty path.
+fs::path partial_file(const fs::path& folder, const io::RunIdentity& run) {
+  for (const std::string& name : run.outputs) {
+    fs::path path = folder / (name + ".partial");
+    if (fs::exists(fs::symlink_status(path))) return path;
+  }
+  return {};
+}
+
+void check_same_run(const io::Journal& journal, const io::RunIdentity& now) {
+  std::string difference = "it cannot be read: it is damaged, or of another version of halftone";
+  if (journal.identity()) difference = io::difference(*journal.identity(), now);
+  if (difference.empty()) return;
+  fail(ErrorKind::journal_mismatch,
+       "the interrupted run of '{}' cannot go on: {}; run it as it was run then, or remove this file to start anew",
+       journal.path().string(), difference);
+}
+
+/// A journal is opened before the output, whose own checks come too late for it.
+fs::path path_in_a_folder(const fs::path& output) {
+  fs::path path = journal_path(output);
+  io::check_folder_of(path);
+  return path;
+}
+
+/// "cpu" of "cpu (avx2)", "NVIDIA H100" of "cuda:0 (NVIDIA H100)": what results of learned rounding depend on.
+std::string kind_of_device(const std::string& device) {
+  const auto begin = device.find('(');
+  if (device.starts_with("cpu") || begin == std::string::npos) return device.substr(0, device.find(' '));
+  return device.substr(begin + 1, device.rfind(')') - begin - 1);
+}
+
+}  // namespace
+
+fs::path journal_path(const fs::path& output) {
+  fs::path path = resolved(output);
+  path += ".journal";
+  return path;
+}
+
+bool learns(const Plan& plan) {
+  return std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) { return job.learn.has_value(); });
+}
+
+io::RunIdentity identity_of(const fs::path& output, const Plan& plan, const RunSources& from, const RunOptions& options) {
+  io::RunIdentity identity{.version = HALFTONE_VERSION, .plan = plan.hash(), .outputs = names_of_outputs(output, plan)};
+  if (learns(plan)) identity.device = kind_of_device(from.device);
+  const auto add = [&](const io::ModelFiles& model) {
+    for (const io::MappedFile& file : model.files()) {
+      identity.inputs.push_back({resolved(file.path()).string(), file.bytes().size(), file.modified_ns()});
+    }
+  };
+  add(from.files);
+  if (from.statistics != nullptr) add(*from.statistics);
+  for (const NamedOption& option : options.named_options) identity.options[option.name] = option.value;
+  return identity;
+}
+
+OpenedJournal::OpenedJournal(const fs::path& output, const Plan& plan, const RunSources& from, const RunOptions& options)
+    : journal(path_in_a_folder(output)), identity(identity_of(output, plan, from, options)) {
+  const auto tell = [&](const std::string& sentence) {
+    if (options.tell) options.tell(sentence);
+  };
+  const fs::path folder = journal.path().parent_path();
+  fs::path partial = partial_file(folder, identity);
+  if (!options.resume) {
+    // What was learned may have taken hours: it is not thrown away unasked.
+    if (!learns(plan) || options.replace || partial.empty() || journal.records().empty()) return;
+    fail(ErrorKind::journal_mismatch, "'{}' was interrupted: --resume goes on with it, --force starts anew", partial.string());
+  }
+  // Another run may have had other files.
+  if (partial.empty() && journal.identity()) partial = partial_file(folder, *journal.identity());
+  if (journal.is_begun() && !partial.empty()) {
+    check_same_run(journal, identity);
+    resumes = true;
+    tell(fmt::format("going on with '{}': {} of {} are recorded as done", partial.string(), journal.records().size(),
+                     base::counted(plan.jobs.size(), "job")));
+  } else if (!partial.empty()) {
+    tell(fmt::format("'{}' has no journal: the conversion starts anew", partial.string()));
+  } else if (journal.is_begun()) {
+    tell(fmt::format("'{}' has no partial file beside it: the conversion starts anew", journal.path().string()));
+  }
+}
+
+void OpenedJournal::start() {
+  if (resumes) {
+    journal.go_on();
+  } else {
+    journal.begin(identity);
+  }
+}
+
+}  // namespace halftone::api

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+
+namespace halftone::exec {
+
+/// Knows which jobs of a plan are done, and hears of those that get done.  Several threads call it at once.
+class JobLog {
+ public:
+  virtual ~JobLog() = default;
+  /// Whether the outputs of job `index` of the plan are complete already; asked once, before the job is started.
+  [[nodiscard]] virtual bool is_done(std::size_t index) = 0;
+  /// Called when job `index` has written all of its outputs; they may not be on disk yet.
+  virtual void job_done(std::size_t index) = 0;
+};
+
+}  // namespace halftone::exec
