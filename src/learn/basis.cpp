@@ -45,7 +45,7 @@ class Orthonormaliser {
 /// Where the basis is at least so large a part of the space, or the space so small, the eigenvectors are cheaper.
 bool prefers_exact(const Matrix& weight, std::uint64_t rank) {
   const std::uint64_t smaller = std::min(weight.rows, weight.columns);
-  return smaller <= 64 || 10 * rank >= 7 * smaller;
+  return smaller <= 64 || 2 * rank >= smaller;
 }
 
 /// The leading eigenvectors of the Gram matrix of the smaller side, as columns of `out`.
@@ -59,6 +59,34 @@ void exact_side(Engine& engine, const Matrix& weight, const Matrix& out) {
   engine.transpose(gram.rows_at(gram.rows - out.columns, out.columns), out);
 }
 
+/// Columns of the random subspace: what lies just outside of the basis then disturbs it less.
+std::uint64_t oversampled(std::uint64_t rank, const Matrix& weight) {
+  return std::min({rank + std::max<std::uint64_t>(rank / 2, 10), weight.rows, weight.columns});
+}
+
+/// The leading left singular vectors, out of a random subspace (Halko, Martinsson and Tropp, algorithms 4.4 and 5.1).
+void randomized_side(Engine& engine, const Matrix& weight, int power_iterations, std::uint64_t seed, const Matrix& out) {
+  Memory memory(engine);
+  const std::uint64_t wide = oversampled(out.columns, weight);
+  const Matrix left = memory.matrix(weight.rows, wide);
+  const Matrix right = memory.matrix(weight.columns, wide);
+  Orthonormaliser orthonormaliser(engine, memory, weight.rows, wide);
+  engine.fill_signs(right, seed);
+  engine.multiply({.a = weight, .b = right, .c = left});
+  for (int i = 0; i < power_iterations; ++i) {
+    orthonormaliser.apply(left, 1);
+    engine.multiply({.a = weight, .transpose_a = true, .b = left, .c = right});
+    engine.multiply({.a = weight, .b = right, .c = left});
+  }
+  orthonormaliser.apply(left, 2);
+  // Within the subspace, the largest directions by the eigenvectors of the small leftᵀ W Wᵀ left.
+  engine.multiply({.a = weight, .transpose_a = true, .b = left, .c = right});
+  const Matrix small = memory.matrix(wide, wide);
+  engine.multiply({.a = right, .transpose_a = true, .b = right, .c = small, .full_precision = true});
+  engine.eigenvectors(small);
+  engine.multiply({.a = left, .b = small.rows_at(wide - out.columns, out.columns), .transpose_b = true, .c = out, .full_precision = true});
+}
+
 }  // namespace
 
 std::uint64_t RankRule::rank(std::uint64_t rows, std::uint64_t columns) const {
@@ -70,38 +98,27 @@ std::uint64_t RankRule::rank(std::uint64_t rows, std::uint64_t columns) const {
 Basis leading_basis(Engine& engine, Memory& memory, const Matrix& weight, std::uint64_t rank, BasisMethod method, int power_iterations,
                     std::uint64_t seed) {
   Basis basis{memory.matrix(weight.rows, rank), memory.matrix(weight.columns, rank)};
-  Memory scratch(engine);
-  Orthonormaliser orthonormaliser(engine, scratch, std::max(weight.rows, weight.columns), rank);
-  const auto to_left = [&](int times) {
-    engine.multiply({.a = weight, .b = basis.right, .c = basis.left});
-    orthonormaliser.apply(basis.left, times);
-  };
-  const auto to_right = [&](int times) {
-    engine.multiply({.a = weight, .transpose_a = true, .b = basis.left, .c = basis.right});
-    orthonormaliser.apply(basis.right, times);
-  };
-  if (method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(weight, rank))) {
-    const bool wide = weight.rows <= weight.columns;
-    exact_side(engine, weight, wide ? basis.left : basis.right);
-    wide ? to_right(2) : to_left(2);
+  const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(weight, rank));
+  const bool from_right = exact && weight.columns < weight.rows;
+  if (exact) {
+    exact_side(engine, weight, from_right ? basis.right : basis.left);
   } else {
-    engine.fill_signs(basis.right, seed);
-    to_left(1);
-    for (int i = 0; i < power_iterations; ++i) {
-      to_right(1);
-      to_left(1);
-    }
-    to_right(2);
-    to_left(2);
+    randomized_side(engine, weight, power_iterations, seed, basis.left);
   }
-  const Matrix image = scratch.matrix(weight.columns, rank);
+  // The other side, and how far it leads out of the first.
+  Memory scratch(engine);
+  const Matrix& known = from_right ? basis.right : basis.left;
+  const Matrix& other = from_right ? basis.left : basis.right;
+  engine.multiply({.a = weight, .transpose_a = !from_right, .b = known, .c = other});
+  basis.captured_energy = engine.squared_norm(other) / engine.squared_norm(weight);
+  Orthonormaliser(engine, scratch, other.rows, rank).apply(other, 2);
+  const Matrix back = scratch.matrix(known.rows, rank);
   const Matrix inside = scratch.matrix(rank, rank);
-  engine.multiply({.a = weight, .transpose_a = true, .b = basis.left, .c = image});
-  const double energy = engine.squared_norm(image);
-  engine.multiply({.a = basis.right, .transpose_a = true, .b = image, .c = inside});
-  engine.multiply({.a = basis.right, .b = inside, .alpha = -1.0F, .beta = 1.0F, .c = image});
-  basis.captured_energy = energy / engine.squared_norm(weight);
-  basis.residual = energy > 0 ? std::sqrt(engine.squared_norm(image) / energy) : 0;
+  engine.multiply({.a = weight, .transpose_a = from_right, .b = other, .c = back});
+  const double energy = engine.squared_norm(back);
+  engine.multiply({.a = known, .transpose_a = true, .b = back, .c = inside});
+  engine.multiply({.a = known, .b = inside, .alpha = -1.0F, .beta = 1.0F, .c = back});
+  basis.residual = energy > 0 ? std::sqrt(engine.squared_norm(back) / energy) : 0;
   return basis;
 }
 

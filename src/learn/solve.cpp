@@ -13,9 +13,6 @@
 namespace halftone::learn {
 namespace {
 
-/// A basis is made wider than the rank that is asked for: what lies just outside is then seen, too.
-constexpr double kOversampling = 1.25;
-
 int power_iterations(Effort effort) {
   switch (effort) {
     case Effort::fast: return 2;
@@ -27,9 +24,7 @@ int power_iterations(Effort effort) {
 
 Basis basis_of(Engine& engine, Memory& memory, const Layer& layer, const LearnRecipe& recipe) {
   const RankRule rule{recipe.rank.top_p, recipe.rank.min_k, recipe.rank.max_k};
-  const std::uint64_t wanted = rule.rank(layer.rows(), layer.columns());
-  const auto wide = static_cast<std::uint64_t>(std::ceil(kOversampling * static_cast<double>(wanted)));
-  const std::uint64_t rank = std::min({wide, layer.rows(), layer.columns()});
+  const std::uint64_t rank = rule.rank(layer.rows(), layer.columns());
   return leading_basis(engine, memory, layer.weight, rank, BasisMethod::automatic, power_iterations(recipe.effort), recipe.seed);
 }
 
