@@ -45,9 +45,7 @@ Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const Fo
   Memory memory(engine);
   const OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
   if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
-  const RankRule rule{recipe.rank.top_p, recipe.rank.min_k, recipe.rank.max_k};
-  const Basis basis = leading_basis(engine, memory, layer.weight, rule.rank(layer.rows(), layer.columns()), BasisMethod::automatic,
-                                    power_iterations(recipe.effort), recipe.seed);
+  const Basis basis = basis_of(engine, memory, layer, recipe);
   return optimize(engine, layer, &basis, options, levels).outcome;
 }
 
