@@ -6,6 +6,7 @@
 #include "launch_table.hpp"
 #include "learn/factors.hpp"
 #include "learn/matrix_launches.hpp"
+#include "learn/optimizer_launches.hpp"
 #include "learn/products.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/event.hpp"
@@ -169,6 +170,15 @@ class EnginePool::DeviceEngine : public learn::Engine {
   [[nodiscard]] double flip(const Flips& flips, std::uint32_t first) override {
     launch_flip(flips, first, partial_sums(), sum(), stream_.get());
     return read_sum();
+  }
+
+  void advance(const learn::OptimizerRun& run, const Matrix& measured) override {
+    launch_inner(measured, measured, partial_sums(), sum(), stream_.get());
+    launch_advance(run, sum(), stream_.get());
+  }
+  void optimizer_step(const learn::OptimizerRun& run) override { launch_optimizer_step(run, stream_.get()); }
+  void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid, const Matrix& errors) override {
+    launch_errors_at(levels, offsets, weight, grid, errors, stream_.get());
   }
 
  private:

@@ -37,6 +37,7 @@
 #include <halftone/learn.hpp>
 #include <halftone/migrate.hpp>
 #include <halftone/model.hpp>
+#include <halftone/optimizer.hpp>
 #include <halftone/plan.hpp>
 #include <halftone/preset.hpp>
 #include <halftone/rule.hpp>

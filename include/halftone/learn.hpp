@@ -6,15 +6,17 @@
 #include <string>
 
 #include <halftone/model.hpp>
+#include <halftone/optimizer.hpp>
 
 namespace halftone {
 
 /// How the codes of a weight are chosen, where not each is to be the nearest to its weight.
 enum class LearnMethod : std::uint8_t {
-  nearest,   ///< it is the nearest after all; only scales or a bias are chosen with statistics
-  closed,    ///< the error in the basis of the largest singular vectors is taken off once, and rounded again
-  project,   ///< the error in that basis is made small
-  feedback,  ///< the error of the layer's outputs is made small, with the second moments of its inputs
+  nearest,    ///< it is the nearest after all; only scales or a bias are chosen with statistics
+  closed,     ///< the error in the basis of the largest singular vectors is taken off once, and rounded again
+  project,    ///< the error in that basis is made small
+  feedback,   ///< the error of the layer's outputs is made small, with the second moments of its inputs
+  optimizer,  ///< the codes are moved by an optimizer, then rounded again: convert_to_quant's way
 };
 
 /// How much time a method may take.
@@ -43,6 +45,7 @@ struct LearnOptions {
   std::optional<double> damping;     ///< of second moments, part of their mean diagonal; nothing: by their count
   std::optional<double> mse_budget;  ///< by what part the squared error may grow over that of nearest rounding
   bool prior_weights = false;        ///< feedback takes WᵀW for layers without second moments
+  OptimizerSettings optimizer;       ///< of the method of that name
 };
 
 /// Statistics of the inputs of layers, a safetensors file (docs/STATISTICS.md); headers only.
@@ -74,6 +77,7 @@ struct LearnRecipe {
   std::optional<double> damping;
   std::optional<double> mse_budget;
   bool prior_weights = false;
+  OptimizerSettings optimizer;
   std::uint64_t seed = 0;  ///< of the layer
   LayerStatistics statistics;
   BiasCorrection bias_correction = BiasCorrection::none;

@@ -205,8 +205,10 @@ std::uint64_t learn_bytes(const Job& job) {
   const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
   constexpr std::uint64_t of_weight = 7;   // the weight itself, its errors, targets, shifts, scales and codes
   constexpr std::uint64_t of_moments = 4;  // as read, in order, and their factors
+  constexpr std::uint64_t of_loop = 4;     // gradient, best codes, moments
+  const std::uint64_t loop = job.learn->method == LearnMethod::optimizer ? of_loop : 0;
   const std::uint64_t moments = job.learn->method == LearnMethod::feedback ? of_moments * weight[1] * weight[1] : 0;
-  return (of_weight * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
+  return ((of_weight + loop) * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
 }
 
 /// Bytes of the buffers for the smallest band of `job`: what cannot be cut.

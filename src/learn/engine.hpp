@@ -65,6 +65,8 @@ struct Flips {
   float pull = 0;                       ///< weight of the squared distance from the target
 };
 
+struct OptimizerRun;  // optimizer_run.hpp
+
 /// Codes as they are stored, row by row of a layout, in the memory of an engine.  Element e is that of row e / columns.
 struct PackedCodes {
   std::uint8_t* data = nullptr;
@@ -172,6 +174,15 @@ class Engine {
   virtual void count_flips(const Flips& flips, double unit, std::int64_t* host_bins) = 0;
   /// Flips where the gain reaches bin `first`, and returns Σ (value - target)².
   [[nodiscard]] virtual double flip(const Flips& flips, std::uint32_t first) = 0;
+
+  /// Shows a loop the norm of `measured`, which is its loss, and prepares its next step.
+  virtual void advance(const OptimizerRun& run, const Matrix& measured) = 0;
+  /// Keeps the present iterate of a loop where it is the best; then, unless the loop has stopped, makes a step, and sets
+  /// the errors of the next iterate.
+  virtual void optimizer_step(const OptimizerRun& run) = 0;
+  /// errors = (values of `levels` + offsets) · scales - weight, of matrices without gaps.
+  virtual void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid,
+                         const Matrix& errors) = 0;
 };
 
 }  // namespace halftone::learn

@@ -34,6 +34,7 @@ QuantizedWeight::QuantizedWeight(Engine& engine, const QuantSpec& spec, const fo
 
 void QuantizedWeight::round_to_nearest(float amax, const std::vector<float>& search_weights) {
   amax_ = amax;
+  layer_.levels = nullptr;  // a layer that was made before is that of other codes
   tensor_scale_ = amax > 0.0F ? tensor_scale(*spec_.format, amax) : 1.0F;
   QuantSpec plain = spec_;
   plain.rotation_group = 0;  // the weights are rotated by now

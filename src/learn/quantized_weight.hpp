@@ -26,6 +26,7 @@ class QuantizedWeight {
   /// Takes the codes of `levels`, in the memory of the engine; returns how many are others than before.
   std::uint64_t take(const std::uint8_t* levels);
 
+  [[nodiscard]] const FormatDescriptor& format() const noexcept { return *spec_.format; }
   [[nodiscard]] float scaled_amax() const noexcept { return amax_; }
   /// Writes `n` bytes of the codes as they are stored, from byte `begin` on, to `out`.
   void read_codes(std::uint64_t begin, std::uint64_t n, std::byte* out);

@@ -7,6 +7,7 @@
 
 #include "base/fail.hpp"
 #include "learn/basis.hpp"
+#include "learn/optimize.hpp"
 #include "learn/project.hpp"
 
 namespace halftone::learn {
@@ -37,6 +38,15 @@ Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& l
                                               : recipe.effort == Effort::best ? 32
                                                                               : 16};
   return project(engine, layer, basis, options, levels);
+}
+
+Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const FormatDescriptor& format, const Layer& layer,
+                             std::uint8_t* levels) {
+  Memory memory(engine);
+  const OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
+  if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
+  const Basis basis = basis_of(engine, memory, layer, recipe);
+  return optimize(engine, layer, &basis, options, levels).outcome;
 }
 
 /// The second moments that the weights themselves stand in for: WᵀW.
@@ -94,8 +104,9 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   report.elements = layer.elements();
   Memory memory(engine);
   auto* levels = memory.array<std::uint8_t>(layer.elements());
-  const Outcome outcome = recipe.method == LearnMethod::feedback ? solve_with_feedback(engine, recipe, layer, moments, levels)
-                                                                 : solve_in_basis(engine, recipe, layer, levels);
+  const Outcome outcome = recipe.method == LearnMethod::feedback    ? solve_with_feedback(engine, recipe, layer, moments, levels)
+                          : recipe.method == LearnMethod::optimizer ? solve_with_optimizer(engine, recipe, weight.format(), layer, levels)
+                                                                    : solve_in_basis(engine, recipe, layer, levels);
   report.rank = outcome.rank;
   report.captured_energy = outcome.captured_energy;
   report.basis_residual = outcome.basis_residual;

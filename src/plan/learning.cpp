@@ -101,6 +101,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
       recipe.damping = options.learn->damping;
       recipe.mse_budget = options.learn->mse_budget;
       recipe.prior_weights = options.learn->prior_weights;
+      recipe.optimizer = options.learn->optimizer;
     }
     const bool has_mean = recipe.bias_correction == BiasCorrection::synthetic || recipe.statistics.mean;
     if (recipe.bias_correction != BiasCorrection::none && has_mean) {

@@ -50,8 +50,25 @@ std::string_view name_of(LearnMethod method) {
     case LearnMethod::closed: return "closed";
     case LearnMethod::project: return "project";
     case LearnMethod::feedback: return "feedback";
+    case LearnMethod::optimizer: return "optimizer";
   }
   return {};
+}
+
+ordered_json optimizer_json(const OptimizerSettings& settings) {
+  const ScheduleOptions& schedule = settings.schedule;
+  const StopRule& stop = schedule.stop;
+  return {{"optimizer", static_cast<int>(settings.optimizer)},
+          {"variant", {settings.variant.speed, settings.variant.schedule_free}},
+          {"full_loss", settings.full_loss},
+          {"schedule", static_cast<int>(schedule.schedule)},
+          {"iterations", schedule.iterations},
+          {"rate", {schedule.rate, schedule.gamma, schedule.factor, schedule.smallest_rate}},
+          {"waits", {schedule.patience, schedule.cooldown, schedule.warm_up}},
+          {"shape_influence", schedule.shape_influence},
+          {"threshold", {schedule.threshold, static_cast<int>(schedule.threshold_mode)}},
+          {"resets", schedule.resets},
+          {"stop", {stop.loss, stop.rate, stop.stall, stop.judges_best, stop.strict, stop.zero_disables}}};
 }
 
 ordered_json recipe_json(const LearnRecipe& recipe) {
@@ -62,6 +79,7 @@ ordered_json recipe_json(const LearnRecipe& recipe) {
   if (recipe.damping) json["damping"] = *recipe.damping;
   if (recipe.mse_budget) json["mse_budget"] = *recipe.mse_budget;
   if (recipe.prior_weights) json["prior_weights"] = true;
+  if (recipe.method == LearnMethod::optimizer) json["optimizer"] = optimizer_json(recipe.optimizer);
   const LayerStatistics& statistics = recipe.statistics;
   for (const auto* tensor : {&statistics.second_moment, &statistics.diagonal, &statistics.mean, &statistics.count, &statistics.cross_moment,
                              &statistics.mean_quantized}) {

@@ -217,7 +217,6 @@ TEST_P(LearnLaw, The_same_layer_gives_the_same_codes_again) {
     std::vector<std::vector<std::byte>> found;
     for (int i = 0; i < 2; ++i) {
       quantized_->round_to_nearest(quantized_->scaled_amax(), {});
-      const auto engine = GetParam().backend.backend->make_engine();
       std::ignore = learn::solve(*engine_, {.method = method, .rank = {.min_k = 8}}, *quantized_, known);
       quantized_->read_codes(0, layout_.code_bytes(layout_.rows()), found.emplace_back(layout_.code_bytes(layout_.rows())).data());
     }

@@ -70,7 +70,7 @@ TEST(PlanJson, Default_block_size_equals_the_same_size_given) {
 TEST(PlanJson, Text_is_json_with_the_facts_of_the_plan) {
   const Plan plan = plan_with(kNothing);
   const auto json = nlohmann::json::parse(plan.to_json());
-  EXPECT_EQ(json["revision"], 3);
+  EXPECT_EQ(json["revision"], 4);
   EXPECT_EQ(json["output"]["bytes"], plan.output_bytes());
   EXPECT_EQ(json["output"]["tensors"].size(), plan.output.tensors.size());
   EXPECT_EQ(json["jobs"].size(), plan.jobs.size());

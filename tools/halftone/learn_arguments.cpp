@@ -10,7 +10,7 @@ void LearnArguments::add_to(CLI::App& command) {
   command.add_option("--bias-correction", bias_correction, "none, stats, or synthetic (default none)")->type_name("METHOD");
   command.add_option("--stats", statistics, "statistics of the layers' inputs, a safetensors file")->type_name("FILE");
   command.add_option("--seed", seed, "of what is random in learned rounding")->type_name("N");
-  command.add_option("--learn-method", method, "project, feedback or closed (default: feedback with --stats, else project)")
+  command.add_option("--learn-method", method, "project, feedback, closed or optimizer (default: feedback with --stats, else project)")
       ->type_name("METHOD");
   command.add_option("--effort", effort, "fast, default or best")->type_name("EFFORT");
   command.add_option("--prior", prior, "weights: feedback takes WᵀW for statistics that are not there; often does harm")
@@ -26,11 +26,14 @@ void LearnArguments::add_to(CLI::App& command) {
   command.add_option("--mse-budget", mse_budget, "by what part the squared error may exceed that of nearest rounding")
       ->type_name("B")
       ->check(CLI::Range(0.0, 1e6));
+  optimizer.add_to(command);
 }
 
 LearnOptions LearnArguments::learn_options() const {
-  static const std::map<std::string, LearnMethod> methods = {
-      {"closed", LearnMethod::closed}, {"project", LearnMethod::project}, {"feedback", LearnMethod::feedback}};
+  static const std::map<std::string, LearnMethod> methods = {{"closed", LearnMethod::closed},
+                                                             {"project", LearnMethod::project},
+                                                             {"feedback", LearnMethod::feedback},
+                                                             {"optimizer", LearnMethod::optimizer}};
   static const std::map<std::string, Effort> efforts = {{"fast", Effort::fast}, {"default", Effort::usual}, {"best", Effort::best}};
   static const std::map<std::string, bool> priors = {{"weights", true}};
   LearnOptions options;
@@ -45,6 +48,11 @@ LearnOptions LearnArguments::learn_options() const {
   }
   options.damping = damping;
   options.mse_budget = mse_budget;
+  if (options.method == LearnMethod::optimizer) {
+    options.optimizer = optimizer.settings();
+  } else if (const char* option = optimizer.given()) {
+    fail(ErrorKind::usage, "{} has no effect without --learn-method optimizer", option);
+  }
   return options;
 }
 
@@ -60,6 +68,7 @@ void LearnArguments::refuse_without_learning() const {
   refuse(max_k.has_value(), "--max-k");
   refuse(damping.has_value(), "--damping");
   refuse(mse_budget.has_value(), "--mse-budget");
+  if (const char* option = optimizer.given()) refuse(true, option);
   refuse(seed.has_value() && bias_correction != "synthetic", "--seed");
 }
 

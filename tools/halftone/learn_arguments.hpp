@@ -7,6 +7,8 @@
 
 #include <halftone/plan.hpp>
 
+#include "optimizer_arguments.hpp"
+
 namespace halftone::tool {
 
 /// The options of learned rounding, as text and numbers.
@@ -23,6 +25,7 @@ struct LearnArguments {
   std::optional<double> damping;
   std::optional<double> mse_budget;
   std::optional<std::uint64_t> seed;
+  OptimizerArguments optimizer;
 
   void add_to(CLI::App& command);
   /// Sets what `options` says of learned rounding.  Throws usage; what read_statistics() does.

@@ -13,6 +13,7 @@ std::string_view name_of(LearnMethod method) {
     case LearnMethod::closed: return "closed";
     case LearnMethod::project: return "project";
     case LearnMethod::feedback: return "feedback";
+    case LearnMethod::optimizer: return "optimizer";
   }
   return {};
 }

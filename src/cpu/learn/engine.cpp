@@ -8,6 +8,7 @@
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
 
+#include "cpu/learn/optimizer_steps.hpp"
 #include "formats/rotation.hpp"
 #include "learn/packed_codes.hpp"
 #include "learn/philox.hpp"
@@ -263,6 +264,18 @@ class CpuEngine : public learn::Engine {
       if (at % columns == columns - 1) sum += inner_of(distances.data(), distances.data(), columns);
     });
     return sum;
+  }
+
+  void advance(const learn::OptimizerRun& run, const Matrix& measured) override { cpu::advance(run, std::sqrt(squared_norm(measured))); }
+  void optimizer_step(const learn::OptimizerRun& run) override { cpu::optimizer_step(run); }
+  void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid, const Matrix& errors) override {
+    for (std::uint64_t row = 0; row < weight.rows; ++row) {
+      const float* scales = grid.scales + row * grid.groups;
+      for (std::uint64_t i = 0; i < weight.columns; ++i) {
+        const std::uint64_t at = row * weight.columns + i;
+        errors.data[at] = learn::error_at(grid.levels->values[levels[at]], offsets[at], scales[grid.group_of[i]], weight.data[at]);
+      }
+    }
   }
 
  private:

@@ -1,0 +1,178 @@
+#include "learn/optimize.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "learn/memory.hpp"
+
+namespace halftone::learn {
+namespace {
+
+/// Iterations between two looks at the state, which on a device wait for it.  A loop that has stopped stands still.
+constexpr std::uint32_t kIterationsPerLook = 8;
+
+class Loop {
+ public:
+  Loop(Engine& engine, const Layer& layer, const Basis* basis, const OptimizeOptions& options)
+      : engine_(engine),
+        memory_(engine),
+        layer_(layer),
+        basis_(basis),
+        options_(options),
+        errors_(memory_.matrix(layer.rows(), layer.columns())) {
+    if (basis != nullptr) {
+      narrow_ = memory_.matrix(layer.rows(), basis->left.columns);
+      inside_ = memory_.matrix(basis->left.columns, basis->left.columns);
+    }
+    run_.optimizer = options.settings.optimizer;
+    run_.variant = options.settings.variant;
+    run_.schedule = schedule_for(options.settings.schedule, layer.rows(), layer.columns());
+    run_.rule = options.rule;
+    run_.weight = layer.weight;
+    run_.levels = layer.levels;
+    run_.grid = layer.grid;
+    run_.errors = errors_;
+    run_.gradient = basis == nullptr ? errors_ : memory_.matrix(layer.rows(), layer.columns());
+    run_.offsets = zeros(layer.elements());
+    run_.best = zeros(layer.elements());
+    const LoopState first = first_state(run_.schedule);
+    run_.state = memory_.array_of(&first, 1);
+    auto* scalars = memory_.array<std::byte>(kScalarBytes);
+    engine.clear(scalars, kScalarBytes);
+    run_.scalars = scalars;
+    with_optimizer(options.settings.optimizer, [&]<class O>(O) { add_moments<O>(); });
+    engine.copy(layer.errors.data, errors_.data, layer.elements() * sizeof(float));
+  }
+
+  LoopState optimize() {
+    for (std::uint32_t i = 1;; ++i) {
+      engine_.advance(run_, measured());
+      if (basis_ != nullptr) expand();
+      engine_.optimizer_step(run_);
+      if (i % kIterationsPerLook != 0) continue;
+      LoopState state;
+      engine_.download(run_.state, &state, sizeof state);
+      if (state.stop != StopReason::none) return state;
+      if (options_.check) options_.check();
+    }
+  }
+
+  void round_best(std::uint8_t* levels) {
+    engine_.errors_at(layer_.levels, run_.best, layer_.weight, layer_.grid, errors_);
+    engine_.round(layer_.weight, errors_, layer_.weight, layer_.grid, levels, errors_);
+  }
+
+  [[nodiscard]] double loss() { return std::sqrt(engine_.squared_norm(measured())); }
+  [[nodiscard]] double squared_error() { return engine_.squared_norm(errors_); }
+
+ private:
+  [[nodiscard]] float* zeros(std::uint64_t n) {
+    auto* data = memory_.array<float>(n);
+    engine_.clear(data, n * sizeof(float));
+    return data;
+  }
+
+  template <class O>
+  void add_moments() {
+    const bool factored = O::kNeedsSums && Prodigy::is_factored(layer_.rows(), layer_.columns());
+    for (int i = 0; i < O::kMoments; ++i) {
+      if (i == 0 || !factored) run_.moments[i] = zeros(layer_.elements());
+    }
+    if constexpr (O::kNeedsSums) {
+      run_.row_moments = zeros(layer_.rows());
+      run_.column_moments = zeros(layer_.columns());
+      run_.scratch = memory_.array<double>(scratch_elements(layer_.columns()));
+      run_.decayed_sums = zeros((layer_.elements() + Prodigy::kSampling - 1) / Prodigy::kSampling);
+    }
+  }
+
+  /// The matrix whose norm is the loss of the errors as they are.
+  [[nodiscard]] Matrix measured() {
+    if (basis_ == nullptr) return errors_;
+    const bool full = options_.full_precision;
+    engine_.multiply({.a = errors_, .b = basis_->right, .c = narrow_, .full_precision = full});
+    engine_.multiply({.a = basis_->left, .transpose_a = true, .b = narrow_, .c = inside_, .full_precision = full});
+    return inside_;
+  }
+
+  /// gradient = U Uᵀ E V Vᵀ.
+  void expand() {
+    const bool full = options_.full_precision;
+    engine_.multiply({.a = basis_->left, .b = inside_, .c = narrow_, .full_precision = full});
+    engine_.multiply({.a = narrow_, .b = basis_->right, .transpose_b = true, .c = run_.gradient, .full_precision = full});
+  }
+
+  Engine& engine_;
+  Memory memory_;
+  const Layer& layer_;
+  const Basis* basis_;
+  const OptimizeOptions& options_;
+  Matrix errors_;
+  Matrix narrow_;
+  Matrix inside_;  ///< Uᵀ E V
+  OptimizerRun run_;
+};
+
+}  // namespace
+
+OptimizeOptions conventions(OptimizeOptions options, const FormatDescriptor& format, float largest_scale) {
+  const Storage& storage = format.storage();
+  const bool grouped_integers = format.facts().code_dtype == Dtype::I8 && storage.grid != ScaleGrid::tensor;
+  const bool original = options.settings.optimizer == Optimizer::original;
+  ScheduleOptions& schedule = options.settings.schedule;
+  if (storage.two_level) {
+    constexpr float largest_e2m1 = 6.0F;
+    options.rule = {Preconditioner::none, 1.0F, largest_e2m1};
+    schedule.stop.zero_disables = true;
+  } else if (grouped_integers) {
+    options.rule = {Preconditioner::constant, 1.0F / largest_scale, 0.0F};
+  } else {
+    options.rule = {};
+  }
+  schedule.stop.judges_best = !original;
+  // December 2025's schedule has its own rule for when failures are forgotten.
+  if (schedule.schedule != LearningSchedule::adaptive && (original || storage.two_level)) schedule.resets = true;
+  if (options.settings.optimizer == Optimizer::prodigy && storage.grid != ScaleGrid::run) schedule.warm_up = 50;
+  if (grouped_integers && !original) schedule.shape_influence = 0;
+  return options;
+}
+
+float largest_scale(Engine& engine, const Layer& layer) {
+  std::vector<float> scales(layer.rows() * layer.grid.groups);
+  engine.download(layer.grid.scales, scales.data(), scales.size() * sizeof(float));
+  return *std::max_element(scales.begin(), scales.end());
+}
+
+OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, const OptimizeOptions& options, std::uint8_t* levels) {
+  Loop loop(engine, layer, basis, options);
+  OptimizeResult result{{}, loop.optimize()};
+  Outcome& outcome = result.outcome;
+  if (basis != nullptr) {
+    outcome.rank = basis->left.columns;
+    outcome.captured_energy = basis->captured_energy;
+    outcome.basis_residual = basis->residual;
+  }
+  outcome.nearest_loss = result.state.first_loss;
+  outcome.nearest_squared_error = engine.squared_norm(layer.errors);
+  outcome.iterations = static_cast<int>(result.state.iterations);
+  outcome.stop_reason = description(result.state.stop);
+  loop.round_best(levels);
+  outcome.loss = loop.loss();
+  outcome.squared_error = loop.squared_error();
+  return result;
+}
+
+std::string_view description(StopReason reason) noexcept {
+  switch (reason) {
+    case StopReason::none: return "not stopped";
+    case StopReason::loss: return "the loss is small enough";
+    case StopReason::rate: return "the learning rate is too small";
+    case StopReason::stall: return "no improvement for too long";
+    case StopReason::iterations: return "all iterations are done";
+    case StopReason::diverged: return "the loss is no finite number";
+  }
+  return {};
+}
+
+}  // namespace halftone::learn

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "learn/optimizers/adamw.hpp"
+#include "learn/optimizers/original.hpp"
+#include "learn/optimizers/prodigy.hpp"
+#include "learn/optimizers/radam.hpp"
+
+namespace halftone::learn {
+
+/// Calls function(Type{}) with the type of `optimizer`.
+template <class Function>
+auto with_optimizer(Optimizer optimizer, const Function& function) {
+  switch (optimizer) {
+#define HALFTONE_OPTIMIZER(name, type, summary) \
+  case Optimizer::name:                         \
+    return function(type{});
+#include <halftone/optimizer.def>
+#undef HALFTONE_OPTIMIZER
+  }
+  return function(Original{});  // no enumerator
+}
+
+/// Bytes that hold the Scalars of any optimizer.
+inline constexpr std::size_t kScalarBytes = 256;
+#define HALFTONE_OPTIMIZER(name, type, summary) \
+  static_assert(sizeof(type::Scalars) <= kScalarBytes && std::is_trivially_copyable_v<type::Scalars>);
+#include <halftone/optimizer.def>
+#undef HALFTONE_OPTIMIZER
+
+}  // namespace halftone::learn

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+
+#include "learn/engine.hpp"
+#include "learn/optimizer.hpp"
+#include "learn/schedule.hpp"
+
+namespace halftone::learn {
+
+/// What `original` takes for the gradient by a code, from the gradient by the value that the code stands for.
+enum class Preconditioner : std::uint8_t {
+  inverse_scale,  ///< divides by the scale, so that the value moves along the gradient
+  constant,       ///< multiplies with one number for the whole weight
+  none,           ///< takes it as it is
+  scale,          ///< multiplies by the scale: the chain rule
+};
+
+struct GradientRule {
+  Preconditioner preconditioner = Preconditioner::inverse_scale;
+  float constant = 1.0F;
+  float limit = 0.0F;  ///< `original` keeps codes within ± this after each step; 0 for no limit
+};
+
+/// A loop over the codes of a layer, as real numbers: level value + offset, in units of the scale.  The matrices have
+/// no gaps, and all pointers are into the memory of an engine.
+struct OptimizerRun {
+  Optimizer optimizer{};
+  OptimizerVariant variant;
+  Schedule schedule;
+  GradientRule rule;
+
+  Matrix weight;
+  const std::uint8_t* levels = nullptr;
+  Grid grid;
+  Matrix gradient;  ///< of half the squared loss by the values; may be `errors`
+  Matrix errors;    ///< of the present iterate
+  float* offsets = nullptr;
+  float* best = nullptr;            ///< offsets of the best iterate; of a schedule-free run, the average there
+  float* moments[2] = {};           ///< as many as the optimizer has
+  float* row_moments = nullptr;     ///< prodigy
+  float* column_moments = nullptr;  ///< prodigy
+  float* decayed_sums = nullptr;    ///< prodigy: one for each sampled element
+  double* scratch = nullptr;        ///< prodigy: scratch_elements()
+  LoopState* state = nullptr;
+  void* scalars = nullptr;  ///< the optimizer's Scalars
+};
+
+/// Parts that a device adds up side by side: of the squares of a column, and of a sum over the weight.
+inline constexpr std::uint64_t kColumnParts = 64;
+inline constexpr std::uint64_t kSumParts = 1024;
+
+/// What `scratch` must hold.
+[[nodiscard]] constexpr std::uint64_t scratch_elements(std::uint64_t columns) {
+  constexpr std::uint64_t sums = sizeof(Prodigy::Sums) / sizeof(double);
+  return kColumnParts * columns + sums * kSumParts + 2;
+}
+
+/// The gradient by the code of an element with `scale`, from that by its value.
+template <class O>
+[[nodiscard]] HALFTONE_HD float code_gradient(const GradientRule& rule, float value_gradient, float scale) {
+  if (!(scale > 0.0F)) return 0.0F;
+  if constexpr (O::kPreconditioned) {
+    switch (rule.preconditioner) {
+      case Preconditioner::inverse_scale: return value_gradient / scale;
+      case Preconditioner::constant: return value_gradient * rule.constant;
+      case Preconditioner::none: return value_gradient;
+      case Preconditioner::scale: break;
+    }
+  }
+  return value_gradient * scale;
+}
+
+/// An offset that keeps its code within the limit.
+template <class O>
+[[nodiscard]] HALFTONE_HD float limited(const GradientRule& rule, float value, float offset) {
+  if (!O::kPreconditioned || rule.limit == 0.0F) return offset;
+  const float code = value + offset;
+  if (code > rule.limit) return rule.limit - value;
+  return code < -rule.limit ? -rule.limit - value : offset;
+}
+
+[[nodiscard]] HALFTONE_HD float error_at(float value, float offset, float scale, float weight) { return (value + offset) * scale - weight; }
+
+/// What the gradient of half the squared loss is multiplied with to be that of the loss.
+[[nodiscard]] HALFTONE_HD float inverse_loss(const LoopState& state) {
+  constexpr double smallest = 1e-20;
+  return static_cast<float>(1.0 / (state.loss > smallest ? state.loss : smallest));
+}
+
+}  // namespace halftone::learn

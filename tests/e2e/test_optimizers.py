@@ -1,0 +1,73 @@
+"""--learn-method optimizer: what the reference's optimizers reach, and which options mean something."""
+import unittest
+
+import numpy as np
+
+import safetensors_file as st
+from program import SEED, USAGE, ProgramTest, sha256
+
+ROWS, COLUMNS = 128, 192
+LEARNED = ("--preset", "none", "--rounding", "learned", "--learn-method", "optimizer", "--min-k", "32")
+
+
+class Optimizers(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        rng = np.random.default_rng(SEED)
+        self.source = self.folder / "m.safetensors"
+        weight = (rng.standard_normal((ROWS, COLUMNS)) * 0.02).astype(np.float32)
+        st.write(self.source, {"a.weight": st.Tensor("F32", weight.shape, weight.tobytes())})
+
+    def learn(self, name, *words):
+        out = self.folder / name
+        result = self.check("convert", self.source, "-o", out, *LEARNED, *words, "--json")
+        return out, result.json["learned"][0]
+
+    def refuse_convert(self, *words, says):
+        self.refuse("convert", self.source, "-o", self.folder / "out.safetensors", "--format", "fp8", *words, code=USAGE, says=[says])
+
+    def test_fp8_loses_a_part_of_its_loss(self):
+        for optimizer in ("original", "adamw", "radam", "prodigy"):
+            with self.subTest(optimizer):
+                _, layer = self.learn(f"{optimizer}.safetensors", "--format", "fp8", "--optimizer", optimizer)
+                self.assertEqual(layer["method"], "optimizer")
+                self.assertLess(layer["loss_ratio"], 0.95)
+                self.assertLess(layer["mse_ratio"], 1.1)
+                self.assertIn(layer["stop_reason"], ("the learning rate is too small", "the loss is small enough"))
+
+    def test_int8_rows_keep_the_nearest_codes(self):
+        nearest = self.folder / "nearest.safetensors"
+        self.check("convert", self.source, "-o", nearest, "--preset", "none", "--format", "int8-row")
+        learned, layer = self.learn("learned.safetensors", "--format", "int8-row", "--optimizer", "original")
+        self.assertEqual(layer["method"], "nearest")
+        self.assertEqual(sha256(learned), sha256(nearest))
+
+    def test_original_ends_at_the_closed_form(self):
+        _, layer = self.learn("original.safetensors", "--format", "fp8", "--optimizer", "original")
+        closed = self.check("convert", self.source, "-o", self.folder / "closed.safetensors", "--preset", "none", "--format", "fp8",
+                            "--rounding", "learned", "--learn-method", "closed", "--min-k", "32", "--json").json["learned"][0]
+        self.assertAlmostEqual(layer["loss_ratio"], closed["loss_ratio"], delta=0.002)
+
+    def test_threads_change_nothing(self):
+        one, _ = self.learn("one.safetensors", "--format", "fp8", "--threads", "1")
+        many, _ = self.learn("many.safetensors", "--format", "fp8", "--threads", "4")
+        self.assertEqual(sha256(one), sha256(many))
+
+    def test_iterations_are_a_limit(self):
+        _, layer = self.learn("short.safetensors", "--format", "fp8", "--iterations", "5")
+        self.assertEqual(layer["iterations"], 5)
+        self.assertIn(layer["stop_reason"], ("all iterations are done", ""))
+
+    def test_options_without_effect_are_errors(self):
+        learned = ("--rounding", "learned")
+        optimizer = (*learned, "--learn-method", "optimizer")
+        self.refuse_convert("--optimizer", "adamw", says="without --rounding learned")
+        self.refuse_convert(*learned, "--stop-stall", "5", says="--stop-stall has no effect without --learn-method optimizer")
+        self.refuse_convert(*optimizer, "--rate-gamma", "0.9", says="--rate-gamma has no effect on --schedule plateau")
+        self.refuse_convert(*optimizer, "--schedule", "cosine", "--rate-patience", "2", says="--rate-patience has no effect on --schedule cosine")
+        self.refuse_convert(*optimizer, "--optimizer", "adamw", "--prodigy", "speed", says="--prodigy speed has no effect on --optimizer adamw")
+        self.refuse_convert(*optimizer, "--optimizer", "adam", says="did you mean 'adamw'")
+
+
+if __name__ == "__main__":
+    unittest.main()

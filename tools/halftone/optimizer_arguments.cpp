@@ -1,0 +1,220 @@
+#include "optimizer_arguments.hpp"
+
+#include <array>
+
+#include "choose.hpp"
+
+namespace halftone::tool {
+namespace {
+
+using Schedule = LearningSchedule;
+
+/// A number of a schedule: its option, and who listens to it.
+template <class Number>
+struct ScheduleNumber {
+  const char* option;
+  const char* type_name;
+  const char* help;
+  std::optional<Number> OptimizerArguments::*given;
+  Number ScheduleOptions::*target;
+  std::initializer_list<Schedule> listeners;
+};
+
+const ScheduleNumber<double> kRates[] = {
+    {"--learning-rate",
+     "RATE",
+     "of the first iteration (default 1, adaptive: 0.0080773)",
+     &OptimizerArguments::rate,
+     &ScheduleOptions::rate,
+     {Schedule::adaptive, Schedule::cosine, Schedule::exponential, Schedule::plateau}},
+    {"--rate-gamma",
+     "F",
+     "exponential: what the rate is multiplied with (default 0.99)",
+     &OptimizerArguments::gamma,
+     &ScheduleOptions::gamma,
+     {Schedule::exponential}},
+    {"--rate-factor",
+     "F",
+     "plateau, cosine: the same (default 0.95)",
+     &OptimizerArguments::factor,
+     &ScheduleOptions::factor,
+     {Schedule::plateau, Schedule::cosine}},
+    {"--rate-min",
+     "RATE",
+     "plateau, exponential: where the rate ends (default 1e-8)",
+     &OptimizerArguments::smallest_rate,
+     &ScheduleOptions::smallest_rate,
+     {Schedule::plateau, Schedule::exponential}},
+    {"--rate-shape",
+     "F",
+     "plateau: how much an oblong weight lowers the factor (default 1)",
+     &OptimizerArguments::shape_influence,
+     &ScheduleOptions::shape_influence,
+     {Schedule::plateau}},
+};
+
+const ScheduleNumber<std::uint32_t> kCounts[] = {
+    {"--iterations",
+     "N",
+     "at most (default 4000, adaptive: 1000)",
+     &OptimizerArguments::iterations,
+     &ScheduleOptions::iterations,
+     {Schedule::adaptive, Schedule::cosine, Schedule::exponential, Schedule::plateau}},
+    {"--rate-patience",
+     "N",
+     "plateau: iterations without improvement before the rate falls (default 1)",
+     &OptimizerArguments::patience,
+     &ScheduleOptions::patience,
+     {Schedule::plateau}},
+    {"--rate-cooldown",
+     "N",
+     "plateau: iterations after that in which it does not; cosine: between falls (default 0)",
+     &OptimizerArguments::cooldown,
+     &ScheduleOptions::cooldown,
+     {Schedule::plateau, Schedule::cosine}},
+};
+
+/// Of every schedule.
+template <class Number>
+struct StopNumber {
+  const char* option;
+  const char* type_name;
+  const char* help;
+  std::optional<Number> OptimizerArguments::*given;
+  Number StopRule::*target;
+};
+
+const StopNumber<double> kStopBounds[] = {
+    {"--stop-loss", "LOSS", "stop at such a loss (default 5e-9)", &OptimizerArguments::stop_loss, &StopRule::loss},
+    {"--stop-rate", "RATE", "stop at such a learning rate (default 1.01e-8)", &OptimizerArguments::stop_rate, &StopRule::rate},
+};
+const StopNumber<std::uint32_t> kStopCounts[] = {
+    {"--stop-stall", "N", "stop after so many iterations without improvement (default 2000)", &OptimizerArguments::stop_stall,
+     &StopRule::stall},
+};
+
+struct Word {
+  const char* option;
+  std::optional<std::string> OptimizerArguments::*given;
+};
+constexpr Word kWords[] = {{"--optimizer", &OptimizerArguments::optimizer},
+                           {"--prodigy", &OptimizerArguments::variant},
+                           {"--loss", &OptimizerArguments::loss},
+                           {"--schedule", &OptimizerArguments::schedule}};
+
+const std::map<std::string, Schedule>& schedules() {
+  static const std::map<std::string, Schedule> names = {
+#define HALFTONE_SCHEDULE(name, summary) {#name, Schedule::name},
+#include <halftone/learning_schedule.def>
+#undef HALFTONE_SCHEDULE
+  };
+  return names;
+}
+
+const std::map<std::string, Optimizer>& optimizers() {
+  static const std::map<std::string, Optimizer> names = {
+#define HALFTONE_OPTIMIZER(name, type, summary) {#name, Optimizer::name},
+#include <halftone/optimizer.def>
+#undef HALFTONE_OPTIMIZER
+  };
+  return names;
+}
+
+template <class Value>
+std::string joined(const std::map<std::string, Value>& names) {
+  std::vector<std::string> words;
+  words.reserve(names.size());
+  for (const auto& [name, value] : names) words.push_back(name);
+  return base::joined_by_or(words);
+}
+
+template <class Numbers>
+void add_numbers(CLI::App& command, OptimizerArguments& arguments, const char* group, const Numbers& numbers) {
+  for (const auto& number : numbers) {
+    command.add_option(number.option, arguments.*number.given, number.help)
+        ->type_name(number.type_name)
+        ->check(CLI::NonNegativeNumber)
+        ->group(group);
+  }
+}
+
+template <class Number>
+const char* first_given(const OptimizerArguments& arguments, const Number& numbers) {
+  for (const auto& number : numbers) {
+    if (arguments.*number.given) return number.option;
+  }
+  return nullptr;
+}
+
+/// Sets what is given, where `schedule` listens to it.
+template <class Numbers>
+void set_numbers(const OptimizerArguments& arguments, const Numbers& numbers, ScheduleOptions& options) {
+  for (const auto& number : numbers) {
+    if (!(arguments.*number.given)) continue;
+    const auto& listeners = number.listeners;
+    if (std::find(listeners.begin(), listeners.end(), options.schedule) == listeners.end()) {
+      for (const auto& [name, schedule] : schedules()) {
+        if (schedule == options.schedule) fail(ErrorKind::usage, "{} has no effect on --schedule {}", number.option, name);
+      }
+    }
+    options.*number.target = *(arguments.*number.given);
+  }
+}
+
+}  // namespace
+
+void OptimizerArguments::add_to(CLI::App& command) {
+  constexpr const char* group = "With --learn-method optimizer";
+  command.add_option("--optimizer", optimizer, fmt::format("{} (default prodigy)", joined(optimizers())))->type_name("NAME")->group(group);
+  command.add_option("--prodigy", variant, "speed, or schedule-free: a variant of prodigy")->type_name("VARIANT")->group(group);
+  command.add_option("--loss", loss, "svd, or full: the whole error instead of the part in the basis (default svd)")
+      ->type_name("LOSS")
+      ->group(group);
+  command.add_option("--schedule", schedule, fmt::format("of the learning rate: {} (default plateau)", joined(schedules())))
+      ->type_name("NAME")
+      ->group(group);
+  add_numbers(command, *this, group, kCounts);
+  add_numbers(command, *this, group, kRates);
+  add_numbers(command, *this, group, kStopBounds);
+  add_numbers(command, *this, group, kStopCounts);
+}
+
+const char* OptimizerArguments::given() const {
+  for (const Word& word : kWords) {
+    if (this->*word.given) return word.option;
+  }
+  for (const char* option :
+       {first_given(*this, kCounts), first_given(*this, kRates), first_given(*this, kStopBounds), first_given(*this, kStopCounts)}) {
+    if (option != nullptr) return option;
+  }
+  return nullptr;
+}
+
+ScheduleOptions OptimizerArguments::schedule_options() const {
+  const Schedule chosen = schedule ? choose(schedules(), *schedule, "--schedule") : Schedule::plateau;
+  ScheduleOptions options = chosen == Schedule::adaptive ? december_2025_schedule() : ScheduleOptions{.schedule = chosen};
+  set_numbers(*this, kRates, options);
+  set_numbers(*this, kCounts, options);
+  for (const auto& bound : kStopBounds) {
+    if (this->*bound.given) options.stop.*bound.target = *(this->*bound.given);
+  }
+  for (const auto& count : kStopCounts) {
+    if (this->*count.given) options.stop.*count.target = *(this->*count.given);
+  }
+  return options;
+}
+
+OptimizerSettings OptimizerArguments::settings() const {
+  static const std::map<std::string, OptimizerVariant> variants = {{"speed", {.speed = true}}, {"schedule-free", {.schedule_free = true}}};
+  static const std::map<std::string, bool> losses = {{"svd", false}, {"full", true}};
+  OptimizerSettings settings{.schedule = schedule_options()};
+  if (optimizer) settings.optimizer = choose(optimizers(), *optimizer, "--optimizer");
+  if (variant) settings.variant = choose(variants, *variant, "--prodigy");
+  if (loss) settings.full_loss = choose(losses, *loss, "--loss");
+  if (variant && settings.optimizer != Optimizer::prodigy) {
+    fail(ErrorKind::usage, "--prodigy {} has no effect on --optimizer {}", *variant, *optimizer);
+  }
+  return settings;
+}
+
+}  // namespace halftone::tool
