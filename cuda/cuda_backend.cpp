@@ -67,9 +67,6 @@ class CudaBackend : public Backend {
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
     if (spec.scales == ScaleMethod::search) return {false, "there is no scale search on CUDA yet"};
     const Storage& storage = spec.format->storage();
-    if (launches_of(*spec.format).quantize.front() == nullptr) {
-      return {false, fmt::format("there are no CUDA kernels for {} yet", spec.format->name())};
-    }
     if (storage.padding != std::max(storage.run, 1U)) {
       return {false, fmt::format("there are no CUDA kernels for the padding of {}", spec.format->name())};
     }
@@ -190,6 +187,7 @@ class CudaBackend : public Backend {
                             .rows = tile.rows,
                             .columns = tile.columns,
                             .block_size = spec.block_size,
+                            .group_size = spec.group_size,
                             .rotation_group = spec.rotation_group,
                             .rotated = reinterpret_cast<float*>(lane.device_in.data() + rotated),
                             .tensor_amax = tensor_amax,
@@ -225,6 +223,7 @@ class CudaBackend : public Backend {
                               .rows = tile.rows,
                               .columns = tile.columns,
                               .block_size = spec.block_size,
+                              .group_size = spec.group_size,
                               .scales = device + (layout.has_group_scales() ? scale_part : tensor_part),
                               .tensor_scale = reinterpret_cast<const float*>(device + tensor_part),
                               .out = lane.device_out.data()};

@@ -124,11 +124,15 @@ class KernelBench {
     return formats;
   }
 
-  /// A format as the benchmark runs it: with its first block size and rotation group.
+  /// A format as the benchmark runs it: with its first block size, rotation group and group size.
   [[nodiscard]] static QuantSpec spec_of(const FormatDescriptor& format) {
     const auto& sizes = format.facts().block_sizes;
-    const auto& groups = format.facts().rotation_groups;
-    return {.format = &format, .block_size = sizes.empty() ? 0 : sizes.front(), .rotation_group = groups.empty() ? 0 : groups.front()};
+    const auto& rotations = format.facts().rotation_groups;
+    const auto& groups = format.facts().group_sizes;
+    return {.format = &format,
+            .block_size = sizes.empty() ? 0 : sizes.front(),
+            .rotation_group = rotations.empty() ? 0 : rotations.front(),
+            .group_size = groups.empty() ? 0 : groups.front()};
   }
 
   /// The weight as rows of the format's own width: a flat one has a block in each.
@@ -161,6 +165,7 @@ class KernelBench {
                             .rows = weight.rows,
                             .columns = weight.columns,
                             .block_size = spec.block_size,
+                            .group_size = spec.group_size,
                             .rotation_group = spec.rotation_group,
                             .rotated = rotated_.as<float>(),
                             .tensor_amax = amax,
@@ -218,6 +223,7 @@ class KernelBench {
               .rows = shape.rows,
               .columns = shape.columns,
               .block_size = spec.block_size,
+              .group_size = spec.group_size,
               .rotation_group = spec.rotation_group,
               .tensor_amax = 1.0F,
               .codes = codes.as<std::uint8_t>() + i * code_bytes,
@@ -316,6 +322,7 @@ class KernelBench {
                               .rows = weight.rows,
                               .columns = weight.columns,
                               .block_size = spec.block_size,
+                              .group_size = spec.group_size,
                               .scales = spec.format->grid() == ScaleGrid::tensor ? device_whole.data() : device_scales.data(),
                               .tensor_scale = device_whole.as<float>(),
                               .out = out.data()};

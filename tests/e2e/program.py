@@ -31,8 +31,8 @@ SEED = int(os.environ.get("HALFTONE_TEST_SEED", 20260722))
 
 OK, DIFFERENT, USAGE, BAD_INPUT, IO_ERROR, UNSUPPORTED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
-# Options and formats that GPUs do not serve yet.
-ONLY_ON_CPU = ("search", "w4a8")
+# Options that GPUs do not serve yet.
+ONLY_ON_CPU = ("search",)
 
 # What a build may still lack: while `formats` and `--help` do not list it, its tests skip and say so.
 # Take a name off these lists when it arrives.
