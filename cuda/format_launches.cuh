@@ -15,6 +15,8 @@
 #include "kernels/rotate.cuh"
 #include "kernels/rotated_rows.cuh"
 #include "kernels/runs.cuh"
+#include "kernels/searched_groups.cuh"
+#include "kernels/searched_runs.cuh"
 #include "kernels/sources.cuh"
 #include "launch_table.hpp"
 
@@ -45,6 +47,15 @@ void quantize_groups(const QuantizeArgs& args, cudaStream_t stream) {
   const auto* source = static_cast<const typename Source::Raw*>(args.source);
   auto* scales = reinterpret_cast<formats::StoredScale<Format>*>(args.scales);
   const Groups groups = groups_of<Format>(args.rows, args.columns, args.block_size);
+  if constexpr ((formats::kCandidatesOf < Format >> 1)) {
+    if (args.search) {
+      if constexpr (Format::kGrid == ScaleGrid::run) {
+        return launch_searched_runs<Format, Source>(source, args.rows, args.columns, args.tensor_amax, args.codes, scales, stream);
+      } else {
+        return launch_searched_groups<Format, Source>(source, groups, args.codes, scales, args.largest, stream);
+      }
+    }
+  }
   if constexpr (Format::kGrid == ScaleGrid::run || kNibbles<Format>) {
     const bool short_groups = groups.height == 1 && runs_fit<Source>(groups.width);
     if (Format::kGrid == ScaleGrid::run || short_groups) {
@@ -62,8 +73,9 @@ template <class Format, class Source>
 void quantize_rotated(const QuantizeArgs& args, cudaStream_t stream) {
   const auto* source = static_cast<const typename Source::Raw*>(args.source);
   if constexpr (formats::kRotates<Format>) {
-    const bool launched = launch_rotated_rows<Format, Source>(source, args.rows, args.columns, args.rotation_group, args.codes,
-                                                              reinterpret_cast<float*>(args.scales), args.largest, stream);
+    const bool launched =
+        !args.search && launch_rotated_rows<Format, Source>(source, args.rows, args.columns, args.rotation_group, args.codes,
+                                                            reinterpret_cast<float*>(args.scales), args.largest, stream);
     if (launched) return;
   }
   const std::uint64_t n = args.rows * args.columns;

@@ -43,7 +43,8 @@ class LevelCells {
     return cells;
   }
 
-  /// What Format::fit() gives for 16 weights, of which the two are the extremes; raises `largest` like that.
+  /// What Format::fit() gives for 16 weights, of which the two are the extremes, or 0 where no weight has their sign; raises `largest` like
+  /// that.
   [[nodiscard]] HALFTONE_HD float fit(const float (&weights)[kWeights], float least, float most, float& largest) const {
     float scale = codec::larger(Format::kSmallest, codec::larger(most, -least));
     for (int round = 0; round < 2; ++round) scale = fitted_once(weights, scale);

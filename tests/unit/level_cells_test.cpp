@@ -17,7 +17,7 @@ void expect_same_fit(const LevelCells<Format>& cells, const float (&weights)[16]
   float found_largest = 0.0F;
   const float wanted = Format::fit(weights, 16, wanted_largest);
   const auto [least, most] = std::minmax_element(std::begin(weights), std::end(weights));
-  const float found = cells.fit(weights, *least, *most, found_largest);
+  const float found = cells.fit(weights, std::min(*least, 0.0F), std::max(*most, 0.0F), found_largest);
   EXPECT_EQ(codec::bits(found), codec::bits(wanted)) << found << " instead of " << wanted;
   EXPECT_EQ(codec::bits(found_largest), codec::bits(wanted_largest)) << found_largest << " instead of " << wanted_largest;
 }
