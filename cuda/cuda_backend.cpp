@@ -53,8 +53,7 @@ class CudaBackend : public Backend {
   CudaBackend(const BackendOptions& options, const Findings& findings) {
     for (const int device : options.devices) {
       // Waiting threads sleep: others have work for their cores.
-      check(cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid), "start a device");
-      check(cudaSetDevice(device), "choose a device");
+      start(device);
       const std::uint64_t budget = budget_of(options.device_memory);
       const std::uint64_t lanes = std::clamp<std::uint64_t>(budget / 2 / kLaneBytes, 1, kMostLanes);
       places_.push_back(std::make_unique<Place>(device, lanes, budget > lanes * kLaneBytes ? budget - lanes * kLaneBytes : 0));
@@ -68,10 +67,9 @@ class CudaBackend : public Backend {
   [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return next_place().engines.acquire(); }
 
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
-    if (spec.scales == ScaleMethod::search) return {false, "there is no scale search on CUDA yet"};
     const Storage& storage = spec.format->storage();
-    if (launches_of(*spec.format).quantize.front() == nullptr) {
-      return {false, fmt::format("there are no CUDA kernels for {} yet", spec.format->name())};
+    if (spec.scales == ScaleMethod::search && storage.grid == ScaleGrid::tensor) {
+      return {false, "CUDA does not search for the one scale of a weight: every candidate's values would come back from the device"};
     }
     if (storage.padding != std::max(storage.run, 1U)) {
       return {false, fmt::format("there are no CUDA kernels for the padding of {}", spec.format->name())};
@@ -125,6 +123,21 @@ class CudaBackend : public Backend {
   static constexpr std::uint64_t kLaneBytes = 4 * kTileBytes;
   /// More threads at once than these only wait for one another in the driver.
   static constexpr std::uint64_t kMostLanes = 8;
+
+  /// Starts `device` and makes it the current one.  That takes memory of the device, more than Halftone's own buffers, and
+  /// how much nobody tells beforehand.
+  static void start(int device) {
+    const cudaError_t status = cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid);
+    if (status == cudaErrorMemoryAllocation) {
+      (void)cudaGetLastError();
+      fail(ErrorKind::device,
+           "--device cuda:{}: too little of its memory is free: CUDA itself takes some hundred MiB, and Halftone {} MiB or more; "
+           "nvidia-smi shows who holds the rest",
+           device, kLaneBytes >> 20);
+    }
+    check(status, "start a device");
+    check(cudaSetDevice(device), "choose a device");
+  }
 
   [[nodiscard]] static std::uint64_t budget_of(std::uint64_t wanted) {
     std::size_t free = 0;
@@ -193,7 +206,9 @@ class CudaBackend : public Backend {
                             .rows = tile.rows,
                             .columns = tile.columns,
                             .block_size = spec.block_size,
+                            .group_size = spec.group_size,
                             .rotation_group = spec.rotation_group,
+                            .search = spec.scales == ScaleMethod::search,
                             .rotated = reinterpret_cast<float*>(lane.device_in.data() + rotated),
                             .tensor_amax = tensor_amax,
                             .codes = reinterpret_cast<std::uint8_t*>(device + codes),
@@ -228,6 +243,7 @@ class CudaBackend : public Backend {
                               .rows = tile.rows,
                               .columns = tile.columns,
                               .block_size = spec.block_size,
+                              .group_size = spec.group_size,
                               .scales = device + (layout.has_group_scales() ? scale_part : tensor_part),
                               .tensor_scale = reinterpret_cast<const float*>(device + tensor_part),
                               .out = lane.device_out.data()};

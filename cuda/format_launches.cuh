@@ -7,12 +7,16 @@
 
 #include "formats/format_traits.hpp"
 #include "kernels/dequantize.cuh"
+#include "kernels/fitted_groups.cuh"
+#include "kernels/fitted_rows.cuh"
 #include "kernels/flat.cuh"
 #include "kernels/groups.cuh"
 #include "kernels/ops.cuh"
 #include "kernels/rotate.cuh"
 #include "kernels/rotated_rows.cuh"
 #include "kernels/runs.cuh"
+#include "kernels/searched_groups.cuh"
+#include "kernels/searched_runs.cuh"
 #include "kernels/sources.cuh"
 #include "launch_table.hpp"
 
@@ -43,6 +47,15 @@ void quantize_groups(const QuantizeArgs& args, cudaStream_t stream) {
   const auto* source = static_cast<const typename Source::Raw*>(args.source);
   auto* scales = reinterpret_cast<formats::StoredScale<Format>*>(args.scales);
   const Groups groups = groups_of<Format>(args.rows, args.columns, args.block_size);
+  if constexpr ((formats::kCandidatesOf < Format >> 1)) {
+    if (args.search) {
+      if constexpr (Format::kGrid == ScaleGrid::run) {
+        return launch_searched_runs<Format, Source>(source, args.rows, args.columns, args.tensor_amax, args.codes, scales, stream);
+      } else {
+        return launch_searched_groups<Format, Source>(source, groups, args.codes, scales, args.largest, stream);
+      }
+    }
+  }
   if constexpr (Format::kGrid == ScaleGrid::run || kNibbles<Format>) {
     const bool short_groups = groups.height == 1 && runs_fit<Source>(groups.width);
     if (Format::kGrid == ScaleGrid::run || short_groups) {
@@ -60,8 +73,9 @@ template <class Format, class Source>
 void quantize_rotated(const QuantizeArgs& args, cudaStream_t stream) {
   const auto* source = static_cast<const typename Source::Raw*>(args.source);
   if constexpr (formats::kRotates<Format>) {
-    const bool launched = launch_rotated_rows<Format, Source>(source, args.rows, args.columns, args.rotation_group, args.codes,
-                                                              reinterpret_cast<float*>(args.scales), args.largest, stream);
+    const bool launched =
+        !args.search && launch_rotated_rows<Format, Source>(source, args.rows, args.columns, args.rotation_group, args.codes,
+                                                            reinterpret_cast<float*>(args.scales), args.largest, stream);
     if (launched) return;
   }
   const std::uint64_t n = args.rows * args.columns;
@@ -73,9 +87,28 @@ void quantize_rotated(const QuantizeArgs& args, cudaStream_t stream) {
   quantize_groups<Format, F32>(rotated, stream);
 }
 
+/// Scales that are fitted to the weights of their groups, which are rotated first.
+template <class Format, class Source, bool Search>
+void quantize_fitted(const QuantizeArgs& args, cudaStream_t stream) {
+  const auto* source = static_cast<const typename Source::Raw*>(args.source);
+  auto* scales = reinterpret_cast<std::uint8_t*>(args.scales);
+  const bool launched = launch_fitted_rows<Format, Source, Search>(source, args.rows, args.columns, args.rotation_group, args.group_size,
+                                                                   args.codes, scales, args.largest, stream);
+  if (launched) return;
+  const std::uint64_t n = args.rows * args.columns;
+  constexpr std::uint8_t* nothing = nullptr;
+  launch_flat(source, nothing, n, MaxMagnitude<Source>{args.largest}, stream);
+  launch_rotate<Source>(source, n, args.rotation_group, args.rotated, stream);
+  launch_flat(args.rotated, nothing, n, MaxMagnitude<F32>{args.largest}, stream);
+  launch_fitted_groups<Format, Search>(args.rotated, args.rows, args.columns, args.group_size, args.codes, scales, stream);
+}
+
 template <class Format, class Source>
 void quantize(const QuantizeArgs& args, cudaStream_t stream) {
-  if constexpr (Format::kGrid == ScaleGrid::none) {
+  if constexpr (formats::RowScaled<Format>) {
+    if (args.search) return quantize_fitted<Format, Source, true>(args, stream);
+    quantize_fitted<Format, Source, false>(args, stream);
+  } else if constexpr (Format::kGrid == ScaleGrid::none) {
     const auto* source = static_cast<const typename Source::Raw*>(args.source);
     launch_flat(source, args.codes, args.rows * args.columns, EncodeAndMeasure<Format, Source>{{args.largest}}, stream);
   } else if constexpr (Format::kGrid == ScaleGrid::tensor) {
@@ -88,22 +121,22 @@ void quantize(const QuantizeArgs& args, cudaStream_t stream) {
 
 template <class Format, class Target>
 void dequantize(const DequantizeArgs& args, cudaStream_t stream) {
-  constexpr std::uint64_t run = formats::kRunOf<Format>;
-  const std::uint64_t padded = run == 0 ? args.columns : (args.columns + run - 1) / run * run;
-  const Scales<Format> scales{reinterpret_cast<const formats::StoredScale<Format>*>(args.scales), args.tensor_scale};
-  launch_dequantize<Format, Target>(args.codes, groups_of<Format>(args.rows, args.columns, args.block_size), padded, scales,
-                                    static_cast<typename Target::Raw*>(args.out), stream);
+  auto* out = static_cast<typename Target::Raw*>(args.out);
+  if constexpr (formats::RowScaled<Format>) {
+    launch_dequantize_fitted<Format, Target>(args.codes, args.rows, args.columns, args.group_size,
+                                             reinterpret_cast<const std::uint8_t*>(args.scales), out, stream);
+  } else {
+    constexpr std::uint64_t run = formats::kRunOf<Format>;
+    const std::uint64_t padded = run == 0 ? args.columns : (args.columns + run - 1) / run * run;
+    const Scales<Format> scales{reinterpret_cast<const formats::StoredScale<Format>*>(args.scales), args.tensor_scale};
+    launch_dequantize<Format, Target>(args.codes, groups_of<Format>(args.rows, args.columns, args.block_size), padded, scales, out, stream);
+  }
 }
 
 template <class Format>
 FormatLaunches launches() {
-  // Scales that are fitted to the weights of their groups are the CPU's alone so far.
-  if constexpr (formats::RowScaled<Format>) {
-    return {};
-  } else {
-    return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
-            {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
-  }
+  return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
+          {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
 }
 
 }  // namespace halftone::cuda

@@ -15,12 +15,14 @@ struct QuantizeArgs {
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
   std::uint32_t block_size = 0;             ///< of a block format
+  std::uint32_t group_size = 0;             ///< of a format that leaves it to the user
   std::uint32_t rotation_group = 0;         ///< 0 for no rotation
+  bool search = false;                      ///< choose the scales of groups by their squared errors
   float* rotated = nullptr;                 ///< room for the rotated weight, rows × columns where it is rotated
   float tensor_amax = 0;                    ///< of a format with a scale of the whole weight
   const std::uint32_t* measured = nullptr;  ///< its bits on the device, instead of tensor_amax, where they were just measured
   std::uint8_t* codes = nullptr;            ///< rows of codes, padded as Storage has it
-  std::byte* scales = nullptr;              ///< of the groups, row by row
+  std::byte* scales = nullptr;              ///< of the groups, row by row, with that of the row behind them where it has one
   std::uint32_t* largest = nullptr;  ///< raised to the bits of the largest magnitude, except by formats with a scale of the whole weight
 };
 
@@ -30,6 +32,7 @@ struct DequantizeArgs {
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
   std::uint32_t block_size = 0;
+  std::uint32_t group_size = 0;
   const std::byte* scales = nullptr;    ///< of the groups, or the F32 of ScaleGrid::tensor
   const float* tensor_scale = nullptr;  ///< of formats of two levels
   void* out = nullptr;                  ///< rows × columns; rotated weights stay so

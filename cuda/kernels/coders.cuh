@@ -22,6 +22,8 @@ class Encoder {
   /// All threads of the block must call it.
   __device__ explicit Encoder(Shared&) {}
   __device__ std::uint32_t operator()(float weight, float operand) const { return Format::encode(weight, operand); }
+  /// The same for weights that may be larger than what the scale is made for.
+  __device__ std::uint32_t any(float weight, float operand) const { return Format::encode(weight, operand); }
 };
 
 /// The keys of a table are cut into 32 cells of which none has more than one limit: one comparison is left.  A cell
@@ -73,13 +75,21 @@ class Encoder<Format> {
 
   __device__ std::uint32_t operator()(float weight, float operand) const {
     const float value = Format::normalised(weight, operand);
-    const float key = Table::key(value);
+    return code(Table::key(value), value);
+  }
+  /// The same for weights that may be larger than what the scale is made for: behind the last limit.
+  __device__ std::uint32_t any(float weight, float operand) const {
+    const float value = Format::normalised(weight, operand);
+    return code(fmaxf(fminf(Table::key(value), 1.0F), -1.0F), value);
+  }
+
+ private:
+  [[nodiscard]] __device__ std::uint32_t code(float key, float value) const {
     const unsigned offset = offset_of(key);
     const float limit = at(shared_.limits, offset);
     return Table::code(at(shared_.before, offset) + (key > limit ? 1U : 0U), value);
   }
 
- private:
   /// Of the cell of `key`, in bytes.
   [[nodiscard]] static __device__ unsigned offset_of(float key) { return codec::bits(__fmaf_rn(key, kFactor, kOffset)) & kCellMask; }
 

@@ -13,7 +13,7 @@ class DeviceBuffer {
  public:
   DeviceBuffer() = default;
   DeviceBuffer(std::size_t n_bytes, cudaStream_t stream) : n_bytes_(n_bytes), stream_(stream) {
-    if (n_bytes > 0) check(cudaMallocAsync(&data_, n_bytes, stream), "allocate device memory");
+    if (n_bytes > 0) check_allocation(cudaMallocAsync(&data_, n_bytes, stream), n_bytes, "device memory");
   }
   DeviceBuffer(DeviceBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), n_bytes_(std::exchange(other.n_bytes_, 0)), stream_(other.stream_) {}

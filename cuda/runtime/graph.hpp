@@ -15,8 +15,8 @@ class Graph {
   /// after a launch; nothing of it runs now.
   template <class Work>
   Graph(const Stream& stream, const std::vector<Stream>& branches, const Work& work) {
-    cudaGraph_t recorded = nullptr;
     check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal), "record a graph");
+    Recording recording(stream);
     Event begin;
     begin.record(stream.get());
     for (const Stream& branch : branches) check(cudaStreamWaitEvent(branch.get(), begin.get()), "record a graph");
@@ -26,10 +26,8 @@ class Graph {
       end.record(branch.get());
       check(cudaStreamWaitEvent(stream.get(), end.get()), "record a graph");
     }
-    check(cudaStreamEndCapture(stream.get(), &recorded), "record a graph");
-    const cudaError_t status = cudaGraphInstantiate(&graph_, recorded, 0);
-    cudaGraphDestroy(recorded);
-    check(status, "make a graph");
+    check(recording.end(), "record a graph");
+    check(cudaGraphInstantiate(&graph_, recording.graph(), 0), "make a graph");
   }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
@@ -39,6 +37,28 @@ class Graph {
   void launch(const Stream& stream) const { check(cudaGraphLaunch(graph_, stream.get()), "launch a graph"); }
 
  private:
+  /// A stream that records, and what it has recorded.  The stream records no longer when this is gone.
+  class Recording {
+   public:
+    explicit Recording(const Stream& stream) : stream_(stream) {}
+    Recording(const Recording&) = delete;
+    Recording& operator=(const Recording&) = delete;
+    ~Recording() {
+      if (!ended_ && end() != cudaSuccess) (void)cudaGetLastError();  // of a recording that failed
+      if (graph_ != nullptr) cudaGraphDestroy(graph_);
+    }
+    [[nodiscard]] cudaError_t end() {
+      ended_ = true;
+      return cudaStreamEndCapture(stream_.get(), &graph_);
+    }
+    [[nodiscard]] cudaGraph_t graph() const noexcept { return graph_; }
+
+   private:
+    const Stream& stream_;
+    cudaGraph_t graph_ = nullptr;
+    bool ended_ = false;
+  };
+
   cudaGraphExec_t graph_ = nullptr;
 };
 

@@ -12,7 +12,7 @@ class PinnedBuffer {
  public:
   PinnedBuffer() = default;
   explicit PinnedBuffer(std::size_t n_bytes) : n_bytes_(n_bytes) {
-    if (n_bytes > 0) check(cudaHostAlloc(&data_, n_bytes, cudaHostAllocPortable), "allocate page-locked host memory");
+    if (n_bytes > 0) check_allocation(cudaHostAlloc(&data_, n_bytes, cudaHostAllocPortable), n_bytes, "page-locked host memory");
   }
   PinnedBuffer(PinnedBuffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), n_bytes_(std::exchange(other.n_bytes_, 0)) {}
   PinnedBuffer& operator=(PinnedBuffer&& other) noexcept {

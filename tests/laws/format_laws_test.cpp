@@ -71,6 +71,30 @@ TEST_P(FormatLaw, Wide_narrow_and_odd_shapes_give_the_bytes_of_the_baseline) {
   }
 }
 
+/// `of` the facts of a format, or `none` where it leaves no choice.
+std::vector<std::uint32_t> choices(const std::vector<std::uint32_t>& of, std::uint32_t none) { return of.empty() ? std::vector{none} : of; }
+
+TEST_P(FormatLaw, Every_size_of_block_group_and_rotation_gives_the_bytes_of_the_baseline) {
+  const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
+  const FormatFacts& facts = spec().format->facts();
+  QuantSpec sized = spec();
+  for (const std::uint32_t block : choices(facts.block_sizes, sized.block_size)) {
+    for (const std::uint32_t group : choices(facts.group_sizes, sized.group_size)) {
+      for (const std::uint32_t rotation : choices(facts.rotation_groups, sized.rotation_group)) {
+        sized.block_size = block;
+        sized.group_size = group;
+        sized.rotation_group = rotation;
+        const Weight w = weight(fit_rows(sized, 5), fit_columns(sized, 300), 12);
+        const Quantized expected = quantize(*baseline, sized, w, w.rows);
+        EXPECT_EQ(quantize(backend(), sized, w, w.rows), expected) << block << ", " << group << ", " << rotation;
+        const auto a = dequantize(*baseline, sized, w, expected);
+        const auto b = dequantize(backend(), sized, w, expected);
+        for (std::size_t i = 0; i < a.size(); ++i) ASSERT_EQ(codec::bits(a[i]), codec::bits(b[i])) << "element " << i;
+      }
+    }
+  }
+}
+
 // The chains round the scale up to three times; eight units in the last place bound what that
 // moves a value near the midpoint of two codes.
 TEST_P(FormatLaw, The_chosen_code_is_the_nearest) {
@@ -175,8 +199,11 @@ TEST_P(FormatLaw, Searched_scales_are_never_worse_and_the_same_in_bands_and_on_e
   search.scales = ScaleMethod::search;
   if (!can_search_scales(*spec().format) || !backend().supports(search, GetParam().source)) return;
   const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
-  for (const std::uint64_t columns : {1U, 200U, 515U}) {
-    const Weight w = weight(rows_near(21), columns_near(columns), 11);
+  // The widest rows are more than a block of a GPU's threads adds at once.
+  for (const std::uint64_t columns : {1U, 200U, 515U, 17'000U}) {
+    const std::uint64_t rows = rows_near(columns > 1000 ? 3 : 21);
+    if (rows * columns_near(columns) > 1 << 20) continue;
+    const Weight w = weight(rows, columns_near(columns), 11);
     const Quantized plain = quantize(backend(), spec(), w, w.rows);
     const Quantized best = quantize(backend(), search, w, w.rows);
     EXPECT_EQ(best, quantize(backend(), search, w, rows_near(1)));

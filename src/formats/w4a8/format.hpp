@@ -20,7 +20,7 @@ struct Format {
   static constexpr float kSmallest = 1e-8F;
 
   /// The table, ascending; it is not symmetric.
-  [[nodiscard]] static HALFTONE_HD float level(std::uint32_t code) {
+  [[nodiscard]] static HALFTONE_HD constexpr float level(std::uint32_t code) {
     constexpr std::uint32_t levels[16] = {0xBF7B'08BCU, 0xBF4B'6641U, 0xBF23'5EC8U, 0xBF00'409EU, 0xBEC1'3038U, 0xBE86'C072U,
                                           0xBE1E'EF5FU, 0xBD4F'BFC6U, 0x3D57'353BU, 0x3E20'C0ADU, 0x3E87'D34EU, 0x3EC2'5226U,
                                           0x3F00'ACC1U, 0x3F23'926CU, 0x3F4B'7CFEU, 0x3F7B'0D41U};

@@ -1,0 +1,217 @@
+#pragma once
+
+// Quantization of groups (groups.cuh) with the scale of least squared error.
+//
+// Errors are added in the one order that KernelTable::squared_error states: up to 512 elements of a row of a group, a
+// piece, in 16 lanes and then by halves, both in binary32; then piece by piece in binary64.  So 16 threads, a team, have
+// a piece, each a lane of it, and teams side by side have pieces one behind another.
+
+#include <halftone/codec/hd.hpp>
+
+#include "kernels/access.cuh"
+#include "kernels/coders.cuh"
+#include "kernels/codes.cuh"
+#include "kernels/groups.cuh"
+#include "kernels/reduce.cuh"
+#include "runtime/check.hpp"
+
+namespace halftone::cuda {
+
+constexpr unsigned kSearchThreads = 256;
+constexpr unsigned kTeamThreads = 16;
+constexpr unsigned kTeams = kSearchThreads / kTeamThreads;
+constexpr unsigned kPieceElements = 512;
+
+/// How the teams of a block share its groups.
+struct Search {
+  unsigned teams = 1;          ///< of each group, a power of two
+  unsigned pieces_across = 1;  ///< of a row of a group
+  unsigned pieces = 1;         ///< of a group
+
+  static Search of(const Groups& groups) {
+    Search search;
+    search.pieces_across = static_cast<unsigned>((groups.width + kPieceElements - 1) / kPieceElements);
+    search.pieces = search.pieces_across * groups.height;
+    while (search.teams < kTeams && search.teams < search.pieces) search.teams *= 2;
+    return search;
+  }
+};
+
+/// The part of a group that lies inside the weight.
+struct GroupPart {
+  std::uint64_t first;  ///< place of its first element in the weight
+  unsigned high;        ///< rows
+  std::uint64_t wide;   ///< columns
+
+  static __device__ GroupPart of(const Groups& groups, unsigned group) {
+    if (group >= groups.count) return {0, 0, 0};
+    const std::uint64_t top = static_cast<std::uint64_t>(group / groups.across) * groups.height;
+    const std::uint64_t left = group % groups.across * groups.width;
+    return {top * groups.columns + left, static_cast<unsigned>(min(static_cast<std::uint64_t>(groups.height), groups.rows - top)),
+            min(groups.width, groups.columns - left)};
+  }
+};
+
+/// A piece of a group: where it begins, and its elements; none behind the last piece.
+struct Piece {
+  std::uint64_t first;
+  unsigned n;
+
+  static __device__ Piece of(const Groups& groups, const Search& search, const GroupPart& part, unsigned piece) {
+    const unsigned row = piece / search.pieces_across;
+    const std::uint64_t column = static_cast<std::uint64_t>(piece % search.pieces_across) * kPieceElements;
+    if (row >= part.high || column >= part.wide) return {0, 0};
+    return {part.first + row * groups.columns + column,
+            static_cast<unsigned>(min(part.wide - column, static_cast<std::uint64_t>(kPieceElements)))};
+  }
+};
+
+/// What the groups of a block know of their candidates.
+template <class Format>
+struct Candidates {
+  static constexpr int kCount = formats::kCandidatesOf<Format>;
+  struct Operands {
+    float encode;
+    float decode;
+  };
+  std::uint32_t largest[kTeams];  ///< of each group, the bits
+  Operands operands[kTeams][kCount];
+  double errors[kTeams][kCount];
+  float of_pieces[kCount][kTeams];  ///< of each team
+};
+
+/// The sum over the 16 threads of a team by halves; the same in all of them.
+[[nodiscard]] __device__ inline float sum_over_team(float value) {
+#pragma unroll
+  for (unsigned half = kTeamThreads / 2; half > 0; half /= 2) value += __shfl_xor_sync(0xFFFF'FFFFU, value, half);
+  return value;
+}
+
+/// Raises the maximum of the group of each thread, over all its pieces.
+template <class Source>
+__device__ void find_largest(const typename Source::Raw* __restrict__ in, const Groups& groups, const Search& search, const GroupPart& part,
+                             unsigned team_of_group, std::uint32_t* largest) {
+  std::uint32_t found = 0;
+  for (unsigned p = team_of_group; p < search.pieces; p += search.teams) {
+    const Piece piece = Piece::of(groups, search, part, p);
+    for (unsigned i = threadIdx.x % kTeamThreads; i < piece.n; i += kTeamThreads) {
+      found = max(found, codec::bits(Source::decode(in[piece.first + i])) & codec::kMagnitudeMask);
+    }
+  }
+  atomicMax(largest, found);
+}
+
+/// The squared errors of a piece with each candidate, `Each` elements to a thread at most; the first of the team's threads
+/// stores them.
+template <class Format, class Source, int Each>
+__device__ void piece_errors(const typename Source::Raw* __restrict__ in, const Piece& piece, const Encoder<Format>& encode,
+                             const Decoder<Format>& decode, const typename Candidates<Format>::Operands* operands, float* of_pieces) {
+  const unsigned lane = threadIdx.x % kTeamThreads;
+  float weights[Each];
+#pragma unroll
+  for (int i = 0; i < Each; ++i) {
+    const unsigned at = lane + i * kTeamThreads;
+    weights[i] = at < piece.n ? Source::decode(in[piece.first + at]) : 0.0F;
+  }
+#pragma unroll 1
+  for (int c = 0; c < Candidates<Format>::kCount; ++c) {
+    const auto operand = operands[c];
+    float sum = 0.0F;
+#pragma unroll
+    for (int i = 0; i < Each; ++i) {
+      const float difference = decode(static_cast<std::uint8_t>(encode.any(weights[i], operand.encode)), operand.decode) - weights[i];
+      // Behind the end of the piece there are zeros, which add nothing: each scale gives zero for zero.
+      sum += difference * difference;
+    }
+    sum = sum_over_team(sum);
+    if (lane == 0) of_pieces[c * kTeams] = sum;
+  }
+}
+
+template <class Format, class Source, int Each>
+__global__ void __launch_bounds__(kSearchThreads)
+    searched_groups_kernel(const typename Source::Raw* __restrict__ in, Groups groups, Search search, std::uint8_t* __restrict__ codes,
+                           float* __restrict__ scales, std::uint32_t* __restrict__ largest) {
+  constexpr int count = Candidates<Format>::kCount;
+  constexpr int width = kFewestCodes<Format>;
+  __shared__ typename Encoder<Format>::Shared encoder_shared;
+  __shared__ typename Decoder<Format>::Shared decoder_shared;
+  __shared__ Candidates<Format> shared;
+  const Encoder<Format> encode(encoder_shared);
+  const Decoder<Format> decode(decoder_shared);
+
+  const unsigned team = threadIdx.x / kTeamThreads;
+  const unsigned place = team / search.teams;  // of the group in the block
+  const unsigned team_of_group = team % search.teams;
+  const unsigned member = threadIdx.x % (search.teams * kTeamThreads);  // of the group's threads
+  const unsigned members = search.teams * kTeamThreads;
+  const unsigned group = blockIdx.x * (kTeams / search.teams) + place;
+  const GroupPart part = GroupPart::of(groups, group);
+
+  if (threadIdx.x < kTeams) shared.largest[threadIdx.x] = 0;
+  __syncthreads();
+  find_largest<Source>(in, groups, search, part, team_of_group, &shared.largest[place]);
+  __syncthreads();
+  const float amax = codec::from_bits(shared.largest[place]);
+  for (int c = static_cast<int>(member); c < count; c += static_cast<int>(members)) {
+    const auto scale = formats::candidate_scale<Format>(amax, 1.0F, c);
+    shared.operands[place][c] = {scale.encode, formats::decode_operand<Format>(scale.stored, 1.0F)};
+    shared.errors[place][c] = 0.0;
+  }
+  __syncthreads();
+  for (unsigned first = 0; first < search.pieces; first += search.teams) {
+    const Piece piece = Piece::of(groups, search, part, first + team_of_group);
+    piece_errors<Format, Source, Each>(in, piece, encode, decode, shared.operands[place], &shared.of_pieces[0][team]);
+    __syncthreads();
+    const unsigned pieces = min(search.teams, search.pieces - first);
+    for (int c = static_cast<int>(member); c < count; c += static_cast<int>(members)) {
+      double sum = shared.errors[place][c];
+      for (unsigned t = 0; t < pieces; ++t) sum += static_cast<double>(shared.of_pieces[c][place * search.teams + t]);
+      shared.errors[place][c] = sum;
+    }
+    __syncthreads();
+  }
+  if (group >= groups.count) return;
+
+  int best = 0;
+  for (int c = 1; c < count; ++c) {
+    if (shared.errors[place][c] < shared.errors[place][best]) best = c;
+  }
+  if (member == 0) {
+    scales[group] = formats::candidate_scale<Format>(amax, 1.0F, best).stored;
+    SharedMax(largest).raise(codec::bits(amax));
+  }
+  const float operand = shared.operands[place][best].encode;
+  for (unsigned p = team_of_group; p < search.pieces; p += search.teams) {
+    const Piece piece = Piece::of(groups, search, part, p);
+    for (unsigned i = threadIdx.x % kTeamThreads * width; i < piece.n; i += kTeamThreads * width) {
+      std::uint32_t made[width];
+#pragma unroll
+      for (int k = 0; k < width; ++k) made[k] = encode.any(Source::decode(in[piece.first + i + k]), operand);
+      store_chunk(codes + code_bytes<Format>(piece.first + i), packed<Format, width>(made));
+    }
+  }
+}
+
+template <class Format, class Source, int Each>
+void launch_searched_groups_of(const typename Source::Raw* in, const Groups& groups, std::uint8_t* codes, float* scales,
+                               std::uint32_t* largest, cudaStream_t stream) {
+  const Search search = Search::of(groups);
+  const std::uint64_t per_block = kTeams / search.teams;
+  const auto blocks = static_cast<unsigned>((std::uint64_t{groups.count} + per_block - 1) / per_block);
+  searched_groups_kernel<Format, Source, Each><<<blocks, kSearchThreads, 0, stream>>>(in, groups, search, codes, scales, largest);
+  check_launch("start a searching quantization kernel");
+}
+
+/// Like launch_groups().  Where two codes share a byte, rows have an even number of elements.
+template <class Format, class Source>
+void launch_searched_groups(const typename Source::Raw* in, const Groups& groups, std::uint8_t* codes, float* scales,
+                            std::uint32_t* largest, cudaStream_t stream) {
+  if (groups.rows == 0 || groups.columns == 0) return;
+  // Short groups: kernels without room for elements that are not there.
+  if (groups.width <= 4 * kTeamThreads) return launch_searched_groups_of<Format, Source, 4>(in, groups, codes, scales, largest, stream);
+  if (groups.width <= 8 * kTeamThreads) return launch_searched_groups_of<Format, Source, 8>(in, groups, codes, scales, largest, stream);
+  launch_searched_groups_of<Format, Source, kPieceElements / kTeamThreads>(in, groups, codes, scales, largest, stream);
+}
+
+}  // namespace halftone::cuda
