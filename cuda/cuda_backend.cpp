@@ -64,6 +64,8 @@ class CudaBackend : public Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
+  [[nodiscard]] bool engines_use_host_memory() const noexcept override { return false; }
+
   [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return next_place().engines.acquire(); }
 
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {

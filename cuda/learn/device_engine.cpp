@@ -102,6 +102,8 @@ class EnginePool::DeviceEngine : public learn::Engine {
                             .rows = weight.rows,
                             .columns = weight.columns,
                             .block_size = spec.block_size,
+                            .group_size = spec.group_size,
+                            .search = spec.scales == ScaleMethod::search && spec.format->grid() != ScaleGrid::tensor,
                             .tensor_amax = tensor_amax,
                             .codes = codes,
                             .scales = scales,

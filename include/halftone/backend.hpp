@@ -83,6 +83,9 @@ class Backend {
   /// Converts `n` binary32 to F32, BF16 or F16, rounding to nearest even; overflow gives infinity.
   virtual void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const = 0;
 
+  /// Whether the matrices of engines lie in the memory of the host.
+  [[nodiscard]] virtual bool engines_use_host_memory() const noexcept { return true; }
+
   /// A device for the matrices of learned rounding, for the use of one thread.
   [[nodiscard]] virtual std::shared_ptr<learn::Engine> make_engine() const = 0;
 };

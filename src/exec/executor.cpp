@@ -212,7 +212,7 @@ std::uint64_t learn_bytes(const Job& job) {
 }
 
 /// Bytes of the buffers for the smallest band of `job`: what cannot be cut.
-std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
+std::uint64_t unit_bytes(const Job& job, const Plan& plan, const Backend& backend) {
   const Shape& written = plan.output.tensors[job.outputs[0]].shape;
   switch (job.kind) {
     case JobKind::copy:
@@ -221,7 +221,7 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
     case JobKind::recode:
     case JobKind::largest_scale: return 1;
     case JobKind::quantize: {
-      if (job.learn) return learn_bytes(job);
+      if (job.learn && backend.engines_use_host_memory()) return learn_bytes(job);
       const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
       const std::uint64_t rotated = job.spec.rotation_group == 0 ? 0 : layout.columns() * sizeof(float);
@@ -237,15 +237,15 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan) {
   return 1;
 }
 
-std::uint64_t largest_unit_bytes(const Plan& plan) {
+std::uint64_t largest_unit_bytes(const Plan& plan, const Backend& backend) {
   std::uint64_t largest = 1;
-  for (const Job& job : plan.jobs) largest = std::max(largest, unit_bytes(job, plan));
+  for (const Job& job : plan.jobs) largest = std::max(largest, unit_bytes(job, plan, backend));
   return largest;
 }
 
 /// As many threads as the budget has room for, at least one.
-unsigned affordable_threads(const Plan& plan, const Resources& resources) {
-  const std::uint64_t room = resources.memory_bytes / kWindowsPerThread / largest_unit_bytes(plan);
+unsigned affordable_threads(const Plan& plan, const Backend& backend, const Resources& resources) {
+  const std::uint64_t room = resources.memory_bytes / kWindowsPerThread / largest_unit_bytes(plan, backend);
   return static_cast<unsigned>(std::clamp<std::uint64_t>(room, 1, resources.threads));
 }
 
@@ -260,7 +260,7 @@ std::uint64_t band_bytes(std::uint64_t memory_bytes, unsigned threads) {
 
 std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files, const io::ModelFiles* statistics, const Backend& backend,
                                    std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control, JobLog* log) {
-  const unsigned threads = affordable_threads(plan, resources);
+  const unsigned threads = affordable_threads(plan, backend, resources);
   std::vector<LearnedLayer> learned(plan.jobs.size());
   const Context context{plan, files, backend, outputs, statistics, learned, band_bytes(resources.memory_bytes, threads)};
   Scheduler scheduler(plan, context, control, log);

@@ -27,9 +27,12 @@ if [[ -d $build/lib ]]; then export LD_LIBRARY_PATH=$build/lib${LD_LIBRARY_PATH:
 readonly short_tests='-*Exhaustive.*'
 # Every kernel, at every alignment, for every size of group, and with a search.
 readonly short_laws='*FormatLaw.Every_length*cuda*:*FormatLaw.A_band_that_the_device_kept*cuda*:*FormatLaw.Every_size*cuda*:*FormatLaw.Searched*cuda*'
+# One format of each packing: the kernels of learned rounding are the same for all.
+readonly learned='*LearnLaw.*/fp8_cuda:*LearnLaw.*/nvfp4_cuda:*OptimizerLaw*cuda_fp8_p*'
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d)
+trap 'rm -rf "$log" "$logs"' EXIT
 summary=()
 failures=0
 
@@ -75,28 +78,51 @@ sanitize() {
   grep -qE '^=+ [A-Z]+ SUMMARY: 0 (errors|hazards)' "$log" || note "$1" "FAILED: no clean summary from compute-sanitizer"
 }
 
+# The program on the GPU against the numpy reference and the reference converter's files, where Python has numpy.
+readonly scripts=(test_random_models test_conformance test_learned test_optimizers)
+
+# Starts a script of the program's tests; most of its time goes into starting and ending CUDA, so that it may run beside others.
+start_script() {
+  cd "$(dirname "$0")/../e2e"
+  HALFTONE_BIN=$program HALFTONE_TEST_DEVICE=cuda python3 -m unittest "$1" >"$logs/$1" 2>&1
+}
+
+# Notes how a script that was started has ended.
+note_script() {
+  local script=$1 skipped
+  cat "$logs/$script" | tee "$log"
+  skipped=$(count '^OK \(skipped=([0-9]+)\)')
+  if wait "${started[$script]}"; then
+    # The full set of the reference converter's files is no part of this repository.
+    note "$script" "passed: $(count '^Ran ([0-9]+) tests?') tests with --device cuda ran, $skipped skipped for want of the full conformance set"
+  else
+    note "$script" FAILED
+  fi
+}
+
 device=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader) || device="no answer from nvidia-smi"
 echo "device: $device"
 
+declare -A started
+if python3 -c 'import numpy' 2>/dev/null; then
+  for script in "${scripts[@]}"; do
+    start_script "$script" &
+    started[$script]=$!
+  done
+else
+  note program "FAILED: python3 has no numpy"
+fi
 run tests "$tests"
 run laws "$laws" --gtest_brief=1
 for tool in memcheck racecheck initcheck; do
   sanitize "$tool" "$tests" "$short_tests"
-  sanitize "$tool" "$laws" "$short_laws"
+  sanitize "$tool" "$laws" "$short_laws:$learned"
 done
-# The program on the GPU against the numpy reference and the reference converter's files, where Python has numpy.
-echo "== program"
-scripts=(test_random_models test_conformance)
-if ! python3 -c 'import numpy' 2>/dev/null; then
-  note program "FAILED: python3 has no numpy"
-elif (cd "$(dirname "$0")/../e2e" &&
-  HALFTONE_BIN=$program HALFTONE_TEST_DEVICE=cuda python3 -m unittest "${scripts[@]}") 2>&1 | tee "$log" && [[ ${PIPESTATUS[0]} == 0 ]]; then
-  skipped=$(count '^OK \(skipped=([0-9]+)\)')
-  # The full set of the reference converter's files is no part of this repository.
-  note program "passed: $(count '^Ran ([0-9]+) tests') tests of the program with --device cuda ran, $skipped skipped for want of the full conformance set"
-else
-  note program FAILED
-fi
+for script in "${!started[@]}"; do
+  echo "== $script"
+  wait "${started[$script]}" || true
+  note_script "$script"
+done
 echo "== bench"
 if "$program" bench | tee "$log" && [[ ${PIPESTATUS[0]} == 0 ]]; then
   note bench "passed: $(wc -l <"$log") kernels equal to the CPU's, and timed"

@@ -1,0 +1,157 @@
+"""Learned rounding and statistics: what the report says against what the written file holds."""
+import json
+import unittest
+
+import numpy as np
+
+import reference
+import safetensors_file as st
+from program import BAD_INPUT, SEED, UNSUPPORTED, USAGE, ProgramTest, sha256
+
+ROWS, COLUMNS, VECTORS = 96, 128, 2048
+FORMATS = ("fp8", "fp8-row", "int8-row", "int8-convrot", "nvfp4", "mxfp8", "nf4", "w4a4-convrot")
+
+
+class Learned(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        rng = np.random.default_rng(SEED)
+        weight = (rng.standard_normal((ROWS, COLUMNS)) * 0.02).astype(np.float32)
+        self.bias = rng.standard_normal(ROWS).astype(np.float32)
+        self.source = st.write(self.folder / "in.safetensors", {"b.fc.weight": weight, "b.fc.bias": self.bias, "b.out.weight": weight[:, ::-1].copy()})
+        self.weight = weight.astype(np.float64)
+        # Columns of unlike size that have something in common, and a mean.
+        inputs = rng.standard_normal((VECTORS, COLUMNS)) * np.linspace(0.2, 3, COLUMNS) + rng.standard_normal((VECTORS, 1)) + 0.5
+        self.moments = inputs.T @ inputs / VECTORS
+        self.mean = inputs.mean(axis=0)
+        self.stats = self.write_stats("s", {"second_moment": self.moments, "mean": self.mean, "count": np.array([VECTORS], np.int64)})
+
+    def write_stats(self, name, tensors):
+        named = {f"b.fc.{key}": value.astype(np.float32) if value.dtype == np.float64 else value for key, value in tensors.items()}
+        return st.write(self.folder / f"{name}.safetensors", named)
+
+    def learn(self, fmt, *options):
+        """The report of the first layer, and the error of its weight."""
+        output = self.folder / "out.safetensors"
+        arguments = ("--format", fmt, "--preset", "none", "-o", output, "--force", "--quiet", "--json")
+        report = json.loads(self.check("convert", self.source, *arguments, *options).stdout)
+        learned = {layer["name"]: layer for layer in report.get("learned", [])}
+        back = self.folder / "back.safetensors"
+        self.check("dequantize", output, "-o", back, "--dtype", "f32", "--force", "--quiet")
+        self.output = st.read(output).tensors
+        values = reference.to_float32(st.read(back).tensors["b.fc.weight"]).astype(np.float64)
+        return learned.get("b.fc.weight"), values - self.weight
+
+    def output_error(self, error):
+        return np.sum((error @ self.moments) * error)
+
+    def test_feedback_lowers_the_error_of_outputs_by_what_it_says(self):
+        for fmt in FORMATS:
+            with self.subTest(fmt):
+                _, nearest = self.learn(fmt)
+                layer, error = self.learn(fmt, "--rounding", "learned", "--stats", self.stats)
+                self.assertEqual((layer["method"], layer["kept_nearest_because"]), ("feedback", ""))
+                ratio = self.output_error(error) / self.output_error(nearest)
+                self.assertLess(ratio, 0.75)
+                self.assertAlmostEqual(layer["output_error_ratio"], ratio, delta=0.02)
+                self.assertAlmostEqual(layer["mse_ratio"], np.sum(error**2) / np.sum(nearest**2), delta=0.01)
+
+    def test_projection_lowers_the_loss_by_what_it_says(self):
+        left, _, right = np.linalg.svd(self.weight)
+        loss = lambda error: np.linalg.norm(left[:, :16].T @ error @ right[:16].T)
+        for fmt in ("fp8", "int8-row", "nvfp4"):
+            with self.subTest(fmt):
+                _, nearest = self.learn(fmt)
+                layer, error = self.learn(fmt, "--rounding", "learned", "--min-k", "16", "--top-p", "0.1")
+                self.assertEqual((layer["method"], layer["rank"]), ("project", 16))
+                self.assertLess(loss(error), 0.5 * loss(nearest))
+                self.assertLess(layer["loss_ratio"], 0.3)
+                self.assertLessEqual(np.sum(error**2), 1.051 * np.sum(nearest**2))
+
+    def test_the_budget_of_the_squared_error_is_kept(self):
+        _, nearest = self.learn("nvfp4")
+        for method in (("--stats", self.stats), ("--min-k", "16")):
+            layer, error = self.learn("nvfp4", "--rounding", "learned", "--mse-budget", "0.02", *method)
+            self.assertLessEqual(np.sum(error**2), 1.0201 * np.sum(nearest**2))
+            self.assertEqual(layer["kept_nearest_because"], "")
+
+    def test_bias_makes_up_for_the_mean(self):
+        for rounding in ((), ("--rounding", "learned")):
+            _, error = self.learn("nvfp4", "--bias-correction", "stats", "--stats", self.stats, *rounding)
+            expected = self.bias - error @ self.mean
+            np.testing.assert_allclose(reference.to_float32(self.output["b.fc.bias"]), expected, atol=2e-5)
+
+    def test_a_diagonal_weights_the_search(self):
+        diagonal = self.write_stats("d", {"diag": np.diag(self.moments).copy()})
+        _, plain = self.learn("nvfp4", "--scales", "search")
+        _, weighted = self.learn("nvfp4", "--scales", "search", "--stats", diagonal)
+        by_column = np.diag(self.moments)
+        self.assertLess(np.sum(weighted**2 * by_column), 0.97 * np.sum(plain**2 * by_column))
+
+    def test_cross_moments_move_the_target(self):
+        # The quantized model gives x̂ = A x: the weight that undoes A is W A⁻¹, nearly, where the damping is small.
+        rng = np.random.default_rng(SEED + 1)
+        inputs = rng.standard_normal((8 * VECTORS, COLUMNS)) * np.linspace(0.5, 2, COLUMNS)
+        change = np.eye(COLUMNS) + 0.02 * rng.standard_normal((COLUMNS, COLUMNS))
+        moved = inputs @ change.T
+        count = len(inputs)
+        stats = self.write_stats("c", {"second_moment": moved.T @ moved / count, "cross_moment": inputs.T @ moved / count, "count": np.array([count])})
+        outputs = inputs @ self.weight.T
+        _, nearest = self.learn("int8-row")
+        _, error = self.learn("int8-row", "--rounding", "learned", "--stats", stats, "--damping", "0.001")
+        lost = lambda e: np.sum((moved @ (self.weight + e).T - outputs) ** 2)
+        self.assertLess(lost(error), 0.1 * lost(nearest))
+
+    def test_threads_and_runs_give_the_same_file(self):
+        digests = set()
+        for threads in ("1", "4", "1"):
+            self.learn("nvfp4", "--rounding", "learned", "--stats", self.stats, "--scales", "search", "--threads", threads)
+            digests.add(sha256(self.folder / "out.safetensors"))
+        self.assertEqual(len(digests), 1)
+
+    def test_layers_without_statistics_are_named(self):
+        output = self.folder / "out.safetensors"
+        text = self.check("convert", self.source, "--format", "fp8", "--preset", "none", "--rounding", "learned", "--stats", self.stats, "-o", output,
+                          "--quiet").stdout
+        self.assertIn("the statistics have nothing of 1 of 2 quantized layers", text)
+
+    def test_zero_weights_and_zero_inputs_stay_nearest(self):
+        zeros = st.write(self.folder / "z.safetensors", {"b.fc.weight": np.zeros((ROWS, COLUMNS), np.float32)})
+        for fmt in FORMATS:
+            nearest, learned = self.folder / "n.safetensors", self.folder / "l.safetensors"
+            common = ("--format", fmt, "--preset", "none", "--force", "--quiet")
+            self.check("convert", zeros, *common, "-o", nearest)
+            self.check("convert", zeros, *common, "-o", learned, "--rounding", "learned", "--stats", self.stats)
+            self.assertEqual(sha256(nearest), sha256(learned), fmt)
+        none = self.write_stats("n", {"second_moment": np.zeros((COLUMNS, COLUMNS))})
+        layer, _ = self.learn("fp8", "--rounding", "learned", "--stats", none)
+        self.assertEqual(layer["kept_nearest_because"], "its inputs are all zero")
+
+    def refuse_learning(self, *options, code=USAGE, says):
+        self.refuse("convert", self.source, "--format", "fp8", "--preset", "none", "-o", self.folder / "no.safetensors", *options, code=code, says=says)
+
+    def test_options_without_effect_are_refused(self):
+        self.refuse_learning("--learn-method", "project", says=["--learn-method has no effect without --rounding learned"])
+        self.refuse_learning("--stats", self.stats, says=["--stats has no effect"])
+        self.refuse_learning("--bias-correction", "stats", says=["needs --stats"])
+        self.refuse_learning("--rounding", "learned", "--learn-method", "feedback", says=["needs --stats", "--prior weights"])
+        self.refuse_learning("--rounding", "learned", "--min-k", "9", "--max-k", "8", says=["--min-k 9 is larger than --max-k 8"])
+        self.refuse_learning("--rounding", "learnd", says=["learned"])
+
+    def test_statistics_that_do_not_fit_are_refused_by_name(self):
+        cases = {"'b.fc.second_moment' must be F32 or BF16 [128, 128]": {"second_moment": self.moments[:64, :64].copy()},
+                 "'b.fc.mean' must be F32 or BF16 [128]": {"mean": self.mean[:7].copy()},
+                 "'b.fc.count' must be one number": {"count": np.array([1, 2], np.int64), "mean": self.mean},
+                 "'b.fc.second_moment' holds NaN": {"second_moment": self.moments * np.nan},
+                 "must be a number of vectors of at least 1": {"count": np.array([0], np.int64), "second_moment": self.moments}}
+        for sentence, tensors in cases.items():
+            with self.subTest(sentence):
+                self.refuse_learning("--rounding", "learned", "--stats", self.write_stats("bad", tensors), code=BAD_INPUT, says=[sentence])
+
+    def test_fitted_scales_are_refused(self):
+        self.refuse("convert", self.source, "--format", "w4a8", "--preset", "none", "--rounding", "learned", "-o", self.folder / "no.safetensors",
+                    code=UNSUPPORTED, says=["w4a8"])
+
+
+if __name__ == "__main__":
+    unittest.main()
