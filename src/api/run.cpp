@@ -79,7 +79,10 @@ void fill_with_journal(OpenedJournal& opened, Outputs& outputs, const Sources& f
     if (error.kind() == ErrorKind::interrupted) {
       fail(ErrorKind::interrupted, "interrupted; the same command with --resume goes on where '{}' ends", opened.journal.path().string());
     }
-    if (error.kind() == ErrorKind::verification) {  // what does not pass would not pass again
+    const ExitCode code = exit_code_of(error.kind());
+    const bool asked_for = from.options.journal || from.options.resume;
+    // What does not pass now would not pass again.
+    if (code == ExitCode::difference || (code == ExitCode::bad_input && !asked_for)) {
       outputs.keep(false);
       opened.journal.remove();
     }

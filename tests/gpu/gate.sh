@@ -90,7 +90,7 @@ start_script() {
 # Notes how a script that was started has ended.
 note_script() {
   local script=$1 skipped
-  cat "$logs/$script" | tee "$log"
+  tee "$log" <"$logs/$script"
   skipped=$(count '^OK \(skipped=([0-9]+)\)')
   if wait "${started[$script]}"; then
     # The full set of the reference converter's files is no part of this repository.
