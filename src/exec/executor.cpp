@@ -205,8 +205,11 @@ std::uint64_t learn_bytes(const Job& job) {
   const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
   constexpr std::uint64_t of_weight = 7;   // the weight itself, its errors, targets, shifts, scales and codes
   constexpr std::uint64_t of_moments = 4;  // as read, in order, and their factors
-  const std::uint64_t moments = job.learn->method == LearnMethod::feedback ? of_moments * weight[1] * weight[1] : 0;
-  return (of_weight * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
+  const bool fits_lora = job.lora.has_value();
+  const bool fits_outputs = fits_lora && job.learn->statistics.second_moment;
+  const std::uint64_t of_lora = fits_lora ? 3 : 0;  // errors as outputs see them, their product with the moments, a rest
+  const std::uint64_t moments = job.learn->method == LearnMethod::feedback || fits_outputs ? of_moments * weight[1] * weight[1] : 0;
+  return ((of_weight + of_lora) * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
 }
 
 /// Bytes of the buffers for the smallest band of `job`: what cannot be cut.

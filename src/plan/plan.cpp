@@ -1,5 +1,7 @@
 #include <halftone/plan.hpp>
 
+#include <algorithm>
+
 #include "base/fail.hpp"
 #include "base/hash.hpp"
 #include "formats/layer_names.hpp"
@@ -83,6 +85,11 @@ std::uint64_t Plan::output_bytes() const noexcept {
   std::uint64_t bytes = index.size();
   for (const OutputShard& shard : shards) bytes += shard.header.file_bytes();
   return bytes;
+}
+
+Place Plan::lora_place(std::uint32_t tensor) const {
+  const auto n_files = static_cast<std::uint32_t>(std::max<std::size_t>(shards.size(), 1));
+  return {n_files, lora->data_start + lora->tensors[tensor].begin};
 }
 
 std::string Plan::hash() const { return base::digest(to_json()); }

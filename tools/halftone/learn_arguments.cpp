@@ -26,6 +26,9 @@ void LearnArguments::add_to(CLI::App& command) {
   command.add_option("--mse-budget", mse_budget, "by what part the squared error may exceed that of nearest rounding")
       ->type_name("B")
       ->check(CLI::Range(0.0, 1e6));
+  command.add_option("--extract-lora", lora_rank, "write a LoRA of this rank of what each quantized layer lost")
+      ->type_name("RANK")
+      ->check(CLI::Range(1, 1 << 20));
 }
 
 LearnOptions LearnArguments::learn_options() const {
@@ -60,7 +63,7 @@ void LearnArguments::refuse_without_learning() const {
   refuse(max_k.has_value(), "--max-k");
   refuse(damping.has_value(), "--damping");
   refuse(mse_budget.has_value(), "--mse-budget");
-  refuse(seed.has_value() && bias_correction != "synthetic", "--seed");
+  refuse(seed.has_value() && bias_correction != "synthetic" && !lora_rank, "--seed");
 }
 
 void LearnArguments::apply_to(PlanOptions& options) const {
@@ -74,6 +77,7 @@ void LearnArguments::apply_to(PlanOptions& options) const {
     refuse_without_learning();
   }
   if (seed) options.seed = *seed;
+  options.lora_rank = lora_rank.value_or(0);
   if (statistics) options.statistics = read_statistics(*statistics);
 }
 
