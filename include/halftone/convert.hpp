@@ -25,6 +25,7 @@ struct RunOptions {
   unsigned threads = 0;                                 ///< 0: one per available core
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< anonymous host memory
   bool replace = false;                                 ///< an existing output may be replaced
+  std::filesystem::path lora_output;                    ///< convert(): where PlanOptions::lora_rank writes to; then needed
   std::vector<std::filesystem::path> kept_files;        ///< that no output may replace, besides those of the input
   std::string device = "auto";                          ///< auto, cpu, cuda, or cuda:0,1: which GPUs
   std::uint64_t device_memory_bytes = 0;                ///< of each GPU; 0: most of what is free
@@ -49,6 +50,7 @@ struct RunReport {
   std::string device;
   double seconds = 0;
   std::vector<LearnedLayer> learned;         ///< in the order of the plan's jobs
+  std::filesystem::path lora_output;         ///< where low-rank corrections were written; empty without
   std::optional<Verification> verification;  ///< where it was asked for; it has passed
   std::optional<Resumption> resumption;      ///< where it was asked for
 };

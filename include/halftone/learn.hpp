@@ -82,6 +82,7 @@ struct LearnRecipe {
   LayerStatistics statistics;
   BiasCorrection bias_correction = BiasCorrection::none;
   std::optional<ModelTensor> bias;  ///< that is corrected
+  std::uint64_t lora_rank = 0;      ///< of the correction of what is lost (Job::lora); 0 without
 };
 
 /// What learned rounding did to one layer.
@@ -100,6 +101,9 @@ struct LearnedLayer {
   double damping = 0;
   int iterations = 0;
   std::string stop_reason;
+  std::uint64_t lora_rank = 0;          ///< of the low-rank correction; 0 without
+  std::optional<double> lora_captured;  ///< the part of the error that it takes off; nothing where there is no error
+  bool lora_by_output = false;          ///< the error is tr(E H Eᵀ), else ‖E‖²
   double seconds = 0;
 };
 

@@ -58,6 +58,7 @@ struct PlanOptions {
   std::optional<Statistics> statistics;
   BiasCorrection bias_correction = BiasCorrection::none;
   std::uint64_t seed = kDefaultSeed;  ///< of all that is random in learned rounding
+  std::uint64_t lora_rank = 0;        ///< of the low-rank corrections that are written beside the output; 0: none are
 };
 
 /// What was decided for one tensor of the input, and why.
@@ -91,6 +92,12 @@ struct StoredWeight {
   float nested_offset = 0;  ///< StoredSpec::nested_offset
 };
 
+/// Where the factors of a low-rank correction are: indices into Plan::lora's tensors.
+struct LowRank {
+  std::uint32_t up = 0;
+  std::uint32_t down = 0;
+};
+
 /// A unit of work: reads input tensors, writes whole output tensors.
 struct Job {
   JobKind kind{};
@@ -99,6 +106,7 @@ struct Job {
   std::vector<std::uint32_t> outputs;  ///< indices into Plan::output.tensors, the weight first
   std::vector<Role> roles;             ///< quantize: what the outputs hold; the codes first
   std::optional<LearnRecipe> learn;    ///< quantize: nothing for rounding to nearest with plain scales
+  std::optional<LowRank> lora;         ///< quantize: the correction of what is lost, in the second file
   std::optional<StoredWeight> stored;  ///< dequantize, recode, and quantize of a weight that is quantized already
   std::string bytes;                   ///< constant; quantize: of Role::nested_state
 };
@@ -132,6 +140,7 @@ struct Plan {
   std::vector<OutputShard> shards;  ///< empty where the output is one file
   std::string index_name;           ///< of the file that says which shard has which tensor; empty without shards
   std::string index;                ///< its text
+  std::optional<Header> lora;       ///< of a second file, with low-rank corrections; nothing without
   std::vector<Decision> decisions;  ///< one per input tensor, by name
   std::vector<Job> jobs;            ///< by the place of their first output
   std::string preset;               ///< "flux2", "none", "t5xxl,mistral"
@@ -140,7 +149,9 @@ struct Plan {
   bool up_to_date = false;         ///< of a migration: the input is what the output would be, and nothing is written
   std::vector<std::string> notes;  ///< what the user should know, each one sentence
 
-  /// Size of the output in bytes: of the file, or of the shards and their index.
+  /// Where `tensor` of `lora` lies: its file is counted behind those of the output.
+  [[nodiscard]] Place lora_place(std::uint32_t tensor) const;
+  /// Size of the output in bytes: of the file, or of the shards and their index; without the low-rank corrections.
   [[nodiscard]] std::uint64_t output_bytes() const noexcept;
   /// The plan as stable JSON text: the same plan gives the same text.
   [[nodiscard]] std::string to_json() const;

@@ -41,11 +41,14 @@ JobJournal::~JobJournal() { end(); }
 std::uint64_t JobJournal::digest_of(std::size_t index) const {
   base::StreamDigest digest;
   std::vector<std::byte> piece;
-  for (const std::uint32_t output : plan_.jobs[index].outputs) {
-    const std::uint64_t n_bytes = plan_.output.tensors[output].bytes();
-    const Place& place = plan_.places[output];
+  const auto add = [&](const Place& place, std::uint64_t n_bytes) {
     piece.resize(std::max<std::size_t>(piece.size(), std::min(n_bytes, kPieceBytes)));
     add_bytes(digest, *outputs_[place.file], place.offset, n_bytes, piece);
+  };
+  const Job& job = plan_.jobs[index];
+  for (const std::uint32_t output : job.outputs) add(plan_.places[output], plan_.output.tensors[output].bytes());
+  if (job.lora) {
+    for (const std::uint32_t factor : {job.lora->up, job.lora->down}) add(plan_.lora_place(factor), plan_.lora->tensors[factor].bytes());
   }
   return digest.value();
 }

@@ -1,5 +1,6 @@
 #include "api/outputs.hpp"
 
+#include <algorithm>
 #include <system_error>
 
 #include "base/fail.hpp"
@@ -13,14 +14,37 @@ constexpr std::size_t kMostMapped = 16;
 }  // namespace
 
 Outputs::Outputs(const Plan& plan, const Request& request) {
+  open_model(plan, request);
+  if (plan.lora) open_lora(plan, request);
+}
+
+void Outputs::open(const io::OutputFile::Request& file) {
+  owned_.push_back(std::make_unique<io::OutputFile>(file));
+  files_.push_back(owned_.back().get());
+}
+
+void Outputs::open_lora(const Plan& plan, const Request& request) {
+  if (request.lora.empty()) fail(ErrorKind::usage, "the plan has a LoRA, and no file was named for it");
+  io::OutputFile::Request file{.path = request.lora, .replace = request.replace, .inputs = request.inputs, .resume = request.resume};
+  std::error_code ignored;
+  const std::filesystem::path resolved = std::filesystem::weakly_canonical(request.lora, ignored);
+  const auto is_taken = [&](const io::OutputFile* other) { return other->path() == resolved; };
+  if (std::any_of(files_.begin(), files_.end(), is_taken) || (index_ && is_taken(index_.get()))) {
+    fail(ErrorKind::same_file, "the LoRA '{}' is the output itself; choose another name", request.lora.string());
+  }
+  file.head = serialize(*plan.lora);
+  file.n_bytes = plan.lora->file_bytes();
+  file.mode = io::WriteMode::calls;
+  open(file);
+}
+
+void Outputs::open_model(const Plan& plan, const Request& request) {
   io::OutputFile::Request file{.replace = request.replace, .inputs = request.inputs, .resume = request.resume};
   if (plan.shards.empty()) {
     file.path = request.path;
     file.head = serialize(plan.output);
     file.n_bytes = plan.output_bytes();
-    owned_.push_back(std::make_unique<io::OutputFile>(file));
-    files_.push_back(owned_.back().get());
-    return;
+    return open(file);
   }
   const std::filesystem::path folder = request.path.parent_path();
   std::uint64_t n_more = plan.output_bytes();
@@ -32,8 +56,7 @@ Outputs::Outputs(const Plan& plan, const Request& request) {
     n_more -= file.n_bytes;
     // The files of an interrupted run have their space already.
     file.n_more = request.resume ? 0 : n_more;
-    owned_.push_back(std::make_unique<io::OutputFile>(file));
-    files_.push_back(owned_.back().get());
+    open(file);
   }
   file.path = folder / plan.index_name;
   file.head = plan.index;
@@ -57,7 +80,8 @@ void Outputs::commit() {
     std::filesystem::remove(index_->path(), error);
     if (error) fail(ErrorKind::io, "cannot remove '{}': {}", index_->path().string(), error.message());
   }
-  for (io::OutputFile* file : files_) file->appear();
+  // A model that is there has its low-rank corrections beside it: they come first.
+  for (auto file = files_.rbegin(); file != files_.rend(); ++file) (*file)->appear();
   if (index_) index_->appear();
 }
 

@@ -110,7 +110,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->name())}, options);
   }
   // The output may get its memory while a device is still starting.
-  Outputs outputs(report.plan, {output, options.replace, journal && journal->resumes, kept_files(files, options)});
+  Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes, kept_files(files, options)});
   if (!backend) backend = fitting_backend(opening.get(), report.plan, options.device);
   const Sources from{files, *backend, options, verified_for, learned_from ? &*learned_from : nullptr};
   if (journal) {
@@ -120,6 +120,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     fill(outputs, from, control, nullptr, report);
   }
   outputs.commit();
+  if (report.plan.lora) report.lora_output = options.lora_output;
   if (journal) journal->journal.remove();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

@@ -206,9 +206,12 @@ std::uint64_t learn_bytes(const Job& job) {
   constexpr std::uint64_t of_weight = 7;   // the weight itself, its errors, targets, shifts, scales and codes
   constexpr std::uint64_t of_moments = 4;  // as read, in order, and their factors
   constexpr std::uint64_t of_loop = 4;     // gradient, best codes, moments
+  constexpr std::uint64_t of_lora = 3;     // errors as outputs see them, their product with the moments, a rest
+  const bool fits_outputs = job.lora.has_value() && job.learn->statistics.second_moment;
   const std::uint64_t loop = job.learn->method == LearnMethod::optimizer ? of_loop : 0;
-  const std::uint64_t moments = job.learn->method == LearnMethod::feedback ? of_moments * weight[1] * weight[1] : 0;
-  return ((of_weight + loop) * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
+  const std::uint64_t lora = job.lora ? of_lora : 0;
+  const std::uint64_t moments = job.learn->method == LearnMethod::feedback || fits_outputs ? of_moments * weight[1] * weight[1] : 0;
+  return ((of_weight + loop + lora) * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
 }
 
 /// Bytes of the buffers for the smallest band of `job`: what cannot be cut.

@@ -16,6 +16,7 @@
 #include "exec/weight_source.hpp"
 #include "exec/work.hpp"
 #include "formats/rotation.hpp"
+#include "learn/lora.hpp"
 #include "learn/quantized_weight.hpp"
 #include "learn/solve.hpp"
 
@@ -58,6 +59,7 @@ class LearnWork : public Work {
     std::uint64_t written = write(quantized);
     if (is_zero) output_.write_zeros(bands_);
     written += write_bias(quantized, expected, statistics);
+    if (job_.lora) write_lora(*engine, quantized, statistics, is_zero, learned);
     learned.tensor = job_.inputs[0].info.name;
     learned.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     context_.note(job_, std::move(learned));
@@ -144,6 +146,20 @@ class LearnWork : public Work {
       store_floats(context_, info, 0, bias, bias.size(), stored.data());
     }
     return output_.write_bytes(Role::bias, stored);
+  }
+
+  /// The correction of what is lost, of the weight before it was rotated.
+  void write_lora(learn::Engine& engine, learn::QuantizedWeight& quantized, const StatisticsReader& statistics, bool is_zero,
+                  LearnedLayer& learned) const {
+    const LearnRecipe& recipe = *job_.learn;
+    const learn::LoraOptions options{recipe.lora_rank, recipe.damping, recipe.seed, job_.spec.rotation_group};
+    const learn::LoraFit fit = is_zero ? learn::no_lora(info_.shape[0], info_.shape[1], recipe.lora_rank)
+                                       : learn::fit_lora(engine, quantized.layer().errors, statistics.moments(), options);
+    context_.write_lora(job_.lora->up, fit.up);
+    context_.write_lora(job_.lora->down, fit.down);
+    learned.lora_rank = fit.rank;
+    learned.lora_captured = fit.captured;
+    learned.lora_by_output = fit.by_output;
   }
 
   const Job& job_;

@@ -18,7 +18,7 @@ struct Context {
   const Plan& plan;
   const io::ModelFiles& files;
   const Backend& backend;
-  std::span<io::OutputFile* const> outputs;  ///< the output, or its shards
+  std::span<io::OutputFile* const> outputs;  ///< the output, or its shards; behind them, that of low-rank corrections
   const io::ModelFiles* statistics;          ///< of the inputs of layers; null without
   std::span<LearnedLayer> learned;           ///< one for each job of the plan
   std::uint64_t band_bytes;                  ///< bytes of the larger side, input or output, that one task handles
@@ -34,6 +34,11 @@ struct Context {
   void write_at(std::uint32_t index, std::uint64_t at, std::span<const std::byte> bytes) const {
     const Place& place = plan.places[index];
     outputs[place.file]->write_at(place.offset + at, bytes);
+  }
+  /// Writes tensor `index` of the low-rank corrections.
+  void write_lora(std::uint32_t index, std::span<const float> values) const {
+    const Place place = plan.lora_place(index);
+    outputs[place.file]->write_at(place.offset, std::as_bytes(values));
   }
 };
 

@@ -72,8 +72,9 @@ const ModelTensor* bias_of(const ModelIndex& model, const std::map<std::string_v
 
 }  // namespace
 
-Learning::Learning(const ModelIndex& model, const PlanOptions& options, const std::vector<Decision>& decisions) {
-  if (!options.learn && !options.statistics && options.bias_correction == BiasCorrection::none) return;
+Learning::Learning(const ModelIndex& model, const PlanOptions& options, const std::vector<Decision>& decisions,
+                   const formats::StoredByWeight& stored) {
+  if (!options.learn && !options.statistics && options.bias_correction == BiasCorrection::none && options.lora_rank == 0) return;
   std::map<std::string_view, const Decision*> by_name;
   for (const Decision& decision : decisions) by_name.emplace(decision.tensor, &decision);
   std::size_t quantized = 0;
@@ -84,13 +85,17 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
     const FormatDescriptor& format = *decision.spec.format;
     if (!can_be_learned(format)) {
       fail(ErrorKind::unsupported, "'{}' cannot be {}: the scales of {} are fitted to the codes", decision.tensor,
-           options.learn ? "rounded by learning" : "quantized with statistics", format.name());
+           options.learn        ? "rounded by learning"
+           : options.statistics ? "quantized with statistics"
+                                : "given a LoRA or another bias",
+           format.name());
     }
     ++quantized;
-    const ModelTensor& weight = *model.find(decision.tensor);
-    const Shape& shape = weight.info.shape;
+    const auto* layer_of_input = stored.find(decision.tensor);  // where the weight is quantized already
+    const Shape& shape = layer_of_input != nullptr ? layer_of_input->readable->shape : model.find(decision.tensor)->info.shape;
     const std::string layer = formats::base_name(decision.tensor);
-    LearnRecipe recipe{.seed = seed_of(options.seed, decision.tensor), .bias_correction = options.bias_correction};
+    LearnRecipe recipe{
+        .seed = seed_of(options.seed, decision.tensor), .bias_correction = options.bias_correction, .lora_rank = options.lora_rank};
     if (options.statistics && shape.size() == 2) recipe.statistics = Finder(*options.statistics).find(layer, shape[1]);
     if (options.statistics && recipe.statistics.empty()) ++without;
     if (options.learn) {
@@ -108,7 +113,8 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
       if (const ModelTensor* bias = bias_of(model, by_name, layer, shape[0])) recipe.bias = *bias;
     }
     if (recipe.bias) biases_.insert(recipe.bias->info.name);
-    if (recipe.method != LearnMethod::nearest || !recipe.statistics.empty() || recipe.bias) recipes_.emplace(decision.tensor, recipe);
+    const bool is_nearest = recipe.method == LearnMethod::nearest && recipe.statistics.empty() && !recipe.bias && recipe.lora_rank == 0;
+    if (!is_nearest) recipes_.emplace(decision.tensor, recipe);
   }
   if (without > 0) {
     notes_.push_back(fmt::format("the statistics have nothing of {} of {}: {} rounded to nearest", without,
@@ -119,6 +125,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
                                  without_moments == 1 ? "1 layer has" : fmt::format("{} layers have", without_moments),
                                  without_moments == 1 ? "it is" : "they are"));
   }
+  if (options.lora_rank > 0 && quantized == 0) notes_.emplace_back("no LoRA is written: there is no error to correct");
   if (options.bias_correction != BiasCorrection::none && biases_.empty() && quantized > 0) {
     notes_.emplace_back("no quantized layer has a bias that can be corrected");
   }
@@ -134,8 +141,8 @@ void check_learn_options(const PlanOptions& options) {
     fail(ErrorKind::usage, "--bias-correction stats needs --stats");
   }
   if (options.statistics && !options.learn && options.bias_correction != BiasCorrection::stats &&
-      options.spec.scales != ScaleMethod::search) {
-    fail(ErrorKind::usage, "--stats has no effect without --rounding learned, --scales search or --bias-correction stats");
+      options.spec.scales != ScaleMethod::search && options.lora_rank == 0) {
+    fail(ErrorKind::usage, "--stats has no effect without --rounding learned, --scales search, --bias-correction stats or --extract-lora");
   }
   if (!options.learn) return;
   const LearnOptions& learn = *options.learn;

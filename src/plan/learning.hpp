@@ -7,6 +7,8 @@
 
 #include <halftone/plan.hpp>
 
+#include "formats/stored_layers.hpp"
+
 namespace halftone::plan {
 
 /// Which weights of a conversion are rounded how, and which biases are corrected with them.
@@ -16,7 +18,8 @@ class Learning {
   Learning() = default;
   /// Throws usage where an option has no effect, unsupported for a format that cannot be learned, bad_statistics for
   /// statistics that do not fit a weight.
-  Learning(const ModelIndex& model, const PlanOptions& options, const std::vector<Decision>& decisions);
+  Learning(const ModelIndex& model, const PlanOptions& options, const std::vector<Decision>& decisions,
+           const formats::StoredByWeight& stored);
 
   /// The recipe of a weight, or null.
   [[nodiscard]] const LearnRecipe* recipe(const std::string& tensor) const;

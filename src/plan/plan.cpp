@@ -1,5 +1,7 @@
 #include <halftone/plan.hpp>
 
+#include <algorithm>
+
 #include "base/fail.hpp"
 #include "base/hash.hpp"
 #include "formats/layer_names.hpp"
@@ -59,7 +61,7 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   const formats::StoredByWeight stored(layers);
   std::vector<Decision> decisions = plan::decide(model, stored, rules, options);
   const auto like_notes = rules.like ? rules.like->notes(decisions) : std::vector<std::string>();
-  builder.set_learning(plan::Learning(model, options, decisions));
+  builder.set_learning(plan::Learning(model, options, decisions, stored));
   if (options.statistics) builder.plan().statistics_digest = options.statistics->index.digest();
   const plan::SecondGeneration again = plan::add_all(model, builder, decisions, stored);
   Metadata metadata = model.metadata();
@@ -83,6 +85,11 @@ std::uint64_t Plan::output_bytes() const noexcept {
   std::uint64_t bytes = index.size();
   for (const OutputShard& shard : shards) bytes += shard.header.file_bytes();
   return bytes;
+}
+
+Place Plan::lora_place(std::uint32_t tensor) const {
+  const auto n_files = static_cast<std::uint32_t>(std::max<std::size_t>(shards.size(), 1));
+  return {n_files, lora->data_start + lora->tensors[tensor].begin};
 }
 
 std::string Plan::hash() const { return base::digest(to_json()); }

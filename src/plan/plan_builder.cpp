@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "base/fail.hpp"
+#include "plan/lora.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -89,6 +90,10 @@ void PlanBuilder::add_quantized(Decision& decision, const TensorInfo& weight, Jo
       job.roles.push_back(Role::bias);
     }
   }
+  if (job.learn && job.learn->lora_rank > 0) {
+    corrected_.push_back(plan_.jobs.size());
+    for (TensorInfo& factor : lora_factors(weight, job.learn->lora_rank)) lora_.push_back(std::move(factor));
+  }
   add_job(std::move(job), std::move(computed));
 }
 
@@ -99,6 +104,24 @@ void PlanBuilder::add_job(Job job, std::vector<TensorInfo> outputs) {
     tensors_.push_back(std::move(info));
   }
   plan_.jobs.push_back(std::move(job));
+}
+
+void PlanBuilder::finish_lora() {
+  if (lora_.empty()) return;
+  std::vector<std::string> names;
+  std::unordered_set<std::string> seen;
+  for (const TensorInfo& factor : lora_) {
+    names.push_back(factor.name);
+    if (seen.insert(factor.name).second) continue;
+    fail(ErrorKind::bad_quantization, "the LoRA would hold two tensors '{}': two layers have this name, with and without a prefix",
+         factor.name);
+  }
+  plan_.lora = lay_out(std::move(lora_), {}, false);
+  std::unordered_map<std::string_view, std::uint32_t> position;
+  for (std::uint32_t i = 0; i < plan_.lora->tensors.size(); ++i) position.emplace(plan_.lora->tensors[i].name, i);
+  for (std::size_t i = 0; i < corrected_.size(); ++i) {
+    plan_.jobs[corrected_[i]].lora = LowRank{position.at(names[2 * i]), position.at(names[2 * i + 1])};
+  }
 }
 
 Plan PlanBuilder::finish(Metadata metadata, bool has_metadata, std::vector<Decision> decisions) {
@@ -115,6 +138,7 @@ Plan PlanBuilder::finish(Metadata metadata, bool has_metadata, std::vector<Decis
   for (std::size_t j = 0; j < plan_.jobs.size(); ++j) {
     for (const std::string& name : names_[j]) plan_.jobs[j].outputs.push_back(position.at(name));
   }
+  finish_lora();
   std::sort(plan_.jobs.begin(), plan_.jobs.end(), [](const Job& a, const Job& b) { return a.outputs.front() < b.outputs.front(); });
   plan_.decisions = std::move(decisions);
   return std::move(plan_);

@@ -40,12 +40,16 @@ class PlanBuilder {
  private:
   /// Adds what `decision` writes for `weight`; `job` has the inputs.
   void add_quantized(Decision& decision, const TensorInfo& weight, Job job);
+  /// Lays the low-rank corrections out and links the jobs to them.
+  void finish_lora();
 
   const ModelIndex& model_;
   Learning learning_;
   Plan plan_;
   std::vector<TensorInfo> tensors_;
   std::vector<std::vector<std::string>> names_;  ///< of each job's outputs
+  std::vector<TensorInfo> lora_;                 ///< the factors of the corrections
+  std::vector<std::size_t> corrected_;           ///< jobs, each with two of lora_
 };
 
 }  // namespace halftone::plan

@@ -85,6 +85,7 @@ ordered_json recipe_json(const LearnRecipe& recipe) {
                              &statistics.mean_quantized}) {
     if (*tensor) json["statistics"].push_back((*tensor)->info.name);
   }
+  if (recipe.lora_rank != 0) json["lora_rank"] = recipe.lora_rank;
   if (recipe.bias) json["bias"] = {recipe.bias->info.name, static_cast<int>(recipe.bias_correction)};
   return json;
 }

@@ -193,6 +193,23 @@ class SafetensorsPackage(unittest.TestCase):
                 changed = {layer["name"] for layer in report["layers"] if layer["action"] in ("quantize", "cast")}
                 self.assertEqual(changed, set(self.weights))
 
+    def test_lora_takes_a_part_of_the_error_off(self):
+        path, report = self.convert_to("int8-row", "--extract-lora", "16")
+        lora, _ = read_with_package(pathlib.Path(report["lora"]["file"]))
+        self.assertEqual(path.with_suffix("").name + "-lora.safetensors", pathlib.Path(report["lora"]["file"]).name)
+        model, _ = read_with_package(path)
+        array = lambda tensor, dtype: np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+        expected = {}
+        for layer, (rows, columns) in LAYERS.items():
+            names = [f"diffusion_model.{layer}.lora_{side}.weight" for side in ("up", "down")]
+            expected |= {names[0]: ("F32", [rows, 16]), names[1]: ("F32", [16, columns])}
+            up, down = (array(lora[name], "<f4") for name in names)
+            weight = (array(self.weights[f"{layer}.weight"], "<u2").astype("<u4") << 16).view("<f4")
+            restored = array(model[f"{layer}.weight"], "i1") * array(model[f"{layer}.weight_scale"], "<f4")
+            error = weight - restored
+            self.assertLess(np.linalg.norm(error - up @ down), 0.95 * np.linalg.norm(error), layer)
+        self.assertEqual({name: (tensor.dtype, tensor.shape) for name, tensor in lora.items()}, expected)
+
     def test_scale_of_a_layer_with_one_row_has_no_dimension(self):
         source = self.folder / "one-row.safetensors"
         write_safetensors(source, {"head.weight": bf16(np.linspace(-1, 1, 64).reshape(1, 64))}, {})

@@ -38,6 +38,7 @@ TEST(PlanJson, Order_of_the_tensors_in_memory_does_not_matter) {
 TEST(PlanJson, Hash_changes_with_every_option_that_changes_the_output) {
   const std::map<std::string, std::function<void(PlanOptions&)>> changes = {
       {"nothing", kNothing},
+      {"lora", [](PlanOptions& options) { options.lora_rank = 4; }},
       {"format", [](PlanOptions& options) { options.spec.format = &format_named("int8-block"); }},
       {"block size", [](PlanOptions& options) { options.spec.block_size = 128; }},
       {"full precision", [](PlanOptions& options) { options.spec.full_precision_mm = true; }},

@@ -104,6 +104,34 @@ TEST_F(Resume, Resumed_run_writes_what_an_uninterrupted_one_writes) {
   }
 }
 
+TEST_F(Resume, Resumed_run_writes_the_lora_of_an_uninterrupted_one) {
+  PlanOptions options = options_for("int8-row");
+  options.lora_rank = 4;
+  const fs::path lora = folder_ / "lora.safetensors";
+  const RunOptions first{.threads = 1, .lora_output = lora, .journal = true};
+  write_layers(false);
+  convert_with(options, first);
+  const std::string model = read_bytes(output());
+  const std::string factors = read_bytes(lora);
+  fs::remove(output());
+  fs::remove(lora);
+  write_layers(true);
+  EXPECT_THAT([&] { convert_with(options, first); }, fails_with(ErrorKind::not_finite));
+  write_layers(false);
+  // The factors of layer 1 are damaged: they alone make its job one that is done again.
+  const Plan plan = plan_conversion(input(), options);
+  const fs::path left = folder_ / "lora.safetensors.partial";
+  std::string bytes = read_bytes(left);
+  bytes.at(plan.lora_place(2).offset + 5) ^= 1;
+  test::write_file(left, bytes);
+  const RunReport report = convert_with(options, {.threads = 2, .lora_output = lora, .resume = true});
+  EXPECT_GE(report.resumption->jobs_kept, kLayers - 3U);
+  EXPECT_EQ(report.resumption->jobs_redone, 1U);
+  EXPECT_TRUE(read_bytes(output()) == model);
+  EXPECT_TRUE(read_bytes(lora) == factors);
+  EXPECT_THAT(names_in(folder_.path()), ElementsAre("in.safetensors", "lora.safetensors", "out.safetensors"));
+}
+
 TEST_F(Resume, Job_whose_bytes_have_changed_is_redone) {
   const PlanOptions options = options_for("fp8-row");
   const std::string bytes = expected(options);

@@ -22,6 +22,7 @@ void add_convert(CLI::App& app, Session& session) {
     const auto output = arguments->output_path();
     run_and_report(session, arguments->run, output, [&](RunOptions run) {
       run.kept_files.assign(arguments->rules_files.begin(), arguments->rules_files.end());
+      run.lora_output = arguments->lora_path();
       run.verify = arguments->verify;
       run.resume = arguments->resume;
       run.named_options = deciding_options(*command);

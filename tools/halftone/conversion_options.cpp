@@ -142,6 +142,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_flag("--allow-unused", allow_unused, "rules and patterns may match nothing");
   command.add_option("--scales", scales, "absmax, or search for the scales of least squared error (default absmax)")->type_name("METHOD");
   learn.add_to(command);
+  command.add_option("--lora-output", lora_output, "file of the LoRA (default: the output's name with '-lora')")->type_name("FILE");
   command.add_option("--target", target, "loader that must run the output: comfyui or none (default comfyui)")->type_name("LOADER");
   command.add_option("--shard-size", shard_size, "write files of at most so many bytes of tensors, and their index")->type_name("SIZE");
   command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
@@ -169,6 +170,15 @@ fs::path ConversionArguments::output_path() const {
   return run.output_path(chosen != nullptr ? std::string(chosen->name()) : "quantized");
 }
 
+fs::path ConversionArguments::lora_path() const {
+  if (lora_output && !learn.lora_rank) fail(ErrorKind::usage, "--lora-output has no effect without --extract-lora");
+  if (!learn.lora_rank) return {};
+  if (lora_output && lora_output->empty()) fail(ErrorKind::usage, "--lora-output takes a file name, not an empty text");
+  if (lora_output) return *lora_output;
+  const fs::path output = output_path();
+  return output.parent_path() / (stem_of(output) + "-lora.safetensors");
+}
+
 PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
@@ -176,6 +186,7 @@ PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, ScaleMethod> methods = {{"absmax", ScaleMethod::absmax}, {"search", ScaleMethod::search}};
   PlanOptions options;
   const fs::path output = output_path();
+  std::ignore = lora_path();  // what is wrong with it is said before any work
   options.spec = {chosen_format(), block_size,  full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales"),
                   group_size,      double_quant};
   if (like) options.like = read_example(*like);
@@ -206,8 +217,9 @@ PlanOptions ConversionArguments::plan_options() const {
 
 std::vector<NamedOption> deciding_options(const CLI::App& command) {
   // Where and how fast a conversion runs, and what it prints.
-  static const std::set<std::string> others = {"input",           "--output", "--threads", "--memory",  "--force", "--device",
-                                               "--device-memory", "--verify", "--resume",  "--dry-run", "--quiet", "--json"};
+  static const std::set<std::string> others = {"input",     "--output",        "--threads",     "--memory", "--force",
+                                               "--device",  "--device-memory", "--lora-output", "--verify", "--resume",
+                                               "--dry-run", "--quiet",         "--json"};
   std::vector<NamedOption> named;
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name();

@@ -64,6 +64,7 @@ struct ConversionArguments {
   bool double_quant = false;
   bool verify = false;
   LearnArguments learn;
+  std::optional<std::string> lora_output;  ///< a path
   bool resume = false;
 
   void add_to(CLI::App& command);
@@ -71,6 +72,9 @@ struct ConversionArguments {
   [[nodiscard]] PlanOptions plan_options() const;
   /// The output's path.  Throws usage.
   [[nodiscard]] std::filesystem::path output_path() const;
+
+  /// Where a LoRA goes: the option's path, or the output's with "-lora".  Throws usage.
+  [[nodiscard]] std::filesystem::path lora_path() const;
 
  private:
   /// The format of --format, or null.  Throws usage.

@@ -27,6 +27,9 @@ void LearnArguments::add_to(CLI::App& command) {
       ->type_name("B")
       ->check(CLI::Range(0.0, 1e6));
   optimizer.add_to(command);
+  command.add_option("--extract-lora", lora_rank, "write a LoRA of this rank of what each quantized layer lost")
+      ->type_name("RANK")
+      ->check(CLI::Range(1, 1 << 20));
 }
 
 LearnOptions LearnArguments::learn_options() const {
@@ -69,7 +72,7 @@ void LearnArguments::refuse_without_learning() const {
   refuse(damping.has_value(), "--damping");
   refuse(mse_budget.has_value(), "--mse-budget");
   if (const char* option = optimizer.given()) refuse(true, option);
-  refuse(seed.has_value() && bias_correction != "synthetic", "--seed");
+  refuse(seed.has_value() && bias_correction != "synthetic" && !lora_rank, "--seed");
 }
 
 void LearnArguments::apply_to(PlanOptions& options) const {
@@ -83,6 +86,7 @@ void LearnArguments::apply_to(PlanOptions& options) const {
     refuse_without_learning();
   }
   if (seed) options.seed = *seed;
+  options.lora_rank = lora_rank.value_or(0);
   if (statistics) options.statistics = read_statistics(*statistics);
 }
 

@@ -26,6 +26,7 @@ struct LearnArguments {
   std::optional<double> mse_budget;
   std::optional<std::uint64_t> seed;
   OptimizerArguments optimizer;
+  std::optional<std::uint64_t> lora_rank;
 
   void add_to(CLI::App& command);
   /// Sets what `options` says of learned rounding.  Throws usage; what read_statistics() does.

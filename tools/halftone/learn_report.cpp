@@ -33,6 +33,12 @@ std::string figures(const LearnedLayer& layer) {
   return text;
 }
 
+std::string lora_text(const LearnedLayer& layer) {
+  if (!layer.lora_captured) return {};
+  const char* error = layer.lora_by_output ? "output" : "squared";
+  return fmt::format("  lora of rank {} captures {:.2f} % of the {} error", layer.lora_rank, 100 * *layer.lora_captured, error);
+}
+
 }  // namespace
 
 nlohmann::ordered_json learned_json(const std::vector<LearnedLayer>& layers) {
@@ -54,6 +60,10 @@ nlohmann::ordered_json learned_json(const std::vector<LearnedLayer>& layers) {
                     {"iterations", layer.iterations},
                     {"stop_reason", layer.stop_reason},
                     {"seconds", layer.seconds}});
+    if (layer.lora_rank == 0) continue;
+    json.back()["lora_rank"] = layer.lora_rank;
+    json.back()["lora_captured"] = number(layer.lora_captured);
+    json.back()["lora_error"] = layer.lora_by_output ? "output" : "squared";
   }
   return json;
 }
@@ -70,6 +80,7 @@ std::string learned_text(const std::vector<LearnedLayer>& layers) {
       if (layer.changed > 0) text += fmt::format("  {:.2f} % of codes changed", 100 * changed_part(layer));
       if (layer.rank > 0) text += fmt::format("  rank {}", layer.rank);
     }
+    text += lora_text(layer);
     text += fmt::format("  {:.2f} s\n", layer.seconds);
   }
   return text;

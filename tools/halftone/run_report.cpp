@@ -52,6 +52,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     auto json = plan_json(report.plan, facts);
     if (report.verification) json["verification"] = verification_json(*report.verification);
     if (!report.learned.empty()) json["learned"] = learned_json(report.learned);
+    if (report.plan.lora) json["lora"] = {{"file", report.lora_output.string()}, {"bytes", report.plan.lora->file_bytes()}};
     if (report.resumption) json["resumption"] = resumption_json(*report.resumption);
     json["seconds"] = report.seconds;
     json["peak_host_bytes"] = peak_bytes;
@@ -61,8 +62,11 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
   const std::string verified = report.verification ? verification_text(*report.verification, output.string()) : "";
   const std::string resumed = report.resumption ? resumption_text(*report.resumption) : "";
-  print("{}{}{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false),
-        learned_text(report.learned), resumed, verified, report.seconds, report.device, rate, base::human_bytes(peak_bytes));
+  const std::string lora = report.plan.lora ? fmt::format("lora    {}, {}\n", base::printable(report.lora_output.string()),
+                                                          base::human_bytes(report.plan.lora->file_bytes()))
+                                            : "";
+  print("{}{}{}{}{}done    {:.2f} s on {}, {:.2f} GB/s of input, {} of memory at most\n", plan_text(report.plan, facts, false),
+        learned_text(report.learned), lora, resumed, verified, report.seconds, report.device, rate, base::human_bytes(peak_bytes));
 }
 
 }  // namespace halftone::tool
