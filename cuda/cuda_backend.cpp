@@ -15,6 +15,7 @@
 #include "lane.hpp"
 #include "launch_table.hpp"
 #include "learn/device_engine.hpp"
+#include "toolkit_libraries.hpp"
 
 namespace halftone::cuda {
 namespace {
@@ -64,6 +65,12 @@ class CudaBackend : public Backend {
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
+  [[nodiscard]] Support supports_learning() const override {
+    for (const ToolkitLibrary& library : find_toolkit_libraries()) {
+      if (!library.problem.empty()) return {false, fmt::format("learned rounding needs {}: {}", library.file, library.problem)};
+    }
+    return {};
+  }
   [[nodiscard]] bool engines_use_host_memory() const noexcept override { return false; }
 
   [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return next_place().engines.acquire(); }

@@ -247,8 +247,11 @@ std::unique_ptr<EnginePool::DeviceEngine> EnginePool::make() {
     keep_freed_memory(device_);
     return std::make_unique<DeviceEngine>();
   } catch (...) {
-    const std::lock_guard lock(mutex_);
-    --made_;
+    {
+      const std::lock_guard lock(mutex_);
+      --made_;
+    }
+    returned_.notify_one();  // who waits for an engine may try, and hear why there is none
     throw;
   }
 }

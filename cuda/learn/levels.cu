@@ -48,8 +48,7 @@ __global__ void __launch_bounds__(kRowThreads) errors_kernel(const std::uint8_t*
   });
 }
 
-/// Columns of a panel, at most.
-constexpr unsigned kPanel = 128;
+constexpr unsigned kPanel = learn::kPanelColumns;
 /// Columns that a thread holds: a warp holds a row of a panel.
 constexpr unsigned kHeld = kPanel / 32;
 /// Rows that a block handles at a time.

@@ -83,6 +83,8 @@ class Backend {
   /// Converts `n` binary32 to F32, BF16 or F16, rounding to nearest even; overflow gives infinity.
   virtual void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const = 0;
 
+  /// Whether there are engines here.
+  [[nodiscard]] virtual Support supports_learning() const { return {}; }
   /// Whether the matrices of engines lie in the memory of the host.
   [[nodiscard]] virtual bool engines_use_host_memory() const noexcept { return true; }
 

@@ -18,6 +18,7 @@ using SideTexts = std::map<std::string, std::string, std::less<>>;
 struct ModelTensor {
   TensorInfo info;
   std::uint32_t shard = 0;  ///< index into ModelIndex::shards
+  friend bool operator==(const ModelTensor&, const ModelTensor&) = default;
 };
 
 /// One safetensors file or many shards, seen as one model; headers only, no tensor data.

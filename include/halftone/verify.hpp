@@ -41,6 +41,7 @@ struct VerifyOptions {
   Target target = Target::comfyui;  ///< the loader whose rules hold; none: only what every reader needs
   std::filesystem::path source;     ///< the original; empty for none
   unsigned threads = 0;             ///< 0: one per available core
+  double tolerance_db = 1.5;        ///< how far a layer's error may lie above that of its format's plain quantization
 };
 
 struct Verification {

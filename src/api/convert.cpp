@@ -33,7 +33,6 @@ RunReport convert(const std::filesystem::path& input, const std::filesystem::pat
                   const RunOptions& run_options, RunControl& control) {
   RunOptions run = run_options;
   if (options.like) run.kept_files.insert(run.kept_files.end(), options.like->files.begin(), options.like->files.end());
-  if (options.statistics) run.kept_files.push_back(options.statistics->path);
   const api::Planner planner = [&](const io::ModelFiles& files) { return build_plan(files.index(), files.side_texts(), options); };
   return api::run(input, output, planner, run, control, run.verify ? std::optional(options.target) : std::nullopt,
                   options.statistics ? options.statistics->path : std::filesystem::path());

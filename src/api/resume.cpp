@@ -86,18 +86,22 @@ io::RunIdentity identity_of(const fs::path& output, const Plan& plan, const RunS
   return identity;
 }
 
+void refuse_to_lose(const fs::path& output, const RunOptions& options) {
+  if (options.resume || options.replace || !fs::exists(journal_path(output))) return;
+  const io::Journal journal(path_in_a_folder(output));
+  if (!journal.identity() || journal.identity()->device.empty() || journal.records().empty()) return;
+  fail(ErrorKind::journal_mismatch,
+       "'{}' is that of an interrupted run with learned rounding: --resume goes on with it, --force starts anew", journal.path().string());
+}
+
 OpenedJournal::OpenedJournal(const fs::path& output, const Plan& plan, const RunSources& from, const RunOptions& options)
     : journal(path_in_a_folder(output)), identity(identity_of(output, plan, from, options)) {
   const auto tell = [&](const std::string& sentence) {
     if (options.tell) options.tell(sentence);
   };
+  if (!options.resume) return;
   const fs::path folder = journal.path().parent_path();
   fs::path partial = partial_file(folder, identity);
-  if (!options.resume) {
-    // What was learned may have taken hours: it is not thrown away unasked.
-    if (!learns(plan) || options.replace || partial.empty() || journal.records().empty()) return;
-    fail(ErrorKind::journal_mismatch, "'{}' was interrupted: --resume goes on with it, --force starts anew", partial.string());
-  }
   // Another run may have had other files.
   if (partial.empty() && journal.identity()) partial = partial_file(folder, *journal.identity());
   if (journal.is_begun() && !partial.empty()) {

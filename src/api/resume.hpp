@@ -27,6 +27,10 @@ struct RunSources {
 [[nodiscard]] io::RunIdentity identity_of(const std::filesystem::path& output, const Plan& plan, const RunSources& from,
                                           const RunOptions& options);
 
+/// Throws journal_mismatch where `options` neither resume nor replace and a run to `output` was interrupted that had
+/// learned: that may have taken hours, and is not thrown away unasked.
+void refuse_to_lose(const std::filesystem::path& output, const RunOptions& options);
+
 /// A journal, and what becomes of the run whose journal it was.
 struct OpenedJournal {
   io::Journal journal;
@@ -34,8 +38,7 @@ struct OpenedJournal {
   bool resumes = false;      ///< the run goes on where that one stopped
 
   /// Opens the journal of `output` where `options` ask for one, and tells what is found.
-  /// Throws journal_mismatch where another run was interrupted here and this one should go on with it, or where it
-  /// should be asked for, or replaced on purpose; and as io::Journal.
+  /// Throws journal_mismatch where another run was interrupted here and this one should go on with it; and as io::Journal.
   OpenedJournal(const std::filesystem::path& output, const Plan& plan, const RunSources& from, const RunOptions& options);
 
   /// Begins the journal, or goes on in it.  Throws no_space or io.

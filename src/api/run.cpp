@@ -19,6 +19,9 @@ namespace {
 
 /// Why `backend` cannot run `plan`; empty where it can.
 std::string obstacle_to(const Plan& plan, const Backend& backend) {
+  if (learns(plan)) {
+    if (const Support support = backend.supports_learning(); !support) return support.reason;
+  }
   for (const Job& job : plan.jobs) {
     if (job.stored) {
       if (const Support support = backend.supports(job.stored->spec, Dtype::F32); !support) return support.reason;
@@ -39,8 +42,12 @@ std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const 
 }
 
 /// The files that the output must not replace.
-std::vector<io::FileId> kept_files(const io::ModelFiles& input, const RunOptions& options) {
+std::vector<io::FileId> kept_files(const io::ModelFiles& input, const io::ModelFiles* statistics, const RunOptions& options) {
   std::vector<io::FileId> ids = input.ids();
+  if (statistics != nullptr) {
+    const std::vector<io::FileId> more = statistics->ids();
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
   for (const std::filesystem::path& path : options.kept_files) ids.push_back(io::MappedFile(path).id());
   return ids;
 }
@@ -63,7 +70,7 @@ void fill(Outputs& outputs, const Sources& from, RunControl& control, exec::JobL
   report.learned = exec::run_jobs(report.plan, from.files, from.statistics, from.backend, outputs.files(), {threads, options.memory_bytes},
                                   control, log);
   if (!from.verified_for) return;
-  report.verification = verify_output(*outputs.files().front(), report.plan, from.files.path(), *from.verified_for, threads, control);
+  report.verification = verify_output(*outputs.files().front(), report, from.files.path(), *from.verified_for, threads, control);
 }
 
 /// The same under a journal: after an error, the partial files and the journal stay for a run that resumes this one.
@@ -103,6 +110,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   RunReport report{.plan = planner(files), .device = {}};
   if (report.plan.up_to_date) return report;
   if (verified_for) check_verifiable(report.plan, *verified_for);
+  refuse_to_lose(output, options);
   std::optional<OpenedJournal> journal;
   std::unique_ptr<Backend> backend;
   if (options.journal || options.resume || learns(report.plan)) {
@@ -110,7 +118,8 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->name())}, options);
   }
   // The output may get its memory while a device is still starting.
-  Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes, kept_files(files, options)});
+  Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes,
+                                kept_files(files, learned_from ? &*learned_from : nullptr, options)});
   if (!backend) backend = fitting_backend(opening.get(), report.plan, options.device);
   const Sources from{files, *backend, options, verified_for, learned_from ? &*learned_from : nullptr};
   if (journal) {

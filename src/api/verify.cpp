@@ -14,8 +14,9 @@ Verification verify_model(const std::filesystem::path& file, const VerifyOptions
   const io::ModelFiles files(file);
   std::optional<eval::FloatModel> original;
   if (!options.source.empty()) original.emplace(options.source, *backend);
-  const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-  return verify::verify_files(files, original ? &*original : nullptr, *backend, options.target, threads, control);
+  VerifyOptions used = options;
+  if (used.threads == 0) used.threads = std::max(1U, std::thread::hardware_concurrency());
+  return verify::verify_files(files, original ? &*original : nullptr, *backend, used, control);
 }
 
 }  // namespace halftone

@@ -1,5 +1,9 @@
 #include "api/verify_output.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "api/backends.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
@@ -18,12 +22,28 @@ void check_verifiable(const Plan& plan, Target target) {
   }
 }
 
-Verification verify_output(const io::OutputFile& file, const Plan& plan, const std::filesystem::path& input, Target target,
+namespace {
+
+/// What learned rounding has added to the squared error of a layer, it was asked to.
+double tolerance_for(const RunReport& report) {
+  double most = 1.0;
+  for (const LearnedLayer& layer : report.learned) most = std::max(most, layer.squared_error_ratio.value_or(1.0));
+  for (const Job& job : report.plan.jobs) {
+    // The codes stand for another weight then.
+    if (job.learn && job.learn->statistics.cross_moment) return std::numeric_limits<double>::infinity();
+  }
+  return VerifyOptions().tolerance_db + 10 * std::log10(most);
+}
+
+}  // namespace
+
+Verification verify_output(const io::OutputFile& file, const RunReport& report, const std::filesystem::path& input, Target target,
                            unsigned threads, const RunControl& control) {
   const auto backend = open_backend("cpu");
-  const io::ModelFiles written(file.partial_path(), plan.output);
+  const io::ModelFiles written(file.partial_path(), report.plan.output);
   const eval::FloatModel original(input, *backend);
-  Verification verification = verify::verify_files(written, &original, *backend, target, threads, control);
+  Verification verification = verify::verify_files(written, &original, *backend,
+                                                   {.target = target, .threads = threads, .tolerance_db = tolerance_for(report)}, control);
   for (const Finding& finding : verification.findings) {
     if (finding.severity != Finding::Severity::problem) continue;
     const std::uint64_t more = verification.count(Finding::Severity::problem) - 1;

@@ -72,7 +72,30 @@ std::vector<float> StatisticsReader::read(const std::optional<ModelTensor>& tens
   context_.backend.to_float(tensor->info.dtype, bytes.data(), values.size(), values.data());
   context_.statistics->check();
   if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) refuse(*tensor);
+  if (tensor == recipe_.statistics.diagonal) check_diagonal(*tensor, values);
   return values;
+}
+
+void StatisticsReader::check_diagonal(const ModelTensor& tensor, const std::vector<float>& diagonal) const {
+  const auto bad = std::find_if(diagonal.begin(), diagonal.end(), [](float value) { return value < 0.0F; });
+  if (bad == diagonal.end()) return;
+  fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' gives column {} a mean square of {}, which is negative",
+       context_.statistics->path().string(), tensor.info.name, bad - diagonal.begin(), *bad);
+}
+
+/// ‖S‖² - <S, Sᵀ> is half of ‖S - Sᵀ‖².
+void StatisticsReader::check_second(const ModelTensor& tensor, const learn::Matrix& second) {
+  std::vector<float> diagonal(columns_);
+  engine_.diagonal(second, diagonal.data());
+  check_diagonal(tensor, diagonal);
+  learn::Memory scratch(engine_);
+  const learn::Matrix turned = scratch.matrix(columns_, columns_);
+  engine_.transpose(second, turned);
+  constexpr double rounding = 1e-4;
+  const double all = engine_.squared_norm(second);
+  if (!(all - engine_.inner(second, turned) > rounding * all)) return;
+  fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' is not symmetric, as second moments are", context_.statistics->path().string(),
+       tensor.info.name);
 }
 
 learn::Matrix StatisticsReader::read_square(const std::optional<ModelTensor>& tensor, std::uint32_t rotation_group) {
@@ -82,6 +105,7 @@ learn::Matrix StatisticsReader::read_square(const std::optional<ModelTensor>& te
   engine_.load(tensor->info.dtype, context_.statistics->bytes(*tensor).data(), n, square.data);
   context_.statistics->check();
   if (engine_.largest(square.data, n) >= codec::kInfinityBits) refuse(*tensor);
+  if (tensor == recipe_.statistics.second_moment) check_second(*tensor, square);
   for (int side = 0; side < 2 && rotation_group != 0; ++side) {
     engine_.rotate(square.data, n, rotation_group);
     const learn::Matrix turned = memory_.matrix(columns_, columns_);

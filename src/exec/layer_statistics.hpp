@@ -32,6 +32,9 @@ class StatisticsReader {
   /// A square matrix of the statistics, rotated on both sides; null without.
   [[nodiscard]] learn::Matrix read_square(const std::optional<ModelTensor>& tensor, std::uint32_t rotation_group);
   [[nodiscard]] std::vector<float> read(const std::optional<ModelTensor>& tensor) const;
+  /// Throws bad_statistics for what no second moments are.
+  void check_diagonal(const ModelTensor& tensor, const std::vector<float>& diagonal) const;
+  void check_second(const ModelTensor& tensor, const learn::Matrix& second);
   [[noreturn]] void refuse(const ModelTensor& tensor) const;
   [[nodiscard]] std::optional<std::uint64_t> read_count() const;
 

@@ -48,14 +48,17 @@ class LearnWork : public Work {
     const bool is_zero = amax == 0.0F;
     StatisticsReader statistics(*engine, *job_.learn, context_, info_, job_.spec.rotation_group);
     const std::vector<float> expected = expected_outputs(*engine, weight, statistics);
-    if (statistics.moves_target() && !is_zero) {
-      learn::move_target(*engine, weight, statistics.moments(), job_.learn->damping);
-      amax = codec::from_bits(engine->largest(weight.data, elements()));
+    if (job_.learn->method == LearnMethod::feedback && statistics.moves_target() && !is_zero) {
+      if (!learn::move_target(*engine, weight, statistics.moments(), job_.learn->damping)) {
+        fail(ErrorKind::bad_statistics, "'{}': the cross moments of '{}' would change its weight by more than the weight itself",
+             context_.statistics->path().string(), job_.inputs[0].info.name);
+      }
+      amax = moved_amax(*engine, weight);
     }
     learn::QuantizedWeight quantized(*engine, job_.spec, layout_, weight);
     quantized.round_to_nearest(amax, is_zero ? std::vector<float>() : search_weights(statistics));
     LearnedLayer learned;
-    if (!is_zero) learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments());
+    if (!is_zero) learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments(), [this] { context_.check_stop(); });
     std::uint64_t written = write(quantized);
     if (is_zero) output_.write_zeros(bands_);
     written += write_bias(quantized, expected, statistics);
@@ -94,6 +97,24 @@ class LearnWork : public Work {
     CandidateErrors errors(context_.backend, job_.spec, amax);
     errors.add({in.data(), info_.dtype, info_.shape[0], info_.shape[1]});
     in.check();
+    return errors.best_amax();
+  }
+
+  /// The same of a weight that has been moved.
+  [[nodiscard]] float moved_amax(learn::Engine& engine, const learn::Matrix& weight) const {
+    const std::uint32_t largest = engine.largest(weight.data, elements());
+    const float amax = codec::from_bits(largest);
+    if (largest >= codec::kInfinityBits || amax > job_.spec.format->facts().largest_weight) {
+      fail(ErrorKind::bad_statistics, "'{}': the cross moments of '{}' would give it a weight of {}, which {} cannot hold",
+           context_.statistics->path().string(), info_.name, amax, job_.spec.format->name());
+    }
+    if (!CandidateErrors::are_needed(job_.spec) || largest == 0) return amax;
+    std::vector<float> values(elements());
+    engine.download(weight.data, values.data(), values.size() * sizeof(float));
+    QuantSpec plain = job_.spec;
+    plain.rotation_group = 0;  // it is rotated already
+    CandidateErrors errors(context_.backend, plain, amax);
+    errors.add({reinterpret_cast<const std::byte*>(values.data()), Dtype::F32, info_.shape[0], info_.shape[1]});
     return errors.best_amax();
   }
 
@@ -137,6 +158,7 @@ class LearnWork : public Work {
     const TensorInfo& info = job_.learn->bias->info;
     std::vector<float> bias(outputs.size());
     context_.backend.to_float(info.dtype, context_.files.bytes(*job_.learn->bias).data(), bias.size(), bias.data());
+    context_.files.check();
     for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += expected[i] - outputs[i];
     std::vector<std::byte> stored(info.bytes());
     if (info.dtype == Dtype::F64) {

@@ -7,7 +7,9 @@
 
 #include <halftone/backend.hpp>
 #include <halftone/plan.hpp>
+#include <halftone/run_control.hpp>
 
+#include "base/fail.hpp"
 #include "io/model_files.hpp"
 #include "io/output_file.hpp"
 
@@ -21,8 +23,13 @@ struct Context {
   std::span<io::OutputFile* const> outputs;  ///< the output, or its shards; behind them, that of low-rank corrections
   const io::ModelFiles* statistics;          ///< of the inputs of layers; null without
   std::span<LearnedLayer> learned;           ///< one for each job of the plan
+  const RunControl& control;                 ///< whether the run is to end
   std::uint64_t band_bytes;                  ///< bytes of the larger side, input or output, that one task handles
 
+  /// Throws interrupted where the run is to end.
+  void check_stop() const {
+    if (control.stop.load(std::memory_order_relaxed)) fail(ErrorKind::interrupted, "interrupted");
+  }
   /// Says what was done to the layer of `job`.
   void note(const Job& job, LearnedLayer layer) const { learned[static_cast<std::size_t>(&job - plan.jobs.data())] = std::move(layer); }
   /// The `n_bytes` bytes at byte `at` of output tensor `index`, to be written.

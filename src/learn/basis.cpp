@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/fail.hpp"
+#include <halftone/codec/hd.hpp>
 
 namespace halftone::learn {
 namespace {
@@ -21,7 +21,8 @@ class Orthonormaliser {
 
  private:
   /// a := a L⁻ᵀ where L Lᵀ = aᵀ a.  The ridge keeps a Gram matrix that rounding has made singular positive definite;
-  /// directions that it holds up come out short, as they should: there is nothing in them.
+  /// directions that it holds up come out short, as they should: there is nothing in them.  Where there is nothing in any,
+  /// the columns become zero, a basis in which no loss is seen.
   void pass(const Matrix& a) {
     float ridge = 1e-6F;
     while (true) {
@@ -29,7 +30,7 @@ class Orthonormaliser {
       engine_.add_ridge(gram_, ridge);
       if (engine_.cholesky(gram_)) break;
       ridge *= 10.0F;
-      if (!(ridge < 1.0F)) fail(ErrorKind::internal, "no basis was found: a Gram matrix is not positive definite");
+      if (ridge > 1.0F) return engine_.clear(a.data, a.rows * a.columns * sizeof(float));
     }
     engine_.invert_lower(gram_);
     const Matrix product = scratch_.rows_at(0, a.rows);
@@ -57,6 +58,18 @@ void exact_side(Engine& engine, const Matrix& weight, const Matrix& out) {
   engine.eigenvectors(gram);
   // The last rows belong to the largest eigenvalues.
   engine.transpose(gram.rows_at(gram.rows - out.columns, out.columns), out);
+}
+
+/// `a`, or where squares of its elements might leave the range of binary32, a copy with a largest magnitude near 1, which
+/// has the same singular vectors.
+Matrix of_usual_size(Engine& engine, Memory& memory, const Matrix& a) {
+  constexpr float limit = 0x1p30F;
+  const float largest = codec::from_bits(engine.largest(a.data, a.rows * a.columns));
+  if (largest == 0.0F || (largest < limit && largest > 1.0F / limit)) return a;
+  const Matrix scaled = memory.matrix(a.rows, a.columns);
+  engine.clear(scaled.data, a.rows * a.columns * sizeof(float));
+  engine.add_scaled(a, std::min(1.0F / largest, 0x1p126F), scaled);
+  return scaled;
 }
 
 /// Columns of the random subspace: what lies just outside of the basis then disturbs it less.
@@ -89,14 +102,16 @@ void randomized_side(Engine& engine, const Matrix& weight, int power_iterations,
 
 }  // namespace
 
-std::uint64_t RankRule::rank(std::uint64_t rows, std::uint64_t columns) const {
+std::uint64_t rank_of(const RankOptions& options, std::uint64_t rows, std::uint64_t columns) {
   const std::uint64_t smaller = std::min(rows, columns);
-  const auto part = static_cast<std::uint64_t>(std::floor(top_p * static_cast<double>(smaller)));
-  return std::min({max_k, std::max(min_k, part), smaller});
+  const auto part = static_cast<std::uint64_t>(std::floor(options.top_p * static_cast<double>(smaller)));
+  return std::min({options.max_k, std::max(options.min_k, part), smaller});
 }
 
-Basis leading_basis(Engine& engine, Memory& memory, const Matrix& weight, std::uint64_t rank, BasisMethod method, int power_iterations,
+Basis leading_basis(Engine& engine, Memory& memory, const Matrix& given, std::uint64_t rank, BasisMethod method, int power_iterations,
                     std::uint64_t seed) {
+  Memory resized(engine);
+  const Matrix weight = of_usual_size(engine, resized, given);
   Basis basis{memory.matrix(weight.rows, rank), memory.matrix(weight.columns, rank)};
   const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(weight, rank));
   const bool from_right = exact && weight.columns < weight.rows;

@@ -2,19 +2,15 @@
 
 #include <cstdint>
 
+#include <halftone/learn.hpp>
+
 #include "learn/engine.hpp"
 #include "learn/memory.hpp"
 
 namespace halftone::learn {
 
-/// How many singular vectors: floor(top_p · the smaller dimension), within min_k and max_k, as convert_to_quant has it.
-struct RankRule {
-  double top_p = 0.2;
-  std::uint64_t min_k = 256;
-  std::uint64_t max_k = 1280;
-
-  [[nodiscard]] std::uint64_t rank(std::uint64_t rows, std::uint64_t columns) const;
-};
+/// How many singular vectors of a weight `options` ask for, as convert_to_quant counts them.
+[[nodiscard]] std::uint64_t rank_of(const RankOptions& options, std::uint64_t rows, std::uint64_t columns);
 
 enum class BasisMethod : std::uint8_t {
   automatic,   ///< exact where the basis is a large part of the space or the weight is small
@@ -30,7 +26,7 @@ struct Basis {
   double residual = 0;         ///< ‖Wᵀ left - right rightᵀ Wᵀ left‖ / ‖Wᵀ left‖; 0 is an invariant subspace
 };
 
-/// A basis of `rank` columns, at most the smaller dimension, of a weight that is not zero; its matrices are in `memory`.
+/// A basis of `rank` columns, at most the smaller dimension, of a weight without gaps that is not zero; its matrices are in `memory`.
 /// Randomized (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4, each product made
 /// orthonormal by a Cholesky factor of its Gram matrix); `seed` decides the start.
 [[nodiscard]] Basis leading_basis(Engine& engine, Memory& memory, const Matrix& weight, std::uint64_t rank, BasisMethod method,

@@ -41,6 +41,9 @@ struct Grid {
   const std::uint32_t* group_of = nullptr;
 };
 
+/// Columns of a panel, at most.
+inline constexpr std::uint32_t kPanelColumns = 128;
+
 /// Some columns of a weight whose levels are being chosen.  Column i of each member belongs to the same column of the
 /// weight.
 struct Panel {

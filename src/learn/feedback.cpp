@@ -8,7 +8,7 @@ namespace halftone::learn {
 namespace {
 
 /// Columns that are chosen before their errors are passed on to the others.
-constexpr std::uint64_t kPanel = 128;
+constexpr std::uint64_t kPanel = learn::kPanelColumns;
 
 /// The columns by descending second moment, equal ones as they come.
 std::vector<std::uint32_t> order_of(const std::vector<float>& diagonal) {

@@ -62,7 +62,7 @@ Levels levels_of(const FormatDescriptor& format) {
 
   Levels levels{};
   levels.count = static_cast<std::uint32_t>(found.size());
-  std::fill(std::begin(levels.thresholds), std::end(levels.thresholds), std::numeric_limits<float>::infinity());
+  std::fill(std::begin(levels.thresholds), std::end(levels.thresholds), std::numeric_limits<float>::quiet_NaN());
   for (std::uint32_t i = 0; i < levels.count; ++i) {
     levels.values[i] = found[i].value;
     levels.codes[i] = found[i].code;

@@ -12,8 +12,8 @@ struct Levels {
   static constexpr std::uint32_t kMost = 256;
 
   float values[kMost];
-  /// Element i: the smallest number that the format rounds to level i + 1 or a higher one; infinite from the last level
-  /// on.  So ties go where the format's own rounding sends them.
+  /// Element i: the smallest number that the format rounds to level i + 1 or a higher one; NaN, which nothing reaches, from
+  /// the last level on.  So ties go where the format's own rounding sends them.
   float thresholds[kMost];
   std::uint8_t codes[kMost];
   std::uint32_t count;

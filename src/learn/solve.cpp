@@ -23,8 +23,7 @@ int power_iterations(Effort effort) {
 }
 
 Basis basis_of(Engine& engine, Memory& memory, const Layer& layer, const LearnRecipe& recipe) {
-  const RankRule rule{recipe.rank.top_p, recipe.rank.min_k, recipe.rank.max_k};
-  const std::uint64_t rank = rule.rank(layer.rows(), layer.columns());
+  const std::uint64_t rank = rank_of(recipe.rank, layer.rows(), layer.columns());
   return leading_basis(engine, memory, layer.weight, rank, BasisMethod::automatic, power_iterations(recipe.effort), recipe.seed);
 }
 
@@ -41,9 +40,10 @@ Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& l
 }
 
 Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const FormatDescriptor& format, const Layer& layer,
-                             std::uint8_t* levels) {
+                             const std::function<void()>& check, std::uint8_t* levels) {
   Memory memory(engine);
-  const OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
+  OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
+  options.check = check;
   if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
   const Basis basis = basis_of(engine, memory, layer, recipe);
   return optimize(engine, layer, &basis, options, levels).outcome;
@@ -97,16 +97,18 @@ std::string objection(const LearnRecipe& recipe, const Outcome& outcome) {
 
 }  // namespace
 
-LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& weight, const Moments& moments) {
+LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& weight, const Moments& moments,
+                   const std::function<void()>& check) {
   LearnedLayer report{.method = recipe.method};
   if (recipe.method == LearnMethod::nearest) return report;
   const Layer& layer = weight.layer();
   report.elements = layer.elements();
   Memory memory(engine);
   auto* levels = memory.array<std::uint8_t>(layer.elements());
-  const Outcome outcome = recipe.method == LearnMethod::feedback    ? solve_with_feedback(engine, recipe, layer, moments, levels)
-                          : recipe.method == LearnMethod::optimizer ? solve_with_optimizer(engine, recipe, weight.format(), layer, levels)
-                                                                    : solve_in_basis(engine, recipe, layer, levels);
+  const Outcome outcome = recipe.method == LearnMethod::feedback ? solve_with_feedback(engine, recipe, layer, moments, levels)
+                          : recipe.method == LearnMethod::optimizer
+                              ? solve_with_optimizer(engine, recipe, weight.format(), layer, check, levels)
+                              : solve_in_basis(engine, recipe, layer, levels);
   report.rank = outcome.rank;
   report.captured_energy = outcome.captured_energy;
   report.basis_residual = outcome.basis_residual;
@@ -125,10 +127,10 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   return report;
 }
 
-void move_target(Engine& engine, const Matrix& weight, const Moments& moments, std::optional<double> damping) {
+bool move_target(Engine& engine, const Matrix& weight, const Moments& moments, std::optional<double> damping) {
   const std::uint64_t columns = weight.columns;
   const double normaliser = normaliser_of(engine, moments.second);
-  if (normaliser == 0) return;
+  if (normaliser == 0) return true;
   const auto factor = static_cast<float>(normaliser);
   const auto added = static_cast<float>(damping.value_or(damping_for(columns, moments.count)));
   Memory memory(engine);
@@ -139,14 +141,19 @@ void move_target(Engine& engine, const Matrix& weight, const Moments& moments, s
   const Matrix cross = memory.matrix(columns, columns);
   engine.gather_moments(moments.second, order, factor, added, second);
   engine.gather_moments(moments.cross, order, factor, added, cross);
-  if (!engine.cholesky(second)) return;
+  if (!engine.cholesky(second)) return true;
   engine.invert_lower(second);
   // (H + λ I)⁻¹ = L⁻ᵀ L⁻¹.
   const Matrix product = memory.matrix(weight.rows, columns);
+  const Matrix half = memory.matrix(weight.rows, columns);
   engine.multiply({.a = weight, .b = cross, .c = product, .full_precision = true});
-  engine.multiply({.a = product, .b = second, .transpose_b = true, .c = weight, .full_precision = true});
-  engine.multiply({.a = weight, .b = second, .c = product, .full_precision = true});
+  engine.multiply({.a = product, .b = second, .transpose_b = true, .c = half, .full_precision = true});
+  engine.multiply({.a = half, .b = second, .c = product, .full_precision = true});
+  const double before = engine.squared_norm(weight);
+  engine.add_scaled(product, -1.0F, weight);
+  const double change = engine.squared_norm(weight);
   engine.copy(product.data, weight.data, weight.rows * columns * sizeof(float));
+  return change <= before;
 }
 
 }  // namespace halftone::learn

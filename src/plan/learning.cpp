@@ -80,6 +80,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
   std::size_t quantized = 0;
   std::size_t without = 0;
   std::size_t without_moments = 0;
+  std::size_t means = 0;
   for (const Decision& decision : decisions) {
     if (decision.action != Action::quantize) continue;
     const FormatDescriptor& format = *decision.spec.format;
@@ -108,6 +109,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
       recipe.prior_weights = options.learn->prior_weights;
       recipe.optimizer = options.learn->optimizer;
     }
+    if (recipe.bias_correction == BiasCorrection::synthetic || recipe.statistics.mean) ++means;
     const bool has_mean = recipe.bias_correction == BiasCorrection::synthetic || recipe.statistics.mean;
     if (recipe.bias_correction != BiasCorrection::none && has_mean) {
       if (const ModelTensor* bias = bias_of(model, by_name, layer, shape[0])) recipe.bias = *bias;
@@ -117,7 +119,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
     if (!is_nearest) recipes_.emplace(decision.tensor, recipe);
   }
   if (without > 0) {
-    notes_.push_back(fmt::format("the statistics have nothing of {} of {}: {} rounded to nearest", without,
+    notes_.push_back(fmt::format("the statistics have nothing of {} of {}: {} rounded as without them", without,
                                  base::counted(quantized, "quantized layer"), without == 1 ? "it is" : "they are"));
   }
   if (without_moments > 0 && options.learn) {
@@ -127,7 +129,8 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
   }
   if (options.lora_rank > 0 && quantized == 0) notes_.emplace_back("no LoRA is written: there is no error to correct");
   if (options.bias_correction != BiasCorrection::none && biases_.empty() && quantized > 0) {
-    notes_.emplace_back("no quantized layer has a bias that can be corrected");
+    notes_.emplace_back(means == 0 ? "no bias is corrected: the statistics have the mean input of no quantized layer"
+                                   : "no bias is corrected: no quantized layer with a known mean input has one");
   }
 }
 

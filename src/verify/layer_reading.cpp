@@ -21,8 +21,6 @@ using formats::QuantizedLayer;
 
 /// Values read at a time; sums run over them in order, so that figures do not depend on threads.
 constexpr std::uint64_t kChunk = 1 << 16;
-/// How far, in dB, the error of a layer may lie above that of its format's plain quantization.
-constexpr double kTolerance = 1.5;
 /// An error this far below the weight is exact for every purpose: it is no format's, only a scale's last bits.
 constexpr double kExact = 1e-9;
 
@@ -78,14 +76,14 @@ std::uint32_t largest_magnitude(const Sources& sources, const ModelTensor& origi
   return largest;
 }
 
-void judge(const LayerError& error, const QuantizedLayer& layer, Findings& findings) {
+void judge(const LayerError& error, const QuantizedLayer& layer, double tolerance, Findings& findings) {
   if (!std::isfinite(error.figures.signal)) return findings.problem(layer.base, "the original's weight holds NaN or infinity");
-  const double allowed = std::max(error.expected.noise * std::pow(10, kTolerance / 10), error.figures.signal * kExact);
+  const double allowed = std::max(error.expected.noise * std::pow(10, tolerance / 10), error.figures.signal * kExact);
   if (error.figures.noise <= allowed) return;
   findings.problem(
       layer.base,
       fmt::format("its error against the original is {:.2f} dB, and {} gives {:.2f} dB on this weight (at most {} dB less pass)",
-                  error.figures.sqnr_db(), layer.readable->spec.format->name(), error.expected.sqnr_db(), kTolerance));
+                  error.figures.sqnr_db(), layer.readable->spec.format->name(), error.expected.sqnr_db(), tolerance));
 }
 
 LayerError measure(const Sources& sources, const QuantizedLayer& layer, const ModelTensor& original, ZeroGroups& zeros) {
@@ -124,7 +122,7 @@ std::optional<LayerError> read_layer(const Sources& sources, QuantizedLayer laye
   std::optional<LayerError> error;
   if (original != nullptr) {
     error = measure(sources, layer, *original, zeros);
-    judge(*error, layer, findings);
+    judge(*error, layer, sources.tolerance_db, findings);
   } else {
     std::vector<float> values;
     for_each_band(sources, extent, stored.row_multiple(), [&](std::uint64_t first, std::uint64_t count) {

@@ -17,6 +17,7 @@ struct Sources {
   const Backend& backend;
   const eval::FloatModel* original = nullptr;  ///< null for none
   const std::atomic<bool>& stop;
+  double tolerance_db = 1.5;  ///< VerifyOptions::tolerance_db
 };
 
 /// Dequantizes `layer`, which must be readable, a band at a time: reports groups of zeros and, where there is an

@@ -48,22 +48,22 @@ LayerResult verify_layer(const Sources& sources, const formats::QuantizedLayer& 
 
 }  // namespace
 
-Verification verify_files(const io::ModelFiles& files, const eval::FloatModel* original, const Backend& backend, Target target,
-                          unsigned threads, const RunControl& control) {
+Verification verify_files(const io::ModelFiles& files, const eval::FloatModel* original, const Backend& backend,
+                          const VerifyOptions& options, const RunControl& control) {
   Findings findings;
   const SideTexts texts = texts_of(files, findings);
   const Contents contents(files.index(), texts, findings);
   check_labels(contents, findings);
   check_layers(contents, findings);
   check_strays(contents, findings);
-  if (target == Target::comfyui) {
+  if (options.target == Target::comfyui) {
     check_comfyui(contents, findings);
     note_slow_layers(contents, findings);
   }
   if (contents.layers.empty()) findings.note("", "no layer is quantized");
-  const Sources sources{files, backend, original, control.stop};
+  const Sources sources{files, backend, original, control.stop, options.tolerance_db};
   std::vector<LayerResult> results(contents.layers.size());
-  base::parallel_for(results.size(), threads, [&](std::size_t i) { results[i] = verify_layer(sources, contents.layers[i]); });
+  base::parallel_for(results.size(), options.threads, [&](std::size_t i) { results[i] = verify_layer(sources, contents.layers[i]); });
   files.check();
   if (original != nullptr) original->files().check();
   Verification verification;

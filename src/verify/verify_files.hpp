@@ -8,8 +8,9 @@
 
 namespace halftone::verify {
 
-/// verify_model() on files that are open already; `original` is null for none.
+/// verify_model() on files that are open already; `original` is null for none.  Of `options` the source is not read, and
+/// threads are not 0.
 [[nodiscard]] Verification verify_files(const io::ModelFiles& files, const eval::FloatModel* original, const Backend& backend,
-                                        Target target, unsigned threads, const RunControl& control);
+                                        const VerifyOptions& options, const RunControl& control);
 
 }  // namespace halftone::verify

@@ -14,10 +14,14 @@ struct Arguments {
   std::string source;
   std::string target = "comfyui";
   unsigned threads = 0;
+  double tolerance = VerifyOptions().tolerance_db;
 };
 
 void run(const Arguments& arguments, Session& session) {
-  const VerifyOptions options{.target = target_named(arguments.target), .source = arguments.source, .threads = arguments.threads};
+  const VerifyOptions options{.target = target_named(arguments.target),
+                              .source = arguments.source,
+                              .threads = arguments.threads,
+                              .tolerance_db = arguments.tolerance};
   stop_on_signals(session.control);
   const Verification verification = verify_model(arguments.file, options, session.control);
   if (!verification.passed()) session.exit_code = ExitCode::difference;
@@ -40,6 +44,12 @@ void add_verify(CLI::App& app, Session& session) {
   command->add_option("--source", arguments->source, "the original, with which every quantized layer is compared")->type_name("ORIGINAL");
   command->add_option("--target", arguments->target, "loader that must run the file: comfyui or none (default comfyui)")
       ->type_name("LOADER");
+  command
+      ->add_option(
+          "--tolerance", arguments->tolerance,
+          "dB by which a layer's error may exceed that of its format (default 1.5; learned rounding with statistics takes up to 3)")
+      ->type_name("DB")
+      ->check(CLI::Range(0.0, 1000.0));
   command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));

@@ -1,5 +1,8 @@
 #include "learn_arguments.hpp"
 
+#include <cmath>
+#include <utility>
+
 #include "choose.hpp"
 
 namespace halftone::tool {
@@ -43,12 +46,14 @@ LearnOptions LearnArguments::learn_options() const {
   if (method) options.method = choose(methods, *method, "--learn-method");
   if (effort) options.effort = choose(efforts, *effort, "--effort");
   if (prior) options.prior_weights = choose(priors, *prior, "--prior");
+  if (prior && !method) options.method = LearnMethod::feedback;
   if (top_p) options.rank.top_p = *top_p;
   if (min_k) options.rank.min_k = *min_k;
   if (max_k) options.rank.max_k = *max_k;
   if (options.rank.min_k > options.rank.max_k) {
     fail(ErrorKind::usage, "--min-k {} is larger than --max-k {}", options.rank.min_k, options.rank.max_k);
   }
+  refuse_without_effect(options.method ? *options.method == LearnMethod::feedback : statistics.has_value());
   options.damping = damping;
   options.mse_budget = mse_budget;
   if (options.method == LearnMethod::optimizer) {
@@ -57,6 +62,20 @@ LearnOptions LearnArguments::learn_options() const {
     fail(ErrorKind::usage, "{} has no effect without --learn-method optimizer", option);
   }
   return options;
+}
+
+/// `feeds_back`: the method of layers is feedback.
+void LearnArguments::refuse_without_effect(bool feeds_back) const {
+  const auto refuse = [](bool given, const char* option, const char* where) {
+    if (given) fail(ErrorKind::usage, "{} has no effect on {}", option, where);
+  };
+  refuse(top_p && feeds_back, "--top-p", "--learn-method feedback");
+  refuse(min_k && feeds_back, "--min-k", "--learn-method feedback");
+  refuse(max_k && feeds_back, "--max-k", "--learn-method feedback");
+  refuse(damping && !feeds_back && !(lora_rank && statistics), "--damping", "a method without second moments");
+  for (const auto& [value, option] : {std::pair{top_p, "--top-p"}, {damping, "--damping"}, {mse_budget, "--mse-budget"}}) {
+    if (value && std::isnan(*value)) fail(ErrorKind::usage, "{} takes a number, not NaN", option);
+  }
 }
 
 void LearnArguments::refuse_without_learning() const {

@@ -35,6 +35,7 @@ struct LearnArguments {
  private:
   [[nodiscard]] LearnOptions learn_options() const;
   void refuse_without_learning() const;
+  void refuse_without_effect(bool feeds_back) const;
 };
 
 }  // namespace halftone::tool

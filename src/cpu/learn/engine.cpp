@@ -2,12 +2,14 @@
 
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <vector>
 
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
 
+#include "base/fail.hpp"
 #include "cpu/learn/optimizer_steps.hpp"
 #include "formats/rotation.hpp"
 #include "learn/packed_codes.hpp"
@@ -70,7 +72,8 @@ class CpuEngine : public learn::Engine {
  public:
   explicit CpuEngine(const Backend& backend) : backend_(backend) {
     // Eigen cuts products by the sizes of the caches that it finds; sums must not depend on them.
-    Eigen::setCpuCacheSizes(32 << 10, 1 << 20, 8 << 20);
+    static std::once_flag fixed;
+    std::call_once(fixed, [] { Eigen::setCpuCacheSizes(32 << 10, 1 << 20, 8 << 20); });
   }
 
   [[nodiscard]] std::unique_ptr<learn::Buffer> allocate(std::uint64_t bytes) override { return std::make_unique<HostBuffer>(bytes); }
@@ -148,6 +151,7 @@ class CpuEngine : public learn::Engine {
 
   void eigenvectors(const Matrix& a) override {
     const Eigen::SelfAdjointEigenSolver<RowMajor> solver(view(a));
+    if (solver.info() != Eigen::Success) fail(ErrorKind::internal, "no eigenvectors were found of a matrix of {} rows", a.rows);
     view(a) = solver.eigenvectors().transpose();
   }
 
