@@ -60,18 +60,6 @@ void exact_side(Engine& engine, const Matrix& weight, const Matrix& out) {
   engine.transpose(gram.rows_at(gram.rows - out.columns, out.columns), out);
 }
 
-/// `a`, or where squares of its elements might leave the range of binary32, a copy with a largest magnitude near 1, which
-/// has the same singular vectors.
-Matrix of_usual_size(Engine& engine, Memory& memory, const Matrix& a) {
-  constexpr float limit = 0x1p30F;
-  const float largest = codec::from_bits(engine.largest(a.data, a.rows * a.columns));
-  if (largest == 0.0F || (largest < limit && largest > 1.0F / limit)) return a;
-  const Matrix scaled = memory.matrix(a.rows, a.columns);
-  engine.clear(scaled.data, a.rows * a.columns * sizeof(float));
-  engine.add_scaled(a, std::min(1.0F / largest, 0x1p126F), scaled);
-  return scaled;
-}
-
 /// Columns of the random subspace: what lies just outside of the basis then disturbs it less.
 std::uint64_t oversampled(std::uint64_t rank, const Matrix& weight) {
   return std::min({rank + std::max<std::uint64_t>(rank / 2, 10), weight.rows, weight.columns});
@@ -102,6 +90,16 @@ void randomized_side(Engine& engine, const Matrix& weight, int power_iterations,
 
 }  // namespace
 
+Resized of_usual_size(Engine& engine, Memory& memory, const Matrix& a) {
+  constexpr float limit = 0x1p30F;
+  const float largest = codec::from_bits(engine.largest(a.data, a.rows * a.columns));
+  if (largest == 0.0F || (largest < limit && largest > 1.0F / limit)) return {a, 1.0F};
+  const Resized scaled{memory.matrix(a.rows, a.columns), std::min(1.0F / largest, 0x1p126F)};
+  engine.clear(scaled.matrix.data, a.rows * a.columns * sizeof(float));
+  engine.add_scaled(a, scaled.factor, scaled.matrix);
+  return scaled;
+}
+
 std::uint64_t rank_of(const RankOptions& options, std::uint64_t rows, std::uint64_t columns) {
   const std::uint64_t smaller = std::min(rows, columns);
   const auto part = static_cast<std::uint64_t>(std::floor(options.top_p * static_cast<double>(smaller)));
@@ -111,7 +109,7 @@ std::uint64_t rank_of(const RankOptions& options, std::uint64_t rows, std::uint6
 Basis leading_basis(Engine& engine, Memory& memory, const Matrix& given, std::uint64_t rank, BasisMethod method, int power_iterations,
                     std::uint64_t seed) {
   Memory resized(engine);
-  const Matrix weight = of_usual_size(engine, resized, given);
+  const Matrix weight = of_usual_size(engine, resized, given).matrix;
   Basis basis{memory.matrix(weight.rows, rank), memory.matrix(weight.columns, rank)};
   const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(weight, rank));
   const bool from_right = exact && weight.columns < weight.rows;

@@ -26,6 +26,16 @@ struct Basis {
   double residual = 0;         ///< ‖Wᵀ left - right rightᵀ Wᵀ left‖ / ‖Wᵀ left‖; 0 is an invariant subspace
 };
 
+/// A matrix times a factor.
+struct Resized {
+  Matrix matrix;
+  float factor = 1.0F;
+};
+
+/// `a`, or where squares of its elements might leave the range of binary32, a copy with a largest magnitude near 1, which
+/// has the same singular vectors; in `memory`.
+[[nodiscard]] Resized of_usual_size(Engine& engine, Memory& memory, const Matrix& a);
+
 /// A basis of `rank` columns, at most the smaller dimension, of a weight without gaps that is not zero; its matrices are in `memory`.
 /// Randomized (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4, each product made
 /// orthonormal by a Cholesky factor of its Gram matrix); `seed` decides the start.

@@ -106,8 +106,10 @@ LoraFit no_lora(std::uint64_t rows, std::uint64_t columns, std::uint64_t rank) {
   return {.rank = used, .up = std::vector<float>(rows * used), .down = std::vector<float>(used * columns)};
 }
 
-LoraFit fit_lora(Engine& engine, const Matrix& errors, const Moments& moments, const LoraOptions& options) {
-  LoraFit fit = no_lora(errors.rows, errors.columns, options.rank);
+LoraFit fit_lora(Engine& engine, const Matrix& given, const Moments& moments, const LoraOptions& options) {
+  LoraFit fit = no_lora(given.rows, given.columns, options.rank);
+  Memory resized(engine);
+  const auto [errors, factor] = of_usual_size(engine, resized, given);
   const double squared = engine.squared_norm(errors);
   if (!(squared > 0)) return fit;
   Memory memory(engine);
@@ -133,6 +135,7 @@ LoraFit fit_lora(Engine& engine, const Matrix& errors, const Moments& moments, c
   const std::vector<float> values = row_lengths(engine, inside_seen);
   if (options.rotation_group != 0) engine.rotate(inside.data, fit.rank * errors.columns, options.rotation_group);
   set_factors(fit, downloaded(engine, left), downloaded(engine, inside), values);
+  for (float& value : fit.up) value /= factor;
   return fit;
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 
 import reference
 import safetensors_file as st
-from program import BAD_INPUT, SEED, UNSUPPORTED, USAGE, ProgramTest, sha256
+from program import BAD_INPUT, DIFFERENT, SEED, UNSUPPORTED, USAGE, ProgramTest, sha256
 
 ROWS, COLUMNS, VECTORS = 96, 256, 4096
 FORMATS = ("fp8", "fp8-row", "int8-row", "int8-convrot", "nvfp4", "mxfp8", "nf4", "w4a4-convrot")
@@ -110,6 +110,28 @@ class Learned(ProgramTest):
         lost = lambda e: np.sum((moved @ (self.weight + e).T - outputs) ** 2)
         self.assertLess(lost(error), 0.1 * lost(nearest))
 
+    def test_only_feedback_moves_the_target(self):
+        stats = self.write_stats("x", {"second_moment": self.moments, "cross_moment": 0.9 * self.moments, "mean": self.mean})
+        plain = self.convert(self.source, "fp8")
+        corrected = self.convert(self.source, "fp8", "--bias-correction", "stats", "--stats", stats, output=self.folder / "c.safetensors")
+        self.assertEqual(st.read(plain).tensors["b.fc.weight"].data, st.read(corrected).tensors["b.fc.weight"].data)
+
+    def test_what_was_learned_passes_its_verification(self):
+        for fmt in ("fp8", "nvfp4"):
+            self.learn(fmt, "--rounding", "learned", "--stats", self.stats, "--damping", "0.01", "--verify")
+        self.refuse("verify", self.folder / "out.safetensors", "--source", self.source, "--tolerance", "0.01", code=DIFFERENT, says=[])
+        self.check("verify", self.folder / "out.safetensors", "--source", self.source, "--tolerance", "3")
+
+    def test_weights_of_any_magnitude_are_learned(self):
+        rng = np.random.default_rng(SEED + 2)
+        for magnitude in (1e-40, 1e-25, 1e25, 1e36):
+            weight = (rng.standard_normal((ROWS, COLUMNS)) * magnitude / 8).astype(np.float32)
+            source = st.write(self.folder / "m.safetensors", {"b.fc.weight": stored(weight)})
+            for method in (("--min-k", "16"), ("--learn-method", "closed"), ("--stats", self.stats), ("--extract-lora", "4")):
+                with self.subTest(magnitude=magnitude, method=method):
+                    self.check("convert", source, "--format", "int8-row", "--preset", "none", "--rounding", "learned", *method, "-o",
+                               self.folder / "m-out.safetensors", "--force", "--quiet")
+
     def test_threads_and_runs_give_the_same_file(self):
         digests = set()
         for threads in ("1", "4", "1"):
@@ -136,7 +158,8 @@ class Learned(ProgramTest):
         self.assertEqual(layer["kept_nearest_because"], "its inputs are all zero")
 
     def refuse_learning(self, *options, code=USAGE, says):
-        self.refuse("convert", self.source, "--format", "fp8", "--preset", "none", "-o", self.folder / "no.safetensors", *options, code=code, says=says)
+        words = () if "--format" in options else ("--format", "fp8")
+        self.refuse("convert", self.source, *words, "--preset", "none", "-o", self.folder / "no.safetensors", *options, code=code, says=says)
 
     def test_options_without_effect_are_refused(self):
         self.refuse_learning("--learn-method", "project", says=["--learn-method has no effect without --rounding learned"])
@@ -151,10 +174,15 @@ class Learned(ProgramTest):
                  "'b.fc.mean' must be F32 or BF16 [256]": {"mean": self.mean[:7]},
                  "'b.fc.count' must be one number": {"count": np.array([1, 2], np.int64), "mean": self.mean},
                  "'b.fc.second_moment' holds NaN": {"second_moment": self.moments * np.nan},
+                 "'b.fc.second_moment' is not symmetric": {"second_moment": np.triu(self.moments)},
+                 "gives column 0 a mean square of -": {"second_moment": -self.moments},
+                 "'b.fc.diag' gives column 3 a mean square of -1": {"diag": np.where(np.arange(COLUMNS) == 3, -1.0, 1.0)},
+                 "the cross moments of 'b.fc.weight' would change its weight": {"second_moment": self.moments, "cross_moment": 1e6 * self.moments},
                  "must be a number of vectors of at least 1": {"count": np.array([0], np.int64), "second_moment": self.moments}}
         for sentence, tensors in cases.items():
             with self.subTest(sentence):
-                self.refuse_learning("--rounding", "learned", "--stats", self.write_stats("bad", tensors), code=BAD_INPUT, says=[re.escape(sentence)])
+                needs = ("--scales", "search", "--format", "nvfp4") if "diag" in tensors else ("--format", "fp8")
+                self.refuse_learning(*needs, "--rounding", "learned", "--stats", self.write_stats("bad", tensors), code=BAD_INPUT, says=[re.escape(sentence)])
 
     def test_fitted_scales_are_refused(self):
         self.refuse("convert", self.source, "--format", "w4a8", "--preset", "none", "--rounding", "learned", "-o", self.folder / "no.safetensors",
