@@ -1,5 +1,8 @@
 #include "api/resume.hpp"
 
+#include <algorithm>
+#include <fstream>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -35,6 +38,11 @@ fs::path partial_file(const fs::path& folder, const io::RunIdentity& run) {
     if (fs::exists(fs::symlink_status(path))) return path;
   }
   return {};
+}
+
+/// Whether every file that `run` writes has its name.
+bool outputs_exist(const fs::path& folder, const io::RunIdentity& run) {
+  return std::all_of(run.outputs.begin(), run.outputs.end(), [&](const std::string& name) { return fs::exists(folder / name); });
 }
 
 void check_same_run(const io::Journal& journal, const io::RunIdentity& now) {
@@ -87,11 +95,17 @@ io::RunIdentity identity_of(const fs::path& output, const Plan& plan, const RunS
 }
 
 void refuse_to_lose(const fs::path& output, const RunOptions& options) {
-  if (options.resume || options.replace || !fs::exists(journal_path(output))) return;
-  const io::Journal journal(path_in_a_folder(output));
-  if (!journal.identity() || journal.identity()->device.empty() || journal.records().empty()) return;
+  if (options.resume || options.replace) return;
+  const fs::path path = journal_path(output);
+  std::ifstream file(path);
+  std::string identity;
+  std::string record;
+  // Without records there is nothing to lose, and a file that is no journal is not this run's business.
+  if (!std::getline(file, identity) || !std::getline(file, record)) return;
+  const auto run = io::RunIdentity::from_line(identity);
+  if (!run || run->device.empty()) return;
   fail(ErrorKind::journal_mismatch,
-       "'{}' is that of an interrupted run with learned rounding: --resume goes on with it, --force starts anew", journal.path().string());
+       "'{}' is that of an interrupted run with learned rounding: --resume goes on with it, --force starts anew", path.string());
 }
 
 OpenedJournal::OpenedJournal(const fs::path& output, const Plan& plan, const RunSources& from, const RunOptions& options)
@@ -111,6 +125,10 @@ OpenedJournal::OpenedJournal(const fs::path& output, const Plan& plan, const Run
                      base::counted(plan.jobs.size(), "job")));
   } else if (!partial.empty()) {
     tell(fmt::format("'{}' has no journal: the conversion starts anew", partial.string()));
+  } else if (journal.is_begun() && journal.records().size() == plan.jobs.size() && outputs_exist(folder, identity)) {
+    check_same_run(journal, identity);
+    is_complete = true;
+    tell(fmt::format("'{}' is complete already", output.string()));
   } else if (journal.is_begun()) {
     tell(fmt::format("'{}' has no partial file beside it: the conversion starts anew", journal.path().string()));
   }

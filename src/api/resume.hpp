@@ -36,6 +36,7 @@ struct OpenedJournal {
   io::Journal journal;
   io::RunIdentity identity;  ///< of this run
   bool resumes = false;      ///< the run goes on where that one stopped
+  bool is_complete = false;  ///< that run was killed when its output had its name: there is nothing to do
 
   /// Opens the journal of `output` where `options` ask for one, and tells what is found.
   /// Throws journal_mismatch where another run was interrupted here and this one should go on with it; and as io::Journal.

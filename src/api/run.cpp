@@ -97,6 +97,14 @@ void fill_with_journal(OpenedJournal& opened, Outputs& outputs, const Sources& f
   }
 }
 
+/// What is said of a run whose output another has completed.
+RunReport complete_already(OpenedJournal& opened, std::string_view device, RunReport report) {
+  opened.journal.remove();
+  report.device = device;
+  report.resumption = Resumption{.jobs = report.plan.jobs.size(), .jobs_kept = report.plan.jobs.size()};
+  return report;
+}
+
 }  // namespace
 
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
@@ -117,6 +125,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     backend = fitting_backend(opening.get(), report.plan, options.device);
     journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->name())}, options);
   }
+  if (journal && journal->is_complete) return complete_already(*journal, backend->name(), std::move(report));
   // The output may get its memory while a device is still starting.
   Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes,
                                 kept_files(files, learned_from ? &*learned_from : nullptr, options)});

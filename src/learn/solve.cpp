@@ -90,7 +90,10 @@ std::string objection(const LearnRecipe& recipe, const Outcome& outcome) {
   const bool by_output = recipe.method == LearnMethod::feedback;
   const double now = by_output ? outcome.output_error : outcome.loss;
   const double before = by_output ? outcome.nearest_output_error : outcome.nearest_loss;
-  if (!(now < before)) return by_output ? "its output error would not be smaller" : "its loss would not be smaller";
+  if (!(now < before))
+    return by_output                               ? "its output error would not be smaller"
+           : recipe.method == LearnMethod::project ? "no codes within the budget of the squared error make its loss smaller"
+                                                   : "its loss would not be smaller";
   if (!within_budget(recipe, outcome)) return "its squared error would exceed the budget";
   return {};
 }

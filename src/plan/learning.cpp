@@ -81,6 +81,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
   std::size_t without = 0;
   std::size_t without_moments = 0;
   std::size_t means = 0;
+  std::string first_layer;
   for (const Decision& decision : decisions) {
     if (decision.action != Action::quantize) continue;
     const FormatDescriptor& format = *decision.spec.format;
@@ -92,6 +93,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
            format.name());
     }
     ++quantized;
+    if (first_layer.empty()) first_layer = formats::base_name(decision.tensor);
     const auto* layer_of_input = stored.find(decision.tensor);  // where the weight is quantized already
     const Shape& shape = layer_of_input != nullptr ? layer_of_input->readable->shape : model.find(decision.tensor)->info.shape;
     const std::string layer = formats::base_name(decision.tensor);
@@ -117,6 +119,10 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
     if (recipe.bias) biases_.insert(recipe.bias->info.name);
     const bool is_nearest = recipe.method == LearnMethod::nearest && recipe.statistics.empty() && !recipe.bias && recipe.lora_rank == 0;
     if (!is_nearest) recipes_.emplace(decision.tensor, recipe);
+  }
+  if (quantized > 0 && without == quantized && !options.allow_unused) {
+    fail(ErrorKind::bad_statistics, "'{}' has nothing of any quantized layer: no tensor such as '{}.second_moment'; --allow-unused goes on",
+         options.statistics->path.string(), first_layer);
   }
   if (without > 0) {
     notes_.push_back(fmt::format("the statistics have nothing of {} of {}: {} rounded as without them", without,

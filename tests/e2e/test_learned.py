@@ -176,6 +176,7 @@ class Learned(ProgramTest):
                  "'b.fc.second_moment' holds NaN": {"second_moment": self.moments * np.nan},
                  "'b.fc.second_moment' is not symmetric": {"second_moment": np.triu(self.moments)},
                  "gives column 0 a mean square of -": {"second_moment": -self.moments},
+                 "has nothing of any quantized layer": {},
                  "'b.fc.diag' gives column 3 a mean square of -1": {"diag": np.where(np.arange(COLUMNS) == 3, -1.0, 1.0)},
                  "the cross moments of 'b.fc.weight' would change its weight": {"second_moment": self.moments, "cross_moment": 1e6 * self.moments},
                  "must be a number of vectors of at least 1": {"count": np.array([0], np.int64), "second_moment": self.moments}}

@@ -117,6 +117,15 @@ class Killed(ProgramTest):
         self.assertGreaterEqual(kills, 5, "too few runs were killed in the middle to prove anything")
         self.assertGreaterEqual(len(set(recorded)), 2, "no run went on where another one stopped")
 
+    def test_killed_when_its_output_had_its_name(self):
+        # As a kill leaves it between the renaming and the end of the journal: every job is recorded.
+        self.interrupt()
+        identity, record = journal(self.output).read_text().splitlines()[:2]
+        jobs = self.finish()["jobs"]
+        journal(self.output).write_text("\n".join([identity, *(f"{job} {record.split()[1]}" for job in range(jobs))]) + "\n")
+        found = self.finish()
+        self.assertEqual((found["jobs_kept"], found["jobs_redone"]), (jobs, 0))
+
     def test_control_c_says_how_to_go_on(self):
         code, errors = self.kill_after(1.5, by=signal.SIGINT)
         self.assertEqual(code, INTERRUPTED, errors)

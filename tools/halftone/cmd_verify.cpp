@@ -45,9 +45,8 @@ void add_verify(CLI::App& app, Session& session) {
   command->add_option("--target", arguments->target, "loader that must run the file: comfyui or none (default comfyui)")
       ->type_name("LOADER");
   command
-      ->add_option(
-          "--tolerance", arguments->tolerance,
-          "dB by which a layer's error may exceed that of its format (default 1.5; learned rounding with statistics takes up to 3)")
+      ->add_option("--tolerance", arguments->tolerance,
+                   "dB by which a layer's error may exceed that of its format (default 1.5; learned rounding with statistics takes some 3)")
       ->type_name("DB")
       ->check(CLI::Range(0.0, 1000.0));
   command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")
