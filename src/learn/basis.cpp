@@ -124,7 +124,7 @@ Basis leading_basis(Engine& engine, Memory& memory, const Matrix& given, std::ui
   const Matrix& other = from_right ? basis.left : basis.right;
   engine.multiply({.a = weight, .transpose_a = !from_right, .b = known, .c = other});
   basis.captured_energy = engine.squared_norm(other) / engine.squared_norm(weight);
-  Orthonormaliser(engine, scratch, other.rows, rank).apply(other, 2);
+  Orthonormaliser(engine, scratch, other.rows, rank).apply(other, exact ? 2 : 1);
   const Matrix back = scratch.matrix(known.rows, rank);
   const Matrix inside = scratch.matrix(rank, rank);
   engine.multiply({.a = weight, .transpose_a = from_right, .b = other, .c = back});

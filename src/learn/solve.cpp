@@ -44,6 +44,7 @@ Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const Fo
   Memory memory(engine);
   OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
   options.check = check;
+  options.full_precision = false;  // what is lost is far below what the last rounding makes of it
   if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
   const Basis basis = basis_of(engine, memory, layer, recipe);
   return optimize(engine, layer, &basis, options, levels).outcome;
