@@ -27,12 +27,13 @@ struct CodePlace {
 
 [[nodiscard]] HALFTONE_HD std::uint8_t code_at(const PackedCodes& codes, std::uint64_t element) {
   const CodePlace place = place_of(codes, element);
-  return static_cast<std::uint8_t>(*place.byte >> place.shift & place.mask);
+  return static_cast<std::uint8_t>(std::uint32_t{*place.byte} >> place.shift & place.mask);
 }
 
 HALFTONE_HD void set_code(const PackedCodes& codes, std::uint64_t element, std::uint8_t code) {
   const CodePlace place = place_of(codes, element);
-  *place.byte = static_cast<std::uint8_t>((*place.byte & ~(place.mask << place.shift)) | static_cast<std::uint32_t>(code) << place.shift);
+  *place.byte = static_cast<std::uint8_t>((std::uint32_t{*place.byte} & ~(place.mask << place.shift)) | static_cast<std::uint32_t>(code)
+                                                                                                            << place.shift);
 }
 
 }  // namespace halftone::learn
