@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <halftone/model.hpp>
 #include <halftone/optimizer.hpp>
@@ -12,12 +14,20 @@ namespace halftone {
 
 /// How the codes of a weight are chosen, where not each is to be the nearest to its weight.
 enum class LearnMethod : std::uint8_t {
-  nearest,    ///< it is the nearest after all; only scales or a bias are chosen with statistics
-  closed,     ///< the error in the basis of the largest singular vectors is taken off once, and rounded again
-  project,    ///< the error in that basis is made small
-  feedback,   ///< the error of the layer's outputs is made small, with the second moments of its inputs
-  optimizer,  ///< the codes are moved by an optimizer, then rounded again: convert_to_quant's way
+#define HALFTONE_LEARN_METHOD(name, meaning) name,
+#include <halftone/learn_method.def>
+#undef HALFTONE_LEARN_METHOD
 };
+
+/// "feedback"
+[[nodiscard]] constexpr std::string_view name_of(LearnMethod method) noexcept {
+  constexpr std::string_view names[] = {
+#define HALFTONE_LEARN_METHOD(name, meaning) #name,
+#include <halftone/learn_method.def>
+#undef HALFTONE_LEARN_METHOD
+  };
+  return names[static_cast<std::size_t>(method)];
+}
 
 /// How much time a method may take.
 enum class Effort : std::uint8_t { fast, usual, best };

@@ -44,17 +44,6 @@ ordered_json spec_json(const QuantSpec& spec) {
   return json;
 }
 
-std::string_view name_of(LearnMethod method) {
-  switch (method) {
-    case LearnMethod::nearest: return "nearest";
-    case LearnMethod::closed: return "closed";
-    case LearnMethod::project: return "project";
-    case LearnMethod::feedback: return "feedback";
-    case LearnMethod::optimizer: return "optimizer";
-  }
-  return {};
-}
-
 ordered_json optimizer_json(const OptimizerSettings& settings) {
   const ScheduleOptions& schedule = settings.schedule;
   const StopRule& stop = schedule.stop;

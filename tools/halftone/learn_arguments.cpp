@@ -36,10 +36,14 @@ void LearnArguments::add_to(CLI::App& command) {
 }
 
 LearnOptions LearnArguments::learn_options() const {
-  static const std::map<std::string, LearnMethod> methods = {{"closed", LearnMethod::closed},
-                                                             {"project", LearnMethod::project},
-                                                             {"feedback", LearnMethod::feedback},
-                                                             {"optimizer", LearnMethod::optimizer}};
+  static const std::map<std::string, LearnMethod> methods = [] {
+    std::map<std::string, LearnMethod> named;
+#define HALFTONE_LEARN_METHOD(name, meaning) named.emplace(#name, LearnMethod::name);
+#include <halftone/learn_method.def>
+#undef HALFTONE_LEARN_METHOD
+    named.erase("nearest");  // that is --rounding nearest
+    return named;
+  }();
   static const std::map<std::string, Effort> efforts = {{"fast", Effort::fast}, {"default", Effort::usual}, {"best", Effort::best}};
   static const std::map<std::string, bool> priors = {{"weights", true}};
   LearnOptions options;

@@ -7,17 +7,6 @@
 namespace halftone::tool {
 namespace {
 
-std::string_view name_of(LearnMethod method) {
-  switch (method) {
-    case LearnMethod::nearest: return "nearest";
-    case LearnMethod::closed: return "closed";
-    case LearnMethod::project: return "project";
-    case LearnMethod::feedback: return "feedback";
-    case LearnMethod::optimizer: return "optimizer";
-  }
-  return {};
-}
-
 double changed_part(const LearnedLayer& layer) {
   return layer.elements == 0 ? 0 : static_cast<double>(layer.changed) / static_cast<double>(layer.elements);
 }
