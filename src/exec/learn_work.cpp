@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -15,7 +13,6 @@
 #include "exec/store_floats.hpp"
 #include "exec/weight_source.hpp"
 #include "exec/work.hpp"
-#include "formats/rotation.hpp"
 #include "learn/lora.hpp"
 #include "learn/quantized_weight.hpp"
 #include "learn/solve.hpp"
@@ -85,9 +82,7 @@ class LearnWork : public Work {
     if (job_.spec.rotation_group != 0) {
       engine.rotate(weight.data, elements(), job_.spec.rotation_group);
       largest = engine.largest(weight.data, elements());
-      if (largest >= codec::kInfinityBits) {
-        fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", info_.name);
-      }
+      if (largest >= codec::kInfinityBits) source_.refuse_rotation();
     }
     const float amax = codec::from_bits(largest);
     if (!CandidateErrors::are_needed(job_.spec) || largest == 0) {

@@ -6,7 +6,6 @@
 
 #include <halftone/codec/hd.hpp>
 
-#include "base/fail.hpp"
 #include "exec/bands.hpp"
 #include "exec/candidate_errors.hpp"
 #include "exec/layer_output.hpp"
@@ -117,7 +116,7 @@ class QuantizeWork : public Work {
     if (magnitude_ < codec::kInfinityBits && !(amax() > limit)) return;
     source_.reject_first_beyond(limit);
     context_.files.check();
-    fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", weight_.name);
+    source_.refuse_rotation();
   }
 
   const Job& job_;

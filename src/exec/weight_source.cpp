@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail.hpp"
 #include "exec/bands.hpp"
 #include "exec/float_check.hpp"
 #include "exec/store_floats.hpp"
@@ -52,6 +53,10 @@ WeightSource::Band::Band(const WeightSource& source, std::uint64_t first, std::u
 
 WeightSource::Band::Band(const WeightSource& source, const Bytes& bytes, bool again)
     : input_(source.context_.files, source.job_.inputs[0], bytes.begin, bytes.count, again), data_(input_.data()) {}
+
+void WeightSource::refuse_rotation() const {
+  fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", info_.name);
+}
 
 void WeightSource::reject_first_beyond(float limit) const {
   if (!stored_) return exec::reject_first_beyond(context_.backend, info_, context_.files.bytes(job_.inputs[0]), limit, limit, true);
