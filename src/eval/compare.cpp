@@ -3,18 +3,15 @@
 #include <algorithm>
 #include <numeric>
 
-#include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
 #include "eval/compare_models.hpp"
 #include "eval/error_figures.hpp"
+#include "eval/row_bands.hpp"
 #include "formats/stored_facts.hpp"
 
 namespace halftone::eval {
 namespace {
-
-/// Values read at a time; sums run over them in order, so that figures do not depend on threads.
-constexpr std::uint64_t kChunk = 1 << 16;
 
 struct Pair {
   const ModelTensor* original;
@@ -24,16 +21,17 @@ struct Pair {
 ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other, const Pair& pair) {
   const formats::Extent extent = formats::extent_of(original.shape_of(*pair.original));
   const std::uint64_t multiple = std::lcm(original.row_multiple(*pair.original), other.row_multiple(*pair.other));
-  const std::uint64_t step = base::round_up(std::max(kChunk / std::max<std::uint64_t>(extent.columns, 1), std::uint64_t{1}), multiple);
   ErrorFigures sum;
-  std::vector<float> a(std::min(step, extent.rows) * extent.columns);
-  std::vector<float> b(a.size());
-  for (std::uint64_t row = 0; row < extent.rows; row += step) {
-    const std::uint64_t count = std::min(step, extent.rows - row);
-    original.read(*pair.original, row, count, a.data());
-    other.read(*pair.other, row, count, b.data());
-    accumulate(sum, a.data(), b.data(), count * extent.columns);
-  }
+  std::vector<float> a;
+  std::vector<float> b;
+  const std::atomic<bool> never{false};
+  for_each_band(never, extent, multiple, [&](std::uint64_t first, std::uint64_t count) {
+    a.resize(count * extent.columns);
+    b.resize(a.size());
+    original.read(*pair.original, first, count, a.data());
+    other.read(*pair.other, first, count, b.data());
+    accumulate(sum, a.data(), b.data(), a.size());
+  });
   return sum;
 }
 

@@ -90,6 +90,40 @@ void StoredMatrix::read_rows(const Backend& backend, std::uint64_t first, std::u
   backend.dequantize(spec_, codes, scales, tensor_scale_, out);
 }
 
+void StoredMatrix::unpack_codes(std::uint64_t row, std::uint8_t* out) const {
+  const std::uint64_t begin = layout_.code_bytes(row);
+  const std::uint64_t columns = std::min(layout_.columns(), layout_.elements() - row * layout_.columns());
+  const Packing packing = scale_rules(*spec_.format).packing;
+  for (std::uint64_t i = 0; i < columns; ++i) {
+    const auto byte = std::to_integer<std::uint8_t>(codes_[begin + (packing == Packing::bytes ? i : i / 2)]);
+    switch (packing) {
+      case Packing::bytes: out[i] = byte; break;
+      case Packing::high_nibble_first: out[i] = i % 2 == 0 ? byte >> 4 : byte & 15; break;
+      case Packing::low_nibble_first: out[i] = i % 2 == 0 ? byte & 15 : byte >> 4; break;
+    }
+  }
+}
+
+float StoredMatrix::group_scale(std::uint64_t row, std::uint64_t group) const {
+  if (!layout_.has_group_scales()) return tensor_scale_;
+  if (!rare_.nested_scales.empty()) return nested_scales(row, 1).front();
+  const std::uint64_t index =
+      layout_.swizzled() ? Swizzle(layout_.groups_across()).offset(row, group) : layout_.first_scale(row) + group;
+  const std::uint32_t width = spec_.format->storage().scale_bytes;
+  std::uint32_t stored = 0;
+  std::memcpy(&stored, scales_.data() + index * width, width);
+  return scale_rules(*spec_.format).operand(stored, tensor_scale_);
+}
+
+float StoredMatrix::row_scale(std::uint64_t row) const {
+  return rare_.row_scales.empty() ? 1.0F : float_at(rare_.row_scales.data() + row * sizeof(float));
+}
+
+float StoredMatrix::value_of(std::uint8_t code, float group_scale) const {
+  const ScaleRules& rules = scale_rules(*spec_.format);
+  return levels_.empty() ? rules.decode(code, group_scale) : rules.decode_level(levels_[code & 15U], group_scale);
+}
+
 std::vector<float> StoredMatrix::own_levels(const QuantSpec& spec, std::span<const std::byte> levels) {
   const ScaleRules& rules = scale_rules(*spec.format);
   if (rules.level == nullptr) return {};

@@ -57,6 +57,19 @@ class StoredMatrix {
   /// Writes rows [first, first + count) to `out`.
   void read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;
 
+  // What the rows of values are made from.  Rows and groups are those of the layout: blocks of a flat format, and of a
+  // rotated one what is rotated back.
+
+  [[nodiscard]] const LayerLayout& layout() const noexcept { return layout_; }
+  /// Writes the codes of a row, one in each byte, without padding.
+  void unpack_codes(std::uint64_t row, std::uint8_t* out) const;
+  /// What the values of a group are multiples of; that of a row not included.
+  [[nodiscard]] float group_scale(std::uint64_t row, std::uint64_t group) const;
+  /// The scale of a row above those of its groups; 1 without.
+  [[nodiscard]] float row_scale(std::uint64_t row) const;
+  /// What `code` stands for in a group of this scale, in units of the scale of the row.
+  [[nodiscard]] float value_of(std::uint8_t code, float group_scale) const;
+
  private:
   /// The layer's levels; empty where they are those of its format.
   [[nodiscard]] static std::vector<float> own_levels(const QuantSpec& spec, std::span<const std::byte> levels);

@@ -7,10 +7,11 @@
 
 #include <halftone/codec/hd.hpp>
 
-#include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "eval/error_figures.hpp"
-#include "verify/yardstick.hpp"
+#include "eval/original_weight.hpp"
+#include "eval/row_bands.hpp"
+#include "eval/yardstick.hpp"
 #include "verify/zero_groups.hpp"
 
 namespace halftone::verify {
@@ -19,24 +20,8 @@ namespace {
 using formats::Extent;
 using formats::QuantizedLayer;
 
-/// Values read at a time; sums run over them in order, so that figures do not depend on threads.
-constexpr std::uint64_t kChunk = 1 << 16;
 /// An error this far below the weight is exact for every purpose: it is no format's, only a scale's last bits.
 constexpr double kExact = 1e-9;
-
-void check_stop(const Sources& sources) {
-  if (sources.stop.load(std::memory_order_relaxed)) fail(ErrorKind::interrupted, "interrupted");
-}
-
-/// Calls work(first, count) for bands of rows that begin at multiples of `multiple`.
-template <class Work>
-void for_each_band(const Sources& sources, Extent extent, std::uint64_t multiple, const Work& work) {
-  const std::uint64_t step = base::round_up(std::max(kChunk / std::max<std::uint64_t>(extent.columns, 1), std::uint64_t{1}), multiple);
-  for (std::uint64_t row = 0; row < extent.rows; row += step) {
-    check_stop(sources);
-    work(row, std::min(step, extent.rows - row));
-  }
-}
 
 /// The weight of the original that `layer` stands for, or null with a finding.  Where nothing in the file says how
 /// far a layer was filled up, the original does.
@@ -52,28 +37,11 @@ const ModelTensor* original_of(const Sources& sources, QuantizedLayer& layer, Fi
     return nullptr;
   }
   const Shape shape = sources.original->shape_of(*original);
-  Shape& stored = layer.readable->shape;
-  const std::uint64_t padding = layer.readable->spec.format->storage().padding;
-  if (shape.size() == 2 && stored.size() == 2 && stored[0] == base::round_up(shape[0], padding) &&
-      stored[1] == base::round_up(shape[1], padding)) {
-    stored = shape;
-  }
+  eval::take_original_shape(layer, shape);
+  const Shape& stored = layer.readable->shape;
   if (shape == stored) return original;
   findings.problem(layer.base, fmt::format("is a weight of {}, and the original's is {}", to_string(stored), to_string(shape)));
   return nullptr;
-}
-
-/// Bits of the largest magnitude of the original.
-std::uint32_t largest_magnitude(const Sources& sources, const ModelTensor& original, Extent extent) {
-  std::uint32_t largest = 0;
-  std::vector<float> values;
-  for_each_band(sources, extent, sources.original->row_multiple(original), [&](std::uint64_t first, std::uint64_t count) {
-    values.resize(count * extent.columns);
-    sources.original->read(original, first, count, values.data());
-    const MatrixView band{reinterpret_cast<const std::byte*>(values.data()), Dtype::F32, count, extent.columns};
-    largest = std::max(largest, sources.backend.max_magnitude(band));
-  });
-  return largest;
 }
 
 void judge(const LayerError& error, const QuantizedLayer& layer, double tolerance, Findings& findings) {
@@ -89,15 +57,16 @@ void judge(const LayerError& error, const QuantizedLayer& layer, double toleranc
 LayerError measure(const Sources& sources, const QuantizedLayer& layer, const ModelTensor& original, ZeroGroups& zeros) {
   const formats::StoredMatrix stored = eval::stored_matrix(sources.files, layer);
   const Extent extent{stored.rows(), stored.columns()};
-  const QuantSpec& spec = layer.readable->spec;
-  const std::uint32_t largest = Yardstick::needs_amax(spec) ? largest_magnitude(sources, original, extent) : 0;
-  Yardstick yardstick(sources.backend, spec, extent.columns, codec::from_bits(largest));
+  QuantSpec spec = layer.readable->spec;
+  spec.scales = ScaleMethod::absmax;
+  const std::uint32_t largest = eval::Yardstick::needs_amax(spec) ? eval::largest_magnitude(*sources.original, original, sources.backend, sources.stop) : 0;
+  eval::Yardstick yardstick(sources.backend, spec, extent.columns, codec::from_bits(largest));
   const std::uint64_t multiple =
       std::lcm(std::lcm(stored.row_multiple(), sources.original->row_multiple(original)), yardstick.row_multiple());
   LayerError error;
   std::vector<float> weight;
   std::vector<float> values;
-  for_each_band(sources, extent, multiple, [&](std::uint64_t first, std::uint64_t count) {
+  eval::for_each_band(sources.stop, extent, multiple, [&](std::uint64_t first, std::uint64_t count) {
     const std::uint64_t n = count * extent.columns;
     weight.resize(n);
     values.resize(n);
@@ -125,7 +94,7 @@ std::optional<LayerError> read_layer(const Sources& sources, QuantizedLayer laye
     judge(*error, layer, sources.tolerance_db, findings);
   } else {
     std::vector<float> values;
-    for_each_band(sources, extent, stored.row_multiple(), [&](std::uint64_t first, std::uint64_t count) {
+    eval::for_each_band(sources.stop, extent, stored.row_multiple(), [&](std::uint64_t first, std::uint64_t count) {
       values.resize(count * extent.columns);
       stored.read(sources.backend, first, count, values.data());
       zeros.add(values.data(), count);

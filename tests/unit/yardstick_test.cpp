@@ -1,4 +1,4 @@
-#include "verify/yardstick.hpp"
+#include "eval/yardstick.hpp"
 
 #include <numeric>
 
@@ -7,7 +7,7 @@
 #include "cpu/cpu_backend.hpp"
 #include "support/format_spec.hpp"
 
-namespace halftone::verify {
+namespace halftone::eval {
 namespace {
 
 const auto kBackend = cpu::make_backend();
@@ -62,4 +62,4 @@ TEST(Yardstick, Weight_of_zeros_comes_back) {
 }
 
 }  // namespace
-}  // namespace halftone::verify
+}  // namespace halftone::eval

@@ -7,12 +7,13 @@
 
 #include "formats/layer_layout.hpp"
 
-namespace halftone::verify {
+namespace halftone::eval {
 
-/// What a weight becomes when Halftone quantizes it plainly (absmax, nearest) and dequantizes it again: the
-/// measure for the error of a stored layer of the same format.
+/// What a weight becomes when Halftone rounds it to the nearest codes and dequantizes it again: the measure for the error
+/// of a stored layer of the same format, and of what another format would do.
 class Yardstick {
  public:
+  /// With ScaleMethod::search the scales of groups are searched for; that of a whole weight is always made from `amax`.
   /// `amax`: the largest magnitude of the whole weight, of rows of `columns`; only formats with a scale for all
   /// of it need one.
   Yardstick(const Backend& backend, const QuantSpec& spec, std::uint64_t columns, float amax);
@@ -38,4 +39,4 @@ class Yardstick {
   std::vector<float> padded_;
 };
 
-}  // namespace halftone::verify
+}  // namespace halftone::eval

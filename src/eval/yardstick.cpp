@@ -1,15 +1,14 @@
-#include "verify/yardstick.hpp"
+#include "eval/yardstick.hpp"
 
 #include <algorithm>
 #include <numeric>
 
 #include "base/checked.hpp"
 
-namespace halftone::verify {
+namespace halftone::eval {
 
 Yardstick::Yardstick(const Backend& backend, const QuantSpec& spec, std::uint64_t columns, float amax)
     : backend_(backend), spec_(spec), columns_(columns), amax_(amax) {
-  spec_.scales = ScaleMethod::absmax;
   const formats::LayerLayout layout(spec_, 1, columns);
   row_multiple_ =
       spec_.format->storage().flat ? spec_.block_size / std::gcd<std::uint64_t>(spec_.block_size, columns) : layout.group_rows();
@@ -40,4 +39,4 @@ void Yardstick::restore_whole(const float* weight, std::uint64_t rows, std::uint
                       needs_amax(spec_) ? tensor_scale(*spec_.format, amax_) : 1.0F, out);
 }
 
-}  // namespace halftone::verify
+}  // namespace halftone::eval

@@ -1,0 +1,145 @@
+#include "eval/evaluate.hpp"
+
+#include <numeric>
+#include <optional>
+
+#include "base/fail.hpp"
+#include "base/parallel.hpp"
+#include "base/text.hpp"
+#include "eval/error_figures.hpp"
+#include "eval/layer_codes.hpp"
+#include "eval/original_weight.hpp"
+#include "eval/row_bands.hpp"
+
+namespace halftone {
+
+double EvaluatedLayer::bits_per_weight() const noexcept {
+  return figures.elements == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(figures.elements);
+}
+
+double EvaluatedLayer::clipped_share() const noexcept {
+  return figures.elements == 0 ? 0 : static_cast<double>(clipped) / static_cast<double>(figures.elements);
+}
+
+namespace eval {
+namespace {
+
+struct Models {
+  const FloatModel& original;
+  const FloatModel& other;
+  const Backend& backend;
+  const std::atomic<bool>& stop;
+};
+
+/// A tensor of the other model that is measured.
+struct Subject {
+  const ModelTensor* original;
+  const ModelTensor* other;
+  std::optional<formats::QuantizedLayer> layer;
+};
+
+std::uint64_t bytes_of(const FloatModel& model, const ModelTensor& tensor) {
+  std::uint64_t bytes = tensor.info.bytes();
+  const formats::QuantizedLayer* layer = model.layer(tensor.info.name);
+  if (layer == nullptr) return bytes;
+  for (const std::string& name : layer->companions) bytes += model.files().index().find(name)->info.bytes();
+  return bytes;
+}
+
+/// The tensors that are stored otherwise; what cannot be measured becomes a note.
+std::vector<Subject> subjects(const Models& models, Evaluation& result) {
+  std::vector<Subject> found;
+  for (const ModelTensor& tensor : models.other.files().index().tensors()) {
+    const std::string& name = tensor.info.name;
+    if (models.other.is_companion(name)) continue;
+    const ModelTensor* original = models.original.files().index().find(name);
+    const formats::QuantizedLayer* layer = models.other.layer(name);
+    const bool is_same = original != nullptr && layer == nullptr && models.original.layer(name) == nullptr &&
+                         original->info.dtype == tensor.info.dtype && original->info.shape == tensor.info.shape;
+    if (is_same || (layer == nullptr && !is_source_float(tensor.info.dtype))) {
+      ++result.kept;
+      result.kept_bytes += tensor.info.bytes();
+      continue;
+    }
+    if (original == nullptr || !models.original.is_readable(*original)) {
+      result.notes.push_back(fmt::format("'{}' is not measured: the original has no such weight", base::printable(name)));
+      continue;
+    }
+    Subject subject{original, &tensor, std::nullopt};
+    const Shape shape = models.original.shape_of(*original);
+    Shape stored = models.other.shape_of(tensor);
+    if (layer != nullptr) {
+      layer->require_readable();
+      subject.layer = *layer;
+      take_original_shape(*subject.layer, shape);
+      stored = subject.layer->readable->shape;
+    }
+    if (stored != shape) {
+      result.notes.push_back(fmt::format("'{}' is not measured: it is a weight of {}, and the original's is {}", base::printable(name),
+                                         to_string(stored), to_string(shape)));
+      continue;
+    }
+    found.push_back(std::move(subject));
+  }
+  return found;
+}
+
+/// Reads both weights once and sums.
+void measure(const Models& models, const Subject& subject, EvaluatedLayer& result) {
+  const formats::Extent extent = formats::extent_of(result.shape);
+  std::optional<formats::StoredMatrix> stored;
+  std::optional<LayerCodes> codes;
+  std::uint64_t multiple = models.original.row_multiple(*subject.original);
+  if (subject.layer) {
+    stored.emplace(stored_matrix(models.other.files(), *subject.layer));
+    codes.emplace(*stored, subject.layer->readable->spec);
+    multiple = std::lcm(multiple, stored->row_multiple());
+  }
+  std::vector<float> weight;
+  std::vector<float> values;
+  for_each_band(models.stop, extent, multiple, [&](std::uint64_t first, std::uint64_t count) {
+    weight.resize(count * extent.columns);
+    values.resize(weight.size());
+    models.original.read(*subject.original, first, count, weight.data());
+    if (stored) {
+      stored->read(models.backend, first, count, values.data());
+      codes->add(weight.data(), first, count);
+    } else {
+      models.other.read(*subject.other, first, count, values.data());
+    }
+    accumulate(result.figures, weight.data(), values.data(), weight.size());
+  });
+  if (!codes) return;
+  result.codes = codes->codes();
+  result.scales = codes->scales();
+  result.clipped = codes->clipped();
+}
+
+}  // namespace
+
+Evaluation evaluate_weights(const FloatModel& original, const FloatModel& other, const Backend& backend, unsigned threads,
+                            const std::atomic<bool>& stop) {
+  const Models models{original, other, backend, stop};
+  Evaluation result;
+  result.file_bytes = other.files().index().file_bytes();
+  result.source_file_bytes = original.files().index().file_bytes();
+  const std::vector<Subject> found = subjects(models, result);
+  result.layers.resize(found.size());
+  base::parallel_for(found.size(), threads, [&](std::size_t i) {
+    const Subject& subject = found[i];
+    EvaluatedLayer& layer = result.layers[i];
+    layer.name = subject.other->info.name;
+    layer.format = other.stored_as(*subject.other);
+    layer.shape = original.shape_of(*subject.original);
+    layer.bytes = bytes_of(other, *subject.other);
+    layer.source_bytes = bytes_of(original, *subject.original);
+    measure(models, subject, layer);
+  });
+  original.files().check();
+  other.files().check();
+  for (const EvaluatedLayer& layer : result.layers) result.total.add(layer.figures);
+  return result;
+}
+
+}  // namespace eval
+}  // namespace halftone
