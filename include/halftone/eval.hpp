@@ -17,7 +17,7 @@ struct CodeHistogram {
   std::vector<std::uint64_t> counts;  ///< by code; empty for a layer without codes
   std::vector<float> values;          ///< what each code stands for, in units of its scale
 
-  [[nodiscard]] double entropy_bits() const noexcept;     ///< bits that a code carries, of those that it takes
+  [[nodiscard]] double entropy_bits() const noexcept;       ///< bits that a code carries, of those that it takes
   [[nodiscard]] std::uint64_t codes_used() const noexcept;  ///< codes that occur
 };
 
@@ -41,17 +41,17 @@ struct OutputFigures {
 
 /// The time of a layer's product, and of the same in BF16.
 struct OutputTime {
-  std::string method;      ///< how the layer is multiplied
-  double seconds = 0;      ///< of the layer
+  std::string method;  ///< how the layer is multiplied
+  double seconds = 0;  ///< of the layer
   double bf16_seconds = 0;
 };
 
 /// Another format for a layer, tried on the original.
 struct Alternative {
   std::string format;
-  bool search = false;        ///< with ScaleMethod::search
+  bool search = false;  ///< with ScaleMethod::search
   double sqnr_db = 0;
-  std::uint64_t bytes = 0;    ///< of all that is written for the layer
+  std::uint64_t bytes = 0;  ///< of all that is written for the layer
 };
 
 /// A layer that is stored otherwise than in the original.

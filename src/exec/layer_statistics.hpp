@@ -17,6 +17,8 @@ class StatisticsReader {
 
   /// Second moments, cross moments and the count, as long as this lives.
   [[nodiscard]] const learn::Moments& moments() const noexcept { return moments_; }
+  /// The mean square of each column; empty where nothing is known or moments() have it.
+  [[nodiscard]] const std::vector<float>& diagonal() const noexcept { return diagonal_; }
   /// Whether the inputs are those of a quantized model and the weight is to make up for that.
   [[nodiscard]] bool moves_target() const noexcept { return moments_.cross.data != nullptr && moments_.second.data != nullptr; }
   /// The mean input; for synthetic correction that of random inputs; zeros where nothing is known.

@@ -107,8 +107,7 @@ void StoredMatrix::unpack_codes(std::uint64_t row, std::uint8_t* out) const {
 float StoredMatrix::group_scale(std::uint64_t row, std::uint64_t group) const {
   if (!layout_.has_group_scales()) return tensor_scale_;
   if (!rare_.nested_scales.empty()) return nested_scales(row, 1).front();
-  const std::uint64_t index =
-      layout_.swizzled() ? Swizzle(layout_.groups_across()).offset(row, group) : layout_.first_scale(row) + group;
+  const std::uint64_t index = layout_.swizzled() ? Swizzle(layout_.groups_across()).offset(row, group) : layout_.first_scale(row) + group;
   const std::uint32_t width = spec_.format->storage().scale_bytes;
   std::uint32_t stored = 0;
   std::memcpy(&stored, scales_.data() + index * width, width);

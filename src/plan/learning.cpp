@@ -72,6 +72,10 @@ const ModelTensor* bias_of(const ModelIndex& model, const std::map<std::string_v
 
 }  // namespace
 
+LayerStatistics find_statistics(const Statistics& statistics, const std::string& layer, std::uint64_t columns) {
+  return Finder(statistics).find(layer, columns);
+}
+
 Learning::Learning(const ModelIndex& model, const PlanOptions& options, const std::vector<Decision>& decisions,
                    const formats::StoredByWeight& stored) {
   if (!options.learn && !options.statistics && options.bias_correction == BiasCorrection::none && options.lora_rank == 0) return;

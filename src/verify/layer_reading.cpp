@@ -59,7 +59,8 @@ LayerError measure(const Sources& sources, const QuantizedLayer& layer, const Mo
   const Extent extent{stored.rows(), stored.columns()};
   QuantSpec spec = layer.readable->spec;
   spec.scales = ScaleMethod::absmax;
-  const std::uint32_t largest = eval::Yardstick::needs_amax(spec) ? eval::largest_magnitude(*sources.original, original, sources.backend, sources.stop) : 0;
+  const std::uint32_t largest =
+      eval::Yardstick::needs_amax(spec) ? eval::largest_magnitude(*sources.original, original, sources.backend, sources.stop) : 0;
   eval::Yardstick yardstick(sources.backend, spec, extent.columns, codec::from_bits(largest));
   const std::uint64_t multiple =
       std::lcm(std::lcm(stored.row_multiple(), sources.original->row_multiple(original)), yardstick.row_multiple());

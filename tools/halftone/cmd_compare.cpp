@@ -1,4 +1,3 @@
-#include <cmath>
 #include <memory>
 #include <thread>
 
@@ -6,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "command.hpp"
+#include "figures_json.hpp"
 #include "output.hpp"
 
 namespace halftone::tool {
@@ -18,14 +18,6 @@ struct Arguments {
   std::vector<std::string> others;
   unsigned threads = 0;
 };
-
-/// JSON has no infinity: figures of identical values become null.
-ordered_json number(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
-
-ordered_json figures_json(const ErrorFigures& figures) {
-  return {{"sqnr_db", number(figures.sqnr_db())}, {"cosine", number(figures.cosine())},   {"max_abs", number(figures.max_abs)},
-          {"mse", number(figures.mse())},         {"psnr_db", number(figures.psnr_db())}, {"rel_l2", number(figures.rel_l2())}};
-}
 
 ordered_json comparison_json(const Comparison& comparison) {
   ordered_json json = {{"file", comparison.other.string()}, {"layers", ordered_json::array()}};

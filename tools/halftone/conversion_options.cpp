@@ -12,7 +12,6 @@
 #include "io/mapped_file.hpp"
 
 namespace halftone::tool {
-namespace {
 
 namespace fs = std::filesystem;
 
@@ -25,7 +24,6 @@ std::vector<std::string> split(const std::string& list) {
   return words;
 }
 
-/// The input's name without what marks it as safetensors or as an index.
 std::string stem_of(const fs::path& input) {
   std::string name = input.filename().string();
   for (const std::string_view suffix : {".index.json", ".json", ".safetensors"}) {
@@ -35,6 +33,8 @@ std::string stem_of(const fs::path& input) {
   }
   return name;
 }
+
+namespace {
 
 /// How the file `output` is cut.
 Sharding sharding(const std::string& size, const fs::path& output) {

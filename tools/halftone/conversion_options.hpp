@@ -14,6 +14,12 @@
 
 namespace halftone::tool {
 
+/// The words of a list with commas.
+[[nodiscard]] std::vector<std::string> split(const std::string& list);
+
+/// The input's name without what marks it as safetensors or as an index.
+[[nodiscard]] std::string stem_of(const std::filesystem::path& input);
+
 /// The loader that `--target` names.  Throws usage.
 [[nodiscard]] Target target_named(const std::string& word);
 

@@ -1,0 +1,226 @@
+#include "allocate/allocate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "allocate/candidates.hpp"
+#include "allocate/goal.hpp"
+#include "allocate/layer_errors.hpp"
+#include "allocate/rules_text.hpp"
+#include "base/fail.hpp"
+#include "base/parallel.hpp"
+#include "base/text.hpp"
+#include "exec/layer_statistics.hpp"
+#include "formats/layer_names.hpp"
+#include "plan/learning.hpp"
+
+namespace halftone::allocate {
+namespace {
+
+/// How often a choice is made anew with the size that the last one really has; two or three times do.
+constexpr int kMostRounds = 20;
+
+/// What measuring needs.
+struct Sources {
+  const eval::FloatModel& model;
+  const io::ModelFiles* files_of_statistics;
+  std::optional<Statistics> statistics;
+  const Backend& backend;
+  const RunControl& control;
+};
+
+/// Measures one layer into `result`; returns the mean square of its inputs, where that is known.
+std::optional<double> measure_layer(const Sources& from, const LayerCandidates& candidates, bool keep, AllocatedLayer& result) {
+  const ModelTensor& weight = *candidates.weight;
+  const Shape shape = from.model.shape_of(weight);
+  const std::uint64_t columns = shape[1];
+  LearnRecipe recipe;
+  if (from.statistics) recipe.statistics = plan::find_statistics(*from.statistics, formats::base_name(weight.info.name), columns);
+  InputMoments moments;
+  std::shared_ptr<learn::Engine> engine;
+  std::optional<exec::StatisticsReader> reader;
+  const Plan no_plan;
+  const exec::Context context{no_plan, from.model.files(), from.backend, {}, from.files_of_statistics, {}, from.control, 0};
+  result.has_statistics = recipe.statistics.second_moment.has_value() || recipe.statistics.diagonal.has_value();
+  std::optional<double> mean_square;
+  if (result.has_statistics) {
+    engine = from.backend.make_engine();
+    reader.emplace(*engine, recipe, context, TensorInfo{weight.info.name, weight.info.dtype, shape}, 0);
+    moments = {engine.get(), reader->moments().second, reader->diagonal()};
+    std::vector<float> diagonal = moments.diagonal;
+    if (moments.second.data != nullptr) {
+      diagonal.resize(columns);
+      engine->diagonal(moments.second, diagonal.data());
+    }
+    mean_square = std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(columns);
+  }
+  const LayerErrors errors = measure(from.model, weight, from.backend, candidates.specs, moments, from.control.stop);
+  result.name = weight.info.name;
+  result.output_signal = errors.output_signal;
+  for (std::size_t i = 0; i < candidates.specs.size(); ++i) {
+    const SpecError& error = errors.of_specs[i];
+    result.candidates.push_back({candidates.specs[i].format, candidates.bytes[i], error.figures, error.output_noise});
+  }
+  if (keep) {
+    ErrorFigures unchanged = errors.of_specs.front().figures;
+    unchanged.noise = unchanged.max_abs = 0;
+    unchanged.energy = unchanged.dot = unchanged.signal;
+    result.candidates.push_back({nullptr, candidates.kept_bytes, unchanged, 0});
+  }
+  return mean_square;
+}
+
+/// Layers without statistics are taken to have uncorrelated inputs of the mean square that the others have.
+void fill_gaps(const std::vector<std::optional<double>>& mean_squares, const Statistics& statistics, Allocation& result) {
+  double sum = 0;
+  std::size_t known = 0;
+  for (const auto& mean_square : mean_squares) {
+    if (!mean_square) continue;
+    sum += *mean_square;
+    ++known;
+  }
+  if (known == 0 && !result.layers.empty()) {
+    fail(ErrorKind::bad_statistics, "'{}' has second moments of no layer that would be quantized: no tensor such as '{}.second_moment'",
+         statistics.path.string(), formats::base_name(result.layers.front().name));
+  }
+  const double factor = sum / static_cast<double>(std::max<std::size_t>(known, 1));
+  for (AllocatedLayer& layer : result.layers) {
+    if (layer.has_statistics) continue;
+    layer.output_signal *= factor;
+    for (AllocationCandidate& candidate : layer.candidates) candidate.output_noise *= factor;
+  }
+  if (known < mean_squares.size()) {
+    result.notes.push_back(fmt::format("the statistics have nothing of {} of {}: inputs without correlation are assumed there",
+                                       mean_squares.size() - known, base::counted(mean_squares.size(), "layer")));
+  }
+}
+
+std::vector<std::string> names_of(const std::vector<const FormatDescriptor*>& formats) {
+  std::vector<std::string> names;
+  for (const FormatDescriptor* format : formats) names.emplace_back(format->name());
+  return names;
+}
+
+/// Chooses, writes the rules and plans with them; where the goal is a size, again until the plan keeps it.
+class Chooser {
+ public:
+  Chooser(const eval::FloatModel& model, const AllocateOptions& options, const std::vector<LayerCandidates>& kept, const Goal& goal,
+          Allocation& result)
+      : model_(model), texts_(model.files().side_texts()), options_(options), kept_(kept), goal_(goal), result_(result) {}
+
+  void run() {
+    const auto problem = goal_.problem();
+    if (!goal_.is_size()) {
+      const auto choice = choose(problem, goal_.limit(0));
+      if (!choice) refuse_noise(problem);
+      return take(*choice);
+    }
+    // What is left of the size when the layers are taken away is known from a plan.
+    std::uint64_t fixed = fixed_bytes(cheapest(problem));
+    for (int round = 0; round < kMostRounds; ++round) {
+      const auto choice = choose(problem, goal_.limit(fixed));
+      if (!choice) refuse_size(problem);
+      take(*choice);
+      if (result_.plan.output_bytes() <= *options_.target_bytes) return;
+      fixed += result_.plan.output_bytes() - *options_.target_bytes;
+    }
+    refuse_size(problem);
+  }
+
+ private:
+  void take(const Choice& choice) {
+    for (std::size_t i = 0; i < choice.options.size(); ++i) result_.layers[i].chosen = choice.options[i];
+    result_.is_best = choice.is_best;
+    result_.gap = choice.is_best || choice.loss == 0 ? 0 : (choice.loss - choice.least_loss) / choice.loss;
+    plan();
+  }
+
+  void plan() {
+    result_.rules = rules_text(result_.layers, kept_);
+    PlanOptions options = options_.plan;
+    options.spec = {.format = options_.formats.front()};
+    options.rules = parse_rules(result_.rules, "allocation");
+    result_.plan = build_plan(model_.files().index(), texts_, options);
+  }
+
+  /// Bytes of everything but the layers, where `chosen` is taken.
+  std::uint64_t fixed_bytes(const std::vector<std::size_t>& chosen) {
+    for (std::size_t i = 0; i < chosen.size(); ++i) result_.layers[i].chosen = chosen[i];
+    plan();
+    const std::uint64_t all = result_.plan.output_bytes();
+    return all - std::min(all, goal_.bytes_of(chosen));
+  }
+
+  static std::vector<std::size_t> cheapest(const std::vector<std::vector<Option>>& problem) {
+    std::vector<std::size_t> chosen;
+    for (const auto& layer : problem) {
+      const auto least = std::min_element(layer.begin(), layer.end(), [](const Option& a, const Option& b) { return a.cost < b.cost; });
+      chosen.push_back(static_cast<std::size_t>(least - layer.begin()));
+    }
+    return chosen;
+  }
+
+  [[noreturn]] void refuse_size(const std::vector<std::vector<Option>>& problem) {
+    static_cast<void>(fixed_bytes(cheapest(problem)));
+    fail(ErrorKind::unsupported, "no choice of {} is as small as {} bytes: the smallest output has {} bytes",
+         base::joined_by_or(names_of(options_.formats)), *options_.target_bytes, result_.plan.output_bytes());
+  }
+
+  [[noreturn]] void refuse_noise(const std::vector<std::vector<Option>>& problem) const {
+    const double noise = goal_.relative_noise(cheapest(problem));
+    const std::string formats = base::joined_by_or(names_of(options_.formats));
+    const char* hint = options_.keep ? "" : "; with 'keep' among the formats, layers may keep their precision";
+    if (options_.min_sqnr_db) {
+      fail(ErrorKind::unsupported, "no choice of {} reaches {} dB: the best has {:.2f} dB{}", formats, *options_.min_sqnr_db,
+           -10 * std::log10(noise), hint);
+    }
+    fail(ErrorKind::unsupported, "no choice of {} has an output error of at most {}: the best has {:.6g}{}", formats,
+         *options_.max_output_error, std::sqrt(noise), hint);
+  }
+
+  const eval::FloatModel& model_;
+  SideTexts texts_;
+  const AllocateOptions& options_;
+  const std::vector<LayerCandidates>& kept_;
+  const Goal& goal_;
+  Allocation& result_;
+};
+
+void add_totals(const AllocateOptions& options, Allocation& result) {
+  double noise = 0;
+  double signal = 0;
+  for (const AllocatedLayer& layer : result.layers) {
+    if (layer.choice().format == nullptr) continue;
+    result.total.add(layer.choice().figures);
+    noise += layer.choice().output_noise;
+    signal += layer.output_signal;
+  }
+  result.output_error = options.statistics.empty() ? result.total.rel_l2() : noise == 0 ? 0 : std::sqrt(noise / signal);
+}
+
+}  // namespace
+
+Allocation allocate(const eval::FloatModel& model, const io::ModelFiles* statistics, const Backend& backend, const AllocateOptions& options,
+                    const RunControl& control) {
+  std::vector<LayerCandidates> kept;
+  std::vector<LayerCandidates> candidates;
+  for (LayerCandidates& layer : find_candidates(model.files().index(), model.files().side_texts(), options)) {
+    (layer.specs.empty() ? kept : candidates).push_back(std::move(layer));
+  }
+  Allocation result;
+  result.layers.resize(candidates.size());
+  Sources from{model, statistics, std::nullopt, backend, control};
+  if (statistics != nullptr) from.statistics = Statistics{statistics->path(), statistics->index()};
+  std::vector<std::optional<double>> mean_squares(candidates.size());
+  base::parallel_for(candidates.size(), options.threads,
+                     [&](std::size_t i) { mean_squares[i] = measure_layer(from, candidates[i], options.keep, result.layers[i]); });
+  model.files().check();
+  if (from.statistics) fill_gaps(mean_squares, *from.statistics, result);
+  const Goal goal(options, result.layers, candidates);
+  Chooser(model, options, kept, goal, result).run();
+  add_totals(options, result);
+  return result;
+}
+
+}  // namespace halftone::allocate

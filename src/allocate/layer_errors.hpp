@@ -1,0 +1,38 @@
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <halftone/compare.hpp>
+
+#include "eval/float_reader.hpp"
+#include "learn/memory.hpp"
+
+namespace halftone::allocate {
+
+/// Second moments of a layer's inputs: all of them, in the memory of `engine`, or the diagonal, or neither for inputs of
+/// unit variance without correlation.
+struct InputMoments {
+  learn::Engine* engine = nullptr;
+  learn::Matrix second;
+  std::vector<float> diagonal;
+};
+
+/// What a spec does to a layer.
+struct SpecError {
+  ErrorFigures figures;
+  double output_noise = 0;  ///< tr(E S Eᵀ)
+};
+
+struct LayerErrors {
+  std::vector<SpecError> of_specs;
+  double output_signal = 0;  ///< tr(W S Wᵀ)
+};
+
+/// Rounds `tensor` of `model` with each of `specs`, plainly, a band at a time.  Throws not_finite, interrupted.
+[[nodiscard]] LayerErrors measure(const eval::FloatModel& model, const ModelTensor& tensor, const Backend& backend,
+                                  std::span<const QuantSpec> specs, const InputMoments& moments, const std::atomic<bool>& stop);
+
+}  // namespace halftone::allocate
