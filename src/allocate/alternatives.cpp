@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include <fmt/format.h>
+
 #include "allocate/layer_errors.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
@@ -42,8 +44,13 @@ std::vector<QuantSpec> specs_for(const TensorInfo& weight, const std::string& ow
 
 std::uint64_t bytes_of(const TensorInfo& weight, const QuantSpec& spec) {
   std::uint64_t bytes = 0;
-  for (const LayerTensor& tensor : spec.format->outputs(weight, spec)) bytes += TensorInfo{tensor.name, tensor.dtype, tensor.shape}.bytes();
+  for (const LayerTensor& tensor : spec.format->outputs(weight, spec)) bytes += element_count(tensor.shape) * bits_of(tensor.dtype) / 8;
   return bytes;
+}
+
+std::string size_ratio(std::uint64_t bytes, std::uint64_t now) {
+  const double ratio = static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(now, 1));
+  return ratio > 0.98 && ratio < 1.02 ? std::string("the same size") : fmt::format("{:.2f} times the size", ratio);
 }
 
 double sqnr_or(const ErrorFigures& figures, double otherwise) {
@@ -90,8 +97,7 @@ std::string advice_for(const EvaluatedLayer& layer, double typical_db) {
     add(fmt::format("Use --scales search: {:.1f} dB in the same size.", alternative.sqnr_db));
   }
   if (const Alternative* better = smallest(layer, std::max(own + kHalvedDb, kPoorDb))) {
-    add(fmt::format("Use {} for it: {:.1f} dB in {:.2g} times the size.", better->format, better->sqnr_db,
-                    static_cast<double>(better->bytes) / static_cast<double>(std::max<std::uint64_t>(layer.bytes, 1))));
+    add(fmt::format("Use {} for it: {:.1f} dB in {}.", better->format, better->sqnr_db, size_ratio(better->bytes, layer.bytes)));
   } else if (own < kPoorDb || own < typical_db - kHalvedDb) {
     add(fmt::format("Keep this layer as it was, in {}: no other format halves its error.", base::human_bytes(layer.source_bytes)));
   } else if (advice.empty()) {

@@ -91,10 +91,10 @@ std::string quoted(const std::string& word) {
 std::string conversion_of(const Arguments& arguments, const AllocateOptions& options, const std::filesystem::path& rules) {
   std::string line = fmt::format("halftone convert {} --format {} --rules {}", quoted(arguments.input), options.formats.front()->name(),
                                  quoted(rules.string()));
-  if (arguments.preset != "auto") line += " --preset " + quoted(arguments.preset);
-  for (const std::string& pattern : arguments.include) line += " --include " + quoted(pattern);
-  for (const std::string& pattern : arguments.exclude) line += " --exclude " + quoted(pattern);
-  if (arguments.target != "comfyui") line += " --target " + quoted(arguments.target);
+  if (arguments.preset != "auto") line += fmt::format(" --preset {}", quoted(arguments.preset));
+  for (const std::string& pattern : arguments.include) line += fmt::format(" --include {}", quoted(pattern));
+  for (const std::string& pattern : arguments.exclude) line += fmt::format(" --exclude {}", quoted(pattern));
+  if (arguments.target != "comfyui") line += fmt::format(" --target {}", quoted(arguments.target));
   return line;
 }
 

@@ -52,14 +52,14 @@ std::string sentence_of(const CLI::App& at, const CLI::ParseError& error) {
 
 /// Whether `word` is a subcommand that is planned and not there yet.
 bool is_planned_command(std::string_view word) {
-  static constexpr std::string_view names[] = {
+  static const std::vector<std::string_view> names = {
 #define HALFTONE_PLANNED_COMMAND(name) name,
 #define HALFTONE_PLANNED_OPTION(name)
 #include "planned.def"
 #undef HALFTONE_PLANNED_OPTION
 #undef HALFTONE_PLANNED_COMMAND
   };
-  return std::find(std::begin(names), std::end(names), word) != std::end(names);
+  return std::find(names.begin(), names.end(), word) != names.end();
 }
 
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
