@@ -18,8 +18,11 @@
 namespace halftone::allocate {
 namespace {
 
-/// How often a choice is made anew with the size that the last one really has; two or three times do.
-constexpr int kMostRounds = 20;
+/// How often a choice is made anew where the last one was larger than estimated; from half of them on in larger steps.
+constexpr int kMostRounds = 40;
+/// What the estimate of a header may be above the truth: blanks at its end, and a digit of each offset for a layer.
+constexpr std::uint64_t kHeaderSlack = 16;
+constexpr std::uint64_t kLayerSlack = 2;
 
 /// What measuring needs.
 struct Sources {
@@ -116,14 +119,16 @@ class Chooser {
       if (!choice) refuse_noise(problem);
       return take(*choice);
     }
-    // What is left of the size when the layers are taken away is known from a plan.
-    std::uint64_t fixed = fixed_bytes(cheapest(problem));
+    // What is left of the size when the layers are taken away is known from a plan.  Sizes are estimates: the first choices
+    // may be too large, and then each is smaller than the one before.
+    double limit = goal_.limit(fixed_bytes(cheapest(problem))) + static_cast<double>(kHeaderSlack + kLayerSlack * problem.size());
     for (int round = 0; round < kMostRounds; ++round) {
-      const auto choice = choose(problem, goal_.limit(fixed));
+      const auto choice = choose(problem, limit);
       if (!choice) refuse_size(problem);
       take(*choice);
-      if (result_.plan.output_bytes() <= *options_.target_bytes) return;
-      fixed += result_.plan.output_bytes() - *options_.target_bytes;
+      const std::uint64_t bytes = result_.plan.output_bytes();
+      if (bytes <= *options_.target_bytes) return;
+      limit = choice->cost - (round < kMostRounds / 2 ? 1 : static_cast<double>(bytes - *options_.target_bytes));
     }
     refuse_size(problem);
   }

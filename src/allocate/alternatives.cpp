@@ -87,24 +87,26 @@ const Alternative* smallest(const EvaluatedLayer& layer, double db) {
 
 std::string advice_for(const EvaluatedLayer& layer, double typical_db) {
   const double own = sqnr_or(layer.figures, 0);
+  std::string clipped;
   std::string advice;
   const auto add = [&](const std::string& sentence) { advice += (advice.empty() ? "" : " ") + sentence; };
   if (layer.clipped_share() > kMuchClipped) {
-    add(fmt::format("{:.2f} % of its weights are clipped.", 100 * layer.clipped_share()));
+    clipped = fmt::format("{:.2f} % of its weights are clipped. ", 100 * layer.clipped_share());
   }
   for (const Alternative& alternative : layer.alternatives) {
     if (!alternative.search || alternative.sqnr_db < own + kWorthwhileDb) continue;
     add(fmt::format("Use --scales search: {:.1f} dB in the same size.", alternative.sqnr_db));
   }
   if (const Alternative* better = smallest(layer, std::max(own + kHalvedDb, kPoorDb))) {
-    add(fmt::format("Use {} for it: {:.1f} dB in {}.", better->format, better->sqnr_db, size_ratio(better->bytes, layer.bytes)));
+    add(fmt::format("{} {} for it: {:.1f} dB in {}.", advice.empty() ? "Use" : "Or use", better->format, better->sqnr_db,
+                    size_ratio(better->bytes, layer.bytes)));
   } else if (own < kPoorDb || own < typical_db - kHalvedDb) {
     add(fmt::format("Keep this layer as it was, in {}: no other format halves its error.", base::human_bytes(layer.source_bytes)));
   } else if (advice.empty()) {
     add("Leave it: no format that was tried halves its error.");
   }
   if (own > typical_db - 1.0) add("It is no worse than most layers of its format.");
-  return advice;
+  return clipped + advice;
 }
 
 void advise(const eval::FloatModel& original, const Backend& backend, std::size_t advised, unsigned threads, const std::atomic<bool>& stop,

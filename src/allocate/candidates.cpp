@@ -2,25 +2,33 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
 
 #include <halftone/safetensors.hpp>
 
 namespace halftone::allocate {
 namespace {
 
-/// Digits that the two offsets of a tensor have more in a file of gigabytes than in one of this layer alone, about.
-constexpr std::uint64_t kOffsetDigits = 8;
+std::uint64_t digits(std::uint64_t value) { return std::to_string(value).size(); }
 
-/// Bytes of the entries of `tensors` in a header, nearly: the offsets depend on what stands before.
-std::uint64_t entry_bytes(std::vector<TensorInfo> tensors) {
-  const std::uint64_t n = tensors.size();
-  return serialize(lay_out(std::move(tensors), {}, false)).size() - sizeof(std::uint64_t) + n * kOffsetDigits;
+/// Bytes of the entries of `tensors` in the header of a file of `file_bytes`, nearly: offsets near the beginning are shorter.
+std::uint64_t entry_bytes(std::vector<TensorInfo> tensors, std::uint64_t file_bytes) {
+  const Header header = lay_out(std::move(tensors), {}, false);
+  std::uint64_t bytes = 0;
+  for (const TensorInfo& tensor : header.tensors) {
+    const Header alone = lay_out({{tensor.name, tensor.dtype, tensor.shape}}, {}, false);
+    // The length field, the braces and the blanks at the end go; a comma comes.
+    const std::string text = serialize(alone);
+    const std::uint64_t entry = text.find_last_not_of(' ') + 1 - sizeof(std::uint64_t) - 2 + 1;
+    bytes += entry - digits(0) - digits(alone.tensors.front().end) + 2 * digits(file_bytes);
+  }
+  return bytes;
 }
 
-std::uint64_t entry_bytes(const TensorInfo& weight, const QuantSpec& spec) {
+std::uint64_t entry_bytes(const TensorInfo& weight, const QuantSpec& spec, std::uint64_t file_bytes) {
   std::vector<TensorInfo> tensors;
   for (const LayerTensor& tensor : spec.format->outputs(weight, spec)) tensors.push_back({tensor.name, tensor.dtype, tensor.shape});
-  return entry_bytes(std::move(tensors));
+  return entry_bytes(std::move(tensors), file_bytes);
 }
 
 }  // namespace
@@ -38,19 +46,20 @@ std::vector<LayerCandidates> find_candidates(const ModelIndex& model, const Side
   std::map<std::string, LayerCandidates> by_name;
   for (const FormatDescriptor* format : options.formats) {
     const Plan plan = build_plan(model, texts, options_for(options, *format));
+    const std::uint64_t file_bytes = options.target_bytes.value_or(plan.output_bytes());
     for (const Decision& decision : plan.decisions) {
       if (!decision.layer || (decision.action != Action::quantize && decision.action != Action::keep)) continue;
       LayerCandidates& layer = by_name[decision.tensor];
       layer.weight = model.find(decision.tensor);
       layer.kept_bytes = decision.in_bytes;
-      layer.kept_text = entry_bytes({{layer.weight->info.name, layer.weight->info.dtype, layer.weight->info.shape}});
+      layer.kept_text = entry_bytes({{layer.weight->info.name, layer.weight->info.dtype, layer.weight->info.shape}}, file_bytes);
       if (decision.action == Action::keep) {
         layer.kept_because = decision.reason;
         continue;
       }
       layer.specs.push_back(decision.spec);
       layer.bytes.push_back(decision.out_bytes);
-      layer.text.push_back(entry_bytes(layer.weight->info, decision.spec));
+      layer.text.push_back(entry_bytes(layer.weight->info, decision.spec, file_bytes));
     }
   }
   std::vector<LayerCandidates> result;

@@ -197,7 +197,7 @@ std::string eval_page(const Evaluation& evaluation, const std::string& file, con
   const Layers layers = worst_first(evaluation);
   std::string body = fmt::format("<h1>What quantization lost</h1>\n<p>{} <span class=\"quiet\">measured against</span> {}</p>\n",
                                  code(file), code(source));
-  body += summary(evaluation) + worst_section(layers) + formats_section(evaluation) + table(layers) + closing(evaluation);
+  body += summary(evaluation) + worst_section(layers) + table(layers) + formats_section(evaluation) + closing(evaluation);
   return page(fmt::format("Halftone: {}", file), body);
 }
 

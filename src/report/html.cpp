@@ -20,7 +20,7 @@ h3{font-size:1rem;margin:0 0 .4rem;overflow-wrap:anywhere}
 p{margin:.3rem 0}
 .quiet{color:var(--quiet)}
 code{font:.86em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere;unicode-bidi:isolate}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));gap:.8rem;margin:1.4rem 0 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(14rem,1fr));gap:.8rem;margin:1.4rem 0 0}
 .tile,.card{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;break-inside:avoid}
 .tile b{display:block;font-size:1.35rem;font-weight:600;line-height:1.3}
 .tile span{color:var(--quiet);font-size:.86rem}
@@ -35,7 +35,7 @@ th{text-align:left;color:var(--quiet);font-weight:500;vertical-align:bottom;bord
 td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-align:middle;font-variant-numeric:tabular-nums}
 tr{break-inside:avoid}
 th.n,td.n{text-align:right;white-space:nowrap}
-td.name{min-width:12rem}
+td.name{min-width:13rem}
 .card table{width:auto;min-width:16rem}
 svg{display:block;max-width:100%;overflow:visible}
 svg text{fill:var(--quiet);font:10px system-ui,"DejaVu Sans",sans-serif}
@@ -44,7 +44,7 @@ svg text{fill:var(--quiet);font:10px system-ui,"DejaVu Sans",sans-serif}
 .key.mark{background:var(--mark)}.key.other{background:var(--other)}.key.error{background:var(--error)}
 @page{size:A4;margin:13mm}
 @media print{:root{color-scheme:light;--ground:#fff;--panel:#fff;--ink:#000;--quiet:#444;--line:#bbb;--mark:#1f5fbf;--other:#b5bcc4;--error:#b04312}
-body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2{break-after:avoid}
+body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2,h2+p{break-after:avoid}figure svg{width:56mm;height:auto}td svg{width:16mm;height:auto}.card .plots{gap:.4rem 1rem;flex-wrap:nowrap}.card table{min-width:0}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}thead{display:table-header-group}}
 )CSS";
 
@@ -83,7 +83,15 @@ std::string escape(std::string_view text) {
   return html;
 }
 
-std::string code(std::string_view name) { return fmt::format("<code>{}</code>", escape(name)); }
+std::string code(std::string_view name) {
+  const std::string text = escape(name);
+  std::string broken;
+  for (const char c : text) {
+    broken += c;
+    if (c == '.' || c == '/') broken += "<wbr>";
+  }
+  return fmt::format("<code>{}</code>", broken);
+}
 
 std::string page(std::string_view title, std::string_view body) {
   return fmt::format(

@@ -36,7 +36,7 @@ SEARCHED_ON_CPU = ("int8",)
 
 # What a build may still lack: while `formats` and `--help` do not list it, its tests skip and say so.
 # Take a name off these lists when it arrives.
-LATER_COMMANDS = ("eval",)
+LATER_COMMANDS = ()
 LATER_FORMATS = ()
 
 

@@ -1,12 +1,17 @@
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include <halftone/compare.hpp>
 
+#include "base/fail.hpp"
 #include "base/text.hpp"
 #include "command.hpp"
 #include "figures_json.hpp"
+#include "io/model_files.hpp"
 #include "output.hpp"
+#include "report/compare_page.hpp"
+#include "text_file.hpp"
 
 namespace halftone::tool {
 namespace {
@@ -16,6 +21,8 @@ using nlohmann::ordered_json;
 struct Arguments {
   std::string original;
   std::vector<std::string> others;
+  std::optional<std::string> html;
+  bool force = false;
   unsigned threads = 0;
 };
 
@@ -59,22 +66,78 @@ std::string comparison_text(const Comparison& comparison) {
   return text + "\n";
 }
 
+/// "B", "C", …; numbers behind "Z".
+std::string label_of(std::size_t file) { return file < 25 ? std::string(1, static_cast<char>('B' + file)) : fmt::format("{}", file + 2); }
+
+std::string cell_text(const report::ComparisonRow& row, std::size_t file) {
+  constexpr int width = 21;
+  if (row.is_missing[file]) return fmt::format("{:<{}}", " missing", width);
+  const TensorComparison* tensor = row.cells[file];
+  if (tensor == nullptr) return fmt::format("{:<{}}", "       =", width);
+  if (!tensor->comparable) return fmt::format("{:<{}}", fmt::format("       ? {}", tensor->stored), width);
+  return fmt::format("{:>8.2f} {:<12}", tensor->figures.sqnr_db(), tensor->stored);
+}
+
+/// Several files in one table: the SQNR of each tensor, and how it is stored.
+std::string table_text(const std::vector<Comparison>& files, const std::vector<std::uint64_t>& bytes) {
+  std::string text;
+  std::string head;
+  std::string total;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const Comparison& file = files[i];
+    text += fmt::format("{:<2} {:>10}  {}: {} and {} missing\n", label_of(i), base::human_bytes(bytes[i + 1]),
+                        base::printable(file.other.string()),
+                        fmt::format("{} {} identical,", base::counted(file.identical, "tensor"), file.identical == 1 ? "is" : "are"),
+                        base::counted(file.only_original.size(), "tensor"));
+    for (const std::string& name : file.only_other) text += fmt::format("   added: {}\n", base::printable(name));
+    head += fmt::format("{:<21}", fmt::format("{:>2} SQNR", label_of(i)));
+    total += file.total.elements != 0 ? fmt::format("{:>8.2f} {:<12}", file.total.sqnr_db(), "total")
+                                      : fmt::format("{:>8} {:<12}", "-", "total");
+  }
+  text += fmt::format("{} tensor\n", head);
+  for (const report::ComparisonRow& row : report::comparison_rows(files)) {
+    for (std::size_t i = 0; i < files.size(); ++i) text += cell_text(row, i);
+    text += fmt::format(" {}\n", base::printable(row.name));
+  }
+  return text + fmt::format("{} all of these together\n", total);
+}
+
+/// Sizes of the original and of the others.
+std::vector<std::uint64_t> sizes_of(const Arguments& arguments) {
+  std::vector<std::uint64_t> bytes = {io::ModelFiles(arguments.original).index().file_bytes()};
+  for (const std::string& other : arguments.others) bytes.push_back(io::ModelFiles(other).index().file_bytes());
+  return bytes;
+}
+
+ordered_json files_json(const Arguments& arguments, const std::vector<Comparison>& files) {
+  ordered_json entries = ordered_json::array();
+  for (const Comparison& file : files) entries.push_back(comparison_json(file));
+  ordered_json json = {{"original", arguments.original}, {"layers", entries[0]["layers"]}, {"total", entries[0]["total"]}};
+  json["files"] = std::move(entries);
+  return json;
+}
+
 void run(const Arguments& arguments, Session& session) {
   const unsigned threads = arguments.threads != 0 ? arguments.threads : std::max(1U, std::thread::hardware_concurrency());
-  ordered_json files = ordered_json::array();
-  for (const std::string& other : arguments.others) {
-    const Comparison comparison = compare_models(arguments.original, other, threads);
-    if (!comparison.equal()) session.exit_code = ExitCode::difference;
-    if (session.json) {
-      files.push_back(comparison_json(comparison));
-    } else {
-      write_out(comparison_text(comparison));
-    }
+  std::optional<TextFile> page;
+  if (arguments.force && !arguments.html) fail(ErrorKind::usage, "--force has no effect without --html");
+  if (arguments.html) {
+    page = TextFile{*arguments.html, arguments.force, {arguments.original}};
+    page->inputs.insert(page->inputs.end(), arguments.others.begin(), arguments.others.end());
+    check(*page);
   }
-  if (!session.json) return;
-  ordered_json json = {{"original", arguments.original}, {"layers", files[0]["layers"]}, {"total", files[0]["total"]}};
-  json["files"] = std::move(files);
-  print_json(json);
+  std::vector<Comparison> files;
+  for (const std::string& other : arguments.others) {
+    files.push_back(compare_models(arguments.original, other, threads));
+    if (!files.back().equal()) session.exit_code = ExitCode::difference;
+  }
+  const std::vector<std::uint64_t> bytes = sizes_of(arguments);
+  if (page) write(*page, report::compare_page(arguments.original, files, bytes));
+  if (session.json) {
+    print_json(files_json(arguments, files));
+  } else {
+    write_out(files.size() == 1 ? comparison_text(files[0]) : table_text(files, bytes));
+  }
 }
 
 }  // namespace
@@ -85,6 +148,8 @@ void add_compare(CLI::App& app, Session& session) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("original", arguments->original, "the original")->required()->type_name("A");
   command->add_option("others", arguments->others, "files to compare with it")->required()->type_name("B [C …]");
+  command->add_option("--html", arguments->html, "also write a page with all files side by side")->type_name("REPORT");
+  command->add_flag("--force", arguments->force, "replace an existing page");
   command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
