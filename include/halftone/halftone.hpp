@@ -20,6 +20,7 @@
 ///
 /// tests/package/outside is this example as a project that finds the installed library.
 
+#include <halftone/allocate.hpp>
 #include <halftone/backend.hpp>
 #include <halftone/bench.hpp>
 #include <halftone/codec/codebook.hpp>
@@ -32,6 +33,7 @@
 #include <halftone/dtype.hpp>
 #include <halftone/edit.hpp>
 #include <halftone/error.hpp>
+#include <halftone/eval.hpp>
 #include <halftone/example.hpp>
 #include <halftone/format.hpp>
 #include <halftone/learn.hpp>

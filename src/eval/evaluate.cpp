@@ -46,6 +46,17 @@ std::uint64_t bytes_of(const FloatModel& model, const ModelTensor& tensor) {
   return bytes;
 }
 
+/// Counts the tensors of the original that the other model lacks.
+void note_missing(const Models& models, Evaluation& result) {
+  std::uint64_t missing = 0;
+  for (const ModelTensor& tensor : models.original.files().index().tensors()) {
+    if (models.original.is_companion(tensor.info.name) || models.other.files().index().find(tensor.info.name) != nullptr) continue;
+    ++missing;
+  }
+  if (missing != 0)
+    result.notes.push_back(fmt::format("{} of the original {} not there", base::counted(missing, "tensor"), missing == 1 ? "is" : "are"));
+}
+
 /// The tensors that are stored otherwise; what cannot be measured becomes a note.
 std::vector<Subject> subjects(const Models& models, Evaluation& result) {
   std::vector<Subject> found;
@@ -124,6 +135,7 @@ Evaluation evaluate_weights(const FloatModel& original, const FloatModel& other,
   result.file_bytes = other.files().index().file_bytes();
   result.source_file_bytes = original.files().index().file_bytes();
   const std::vector<Subject> found = subjects(models, result);
+  note_missing(models, result);
   result.layers.resize(found.size());
   base::parallel_for(found.size(), threads, [&](std::size_t i) {
     const Subject& subject = found[i];

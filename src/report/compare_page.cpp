@@ -72,7 +72,7 @@ std::string cell(const ComparisonRow& row, std::size_t i, double worst) {
   const TensorComparison* tensor = row.cells[i];
   if (tensor == nullptr) return "<td colspan=\"3\" class=\"quiet\">as in the original</td>";
   if (!tensor->comparable) return fmt::format("<td colspan=\"3\">{}, not comparable</td>", escape(tensor->stored));
-  return fmt::format("<td>{}</td><td>{}</td><td class=\"n\">{}</td>", escape(tensor->stored),
+  return fmt::format("<td class=\"f\">{}</td><td>{}</td><td class=\"n\">{}</td>", escape(tensor->stored),
                      bar(worst > 0 ? tensor->figures.rel_l2() / worst : 0, "error"), decibels(tensor->figures.sqnr_db()));
 }
 

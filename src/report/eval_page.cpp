@@ -114,7 +114,7 @@ struct Extremes {
 
 std::string row(const EvaluatedLayer& layer, const Extremes& extremes) {
   const double error = layer.figures.rel_l2();
-  std::string html = fmt::format("<tr><td class=\"name\">{}</td><td>{}</td>", code(layer.name), escape(layer.format));
+  std::string html = fmt::format("<tr><td class=\"name\">{}</td><td class=\"f\">{}</td>", code(layer.name), escape(layer.format));
   html += fmt::format("<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2f}</td>",
                       two_bars(static_cast<double>(layer.source_bytes) / extremes.bytes, static_cast<double>(layer.bytes) / extremes.bytes),
                       base::human_bytes(layer.bytes), layer.bits_per_weight());

@@ -35,7 +35,7 @@ th{text-align:left;color:var(--quiet);font-weight:500;vertical-align:bottom;bord
 td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-align:middle;font-variant-numeric:tabular-nums}
 tr{break-inside:avoid}
 th.n,td.n{text-align:right;white-space:nowrap}
-td.name{min-width:13rem}
+td.name{min-width:13rem}td.f,.card td{white-space:nowrap}
 .card table{width:auto;min-width:16rem}
 svg{display:block;max-width:100%;overflow:visible}
 svg text{fill:var(--quiet);font:10px system-ui,"DejaVu Sans",sans-serif}
@@ -44,7 +44,7 @@ svg text{fill:var(--quiet);font:10px system-ui,"DejaVu Sans",sans-serif}
 .key.mark{background:var(--mark)}.key.other{background:var(--other)}.key.error{background:var(--error)}
 @page{size:A4;margin:13mm}
 @media print{:root{color-scheme:light;--ground:#fff;--panel:#fff;--ink:#000;--quiet:#444;--line:#bbb;--mark:#1f5fbf;--other:#b5bcc4;--error:#b04312}
-body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2,h2+p{break-after:avoid}figure svg{width:56mm;height:auto}td svg{width:16mm;height:auto}.card .plots{gap:.4rem 1rem;flex-wrap:nowrap}.card table{min-width:0}
+body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2,h2+p{break-after:avoid}figure{flex:0 0 54mm;max-width:54mm}figure svg{width:54mm;height:auto}td svg{width:16mm;height:auto}.card .plots{gap:.4rem 1rem;flex-wrap:nowrap}.card table{min-width:0}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}thead{display:table-header-group}}
 )CSS";
 

@@ -85,10 +85,8 @@ std::string table_text(const std::vector<Comparison>& files, const std::vector<s
   std::string total;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const Comparison& file = files[i];
-    text += fmt::format("{:<2} {:>10}  {}: {} and {} missing\n", label_of(i), base::human_bytes(bytes[i + 1]),
-                        base::printable(file.other.string()),
-                        fmt::format("{} {} identical,", base::counted(file.identical, "tensor"), file.identical == 1 ? "is" : "are"),
-                        base::counted(file.only_original.size(), "tensor"));
+    text += fmt::format("{:<2} {:>10}  {}: {} identical, {} missing\n", label_of(i), base::human_bytes(bytes[i + 1]),
+                        base::printable(file.other.string()), base::counted(file.identical, "tensor"), file.only_original.size());
     for (const std::string& name : file.only_other) text += fmt::format("   added: {}\n", base::printable(name));
     head += fmt::format("{:<21}", fmt::format("{:>2} SQNR", label_of(i)));
     total += file.total.elements != 0 ? fmt::format("{:>8.2f} {:<12}", file.total.sqnr_db(), "total")
