@@ -57,9 +57,9 @@ std::string files_table(const std::string& original, const std::vector<Compariso
     if (total.elements == 0) {
       html += "<td></td><td class=\"n\">–</td><td class=\"n\">–</td><td class=\"n\">–</td><td class=\"n\">–</td>";
     } else {
-      html += fmt::format("<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:.6f}</td><td class=\"n\">{:.3g}</td>",
+      html += fmt::format("<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
                           bar(worst > 0 ? total.rel_l2() / worst : 0, "error"), decibels(total.sqnr_db()), percent(total.rel_l2()),
-                          total.cosine(), total.max_abs);
+                          figure_of(total.cosine(), 6), figure_of(total.max_abs, 3));
     }
     html += fmt::format("<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
                         file.layers.size(), file.identical, file.only_original.size(), file.only_other.size());

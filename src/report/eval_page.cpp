@@ -59,7 +59,7 @@ std::string summary(const Evaluation& evaluation) {
   html += tile(fmt::format("{:.2f}", 8 * static_cast<double>(bytes) / elements),
                fmt::format("bits per weight in {}", base::counted(evaluation.layers.size(), "layer")));
   html += tile(percent(static_cast<double>(clipped) / elements), "of the weights are clipped");
-  html += tile(fmt::format("{:.6f}", evaluation.total.cosine()), "cosine of weights before and after");
+  html += tile(figure_of(evaluation.total.cosine(), 6), "cosine of weights before and after");
   return html + "</div>\n";
 }
 
@@ -85,8 +85,8 @@ std::string output_sentence(const EvaluatedLayer& layer) {
 
 std::string card(const EvaluatedLayer& layer) {
   std::string html = fmt::format("<section class=\"card\">\n<h3>{}</h3>\n", code(layer.name));
-  html += fmt::format("<p>{} {}: {} dB, largest error {:.3g}, {} of {}, {} clipped</p>\n", escape(layer.format), to_string(layer.shape),
-                      decibels(layer.figures.sqnr_db()), layer.figures.max_abs, base::human_bytes(layer.bytes),
+  html += fmt::format("<p>{} {}: {} dB, largest error {}, {} of {}, {} clipped</p>\n", escape(layer.format), to_string(layer.shape),
+                      decibels(layer.figures.sqnr_db()), figure_of(layer.figures.max_abs, 3), base::human_bytes(layer.bytes),
                       base::human_bytes(layer.source_bytes), percent(layer.clipped_share()));
   html += output_sentence(layer);
   if (!layer.advice.empty()) html += fmt::format("<p class=\"advice\">{}</p>\n", escape(layer.advice));

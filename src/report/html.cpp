@@ -107,6 +107,8 @@ std::string decibels(double value) {
   return std::isinf(value) ? "∞" : fmt::format("{:.1f}", value);
 }
 
+std::string figure_of(double value, int digits) { return std::isfinite(value) ? fmt::format("{:.{}g}", value, digits) : "–"; }
+
 std::string percent(double share) {
   if (!std::isfinite(share)) return "–";
   const double value = 100 * share;

@@ -17,6 +17,8 @@ namespace halftone::report {
 
 /// "31.5", "∞" where there is no error, "–" where it is not known.
 [[nodiscard]] std::string decibels(double value);
+/// `value` with so many significant digits, "–" where it is not known.
+[[nodiscard]] std::string figure_of(double value, int digits);
 /// "2.65 %".
 [[nodiscard]] std::string percent(double share);
 

@@ -53,11 +53,14 @@ TEST(LayerPlots, Codes_stand_in_the_order_of_their_values) {
 
 TEST(EvalPage, Of_odd_figures_is_still_a_page) {
   Evaluation evaluation;
-  EvaluatedLayer layer{.name = "</table>", .format = "fp8", .shape = {0, 4}};
-  layer.figures.noise = std::numeric_limits<double>::quiet_NaN();
+  EvaluatedLayer layer{.name = "<table>", .format = "fp8", .shape = {0, 4}, .advice = "a < b"};
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  layer.figures = {nan, nan, nan, nan, nan, nan, 4};
   evaluation.layers.push_back(layer);
+  evaluation.total = layer.figures;
   const std::string html = eval_page(evaluation, "<f>", "s");
-  EXPECT_THAT(html, HasSubstr("&lt;/table&gt;"));
+  EXPECT_THAT(html, HasSubstr("<code>&lt;table&gt;</code>"));
+  EXPECT_THAT(html, HasSubstr("a &lt; b"));
   EXPECT_THAT(html, Not(HasSubstr("nan")));
   EXPECT_THAT(html, Not(HasSubstr("<f>")));
 }
