@@ -57,7 +57,6 @@ class Usage(CommandLineTest):
                 self.refuse_convert("--format", fmt, "--scales", "search", says=["gains nothing"])
 
     def test_what_is_planned_is_unsupported(self):
-        self.refuse_convert("--format", "fp8", "--rotation", "auto", code=UNSUPPORTED, says=["not supported yet"])
         self.refuse("eval", self.source, code=UNSUPPORTED, says=["eval"])
 
     def test_no_arguments_show_the_commands(self):

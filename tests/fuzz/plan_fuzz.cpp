@@ -138,6 +138,16 @@ void check_edits(const ModelIndex& model, const SideTexts& texts) {
         model, [&] { return build_edit_plan(model, texts, options); }, false);
 }
 
+/// The same options where half of the layers lose less without their rotation.
+PlanOptions with_choices(const ModelIndex& model, PlanOptions options) {
+  options.rotation = Rotation::automatic;
+  options.rotation_errors.emplace();
+  for (const ModelTensor& tensor : model.tensors()) {
+    options.rotation_errors->emplace(tensor.info.name, RotationErrors{tensor.info.name.size() % 2 == 0 ? 2.0 : 1.0, 1.5});
+  }
+  return options;
+}
+
 void check_model(const ModelIndex& model, const SideTexts& texts, unsigned option_byte) {
   PlanOptions options = options_from(option_byte);
   for (const FormatDescriptor* format : all_formats()) {
@@ -146,6 +156,9 @@ void check_model(const ModelIndex& model, const SideTexts& texts, unsigned optio
     for (const char* preset : {"none", "auto"}) {
       options.presets = {preset};
       check_plan(model, [&] { return build_plan(model, texts, options); });
+      if (format->facts().rotation_groups.empty()) continue;
+      const PlanOptions chosen = with_choices(model, options);
+      check_plan(model, [&] { return build_plan(model, texts, chosen); });
     }
   }
   check_migrations(model, texts);

@@ -44,7 +44,7 @@ Sharding sharding(const std::string& size, const fs::path& output) {
 }
 
 /// Options that are understood and refused; the help does not show them.
-void add_planned_options(CLI::App& command) {
+void add_planned_options([[maybe_unused]] CLI::App& command) {
 #define HALFTONE_PLANNED_COMMAND(name)
 #define HALFTONE_PLANNED_OPTION(name)                                                                                    \
   command                                                                                                                \
@@ -124,6 +124,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--rotation-group", rotation_group, "columns rotated together, for rotated formats")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
+  command.add_option("--rotation", rotation, "always, or auto: only where it loses less (default always)")->type_name("WHEN");
   command.add_option("--group-size", group_size, "elements of a row that share a scale, for w4a8")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
@@ -182,6 +183,7 @@ fs::path ConversionArguments::lora_path() const {
 PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
+  static const std::map<std::string, Rotation> rotations = {{"always", Rotation::always}, {"auto", Rotation::automatic}};
   static const std::map<std::string, Heuristic> heuristics = {{"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
   static const std::map<std::string, ScaleMethod> methods = {{"absmax", ScaleMethod::absmax}, {"search", ScaleMethod::search}};
   PlanOptions options;
@@ -190,6 +192,7 @@ PlanOptions ConversionArguments::plan_options() const {
   options.spec = {chosen_format(), block_size,  full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales"),
                   group_size,      double_quant};
   if (like) options.like = read_example(*like);
+  options.rotation = choose(rotations, rotation, "--rotation");
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");
   options.target = target_named(target);

@@ -47,6 +47,7 @@ struct ConversionArguments {
   std::uint32_t block_size = 0;
   std::uint32_t rotation_group = 0;
   std::uint32_t group_size = 0;
+  std::string rotation = "always";
   std::string container;    ///< empty: not given
   std::string indivisible;  ///< empty: not given
   std::string preset = "auto";
