@@ -102,6 +102,7 @@ enum class JobKind : std::uint8_t {
   dequantize,
   recode,         ///< codes in the order of another layout
   largest_scale,  ///< of the scales of a layer
+  unnest,         ///< scales of a layer that are quantized themselves, as F32
 };
 
 /// How the weight of a job is stored in the input, where it is quantized there.

@@ -59,7 +59,9 @@ void check_jobs(const Plan& plan) {
     const TensorInfo& first = plan.output.tensors.at(job.outputs.front());
     if (job.kind == JobKind::constant) require(job.bytes.size() == first.bytes(), "a constant does not fill its tensor");
     require(job.inputs.empty() == (job.kind == JobKind::constant), "a job reads nothing, or a constant something");
-    if (job.kind == JobKind::copy) {
+    if (job.kind == JobKind::unnest) {
+      require(job.inputs.front().info.shape == first.shape, "scales change their number");
+    } else if (job.kind == JobKind::copy) {
       require(job.inputs.front().info.bytes() == first.bytes(), "a copy changes the size");
     } else if (job.kind != JobKind::constant && keeps_shape(job.spec)) {
       require((job.stored ? job.stored->shape : job.inputs.front().info.shape) == first.shape, "a weight changes its shape");
