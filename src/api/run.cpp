@@ -71,7 +71,7 @@ void fill(Outputs& outputs, const Sources& from, RunControl& control, exec::JobL
   report.learned = exec::run_jobs(report.plan, from.files, from.statistics, from.backend, outputs.files(), {threads, options.memory_bytes},
                                   control, log);
   if (!from.verified_for) return;
-  report.verification = verify_output(*outputs.files().front(), report, from.files.path(), *from.verified_for, threads, control);
+  report.verification = verify_output(outputs.files(), report, from.files.path(), *from.verified_for, threads, control);
 }
 
 /// The same under a journal: after an error, the partial files and the journal stay for a run that resumes this one.

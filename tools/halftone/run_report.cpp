@@ -60,8 +60,8 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     return;
   }
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
-  const std::string verified = report.verification ? verification_text(*report.verification, output.string()) : "";
-  const std::string resumed = report.resumption ? resumption_text(*report.resumption) : "";
+  const std::string verified = report.verification ? verification_text(*report.verification, output_of(report.plan, output).string()) : "";
+  const std::string resumed = report.resumption ? resumption_text(report) : "";
   const std::string lora = report.plan.lora ? fmt::format("lora    {}, {}\n", base::printable(report.lora_output.string()),
                                                           base::human_bytes(report.plan.lora->file_bytes()))
                                             : "";
