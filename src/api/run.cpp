@@ -148,6 +148,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     fill(outputs, from, control, nullptr, report);
   }
   outputs.commit();
+  report.plan.notes.insert(report.plan.notes.end(), outputs.notes().begin(), outputs.notes().end());
   if (report.plan.lora) report.lora_output = options.lora_output;
   if (journal) journal->journal.remove();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -188,6 +188,21 @@ class Safety(ShardTest):
         self.refuse_shards("--verify", code=DIFFERENT, says=["model.safetensors.index.json", "not kept", "z: ", "divisible by 16"])
         self.assertEqual(list(self.parts.iterdir()), [])
 
+    def test_index_of_an_older_output_does_not_hide_a_new_one(self):
+        self.shards("fp8", "300KiB")
+        index = self.parts / "model.safetensors.index.json"
+        words = ("convert", self.source, "-o", self.output, "--format", "int8", "--preset", "none", "--quiet")
+        before = {path.name: path.read_bytes() for path in self.parts.iterdir()}
+        self.refuse(*words, code=USAGE, says=["index.json' is there", "shards", "--force"], one_sentence=True)
+        self.assertEqual({path.name: path.read_bytes() for path in self.parts.iterdir()}, before)
+        report = self.check(*words, "--force", "--json").json
+        self.assertTrue(any(str(index) in note for note in report["notes"]), report["notes"])
+        self.assertEqual(index.read_bytes(), before[index.name])
+        # The index of the input itself may stay: its shards become one file beside it.
+        self.output.unlink()
+        report = self.check("dequantize", index, "-o", self.output, "--quiet", "--json").json
+        self.assertTrue(any(str(index) in note for note in report["notes"]), report["notes"])
+
     def test_interruption_leaves_none(self):
         big = [(f"layers.{i}.weight", "BF16", (4096, 4096)) for i in range(40)]
         source = st.write_sparse(self.folder / "big.safetensors", big)
@@ -208,8 +223,9 @@ class Safety(ShardTest):
         self.assertEqual(list(self.parts.iterdir()), [])
 
     def test_sizes_that_are_none_and_too_many_files_are_refused(self):
-        for size in ("0", "lots", "-1"):
+        for size in ("0", "lots", "-1", "5 GB x"):
             self.refuse("convert", self.source, "--format", "fp8", f"--shard-size={size}", code=USAGE, says=["--shard-size takes a size"])
+        self.refuse("convert", self.source, "--format", "fp8", "--shard-size", "", code=USAGE, says=["--shard-size takes a size"])
         many = {f"b.{i}": st.Tensor("U8", (1,), b"x") for i in range(600)}
         source = st.write(self.folder / "many.safetensors", many)
         self.refuse("convert", source, "-o", self.output, "--format", "fp8", "--shard-size", "1", code=USAGE, says=["600 files", "500"])

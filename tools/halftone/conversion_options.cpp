@@ -1,6 +1,7 @@
 #include "conversion_options.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <set>
 #include <sstream>
@@ -36,11 +37,19 @@ std::string stem_of(const fs::path& input) {
   return name;
 }
 
+/// The output's name without its extension, whatever it is; a number behind a dot ("flux1.5") is none.
+std::string stem_of_output(const fs::path& output) {
+  const std::string stem = stem_of(output);
+  const std::string extension = fs::path(stem).extension().string();
+  const bool is_word = extension.size() > 1 && std::isalpha(static_cast<unsigned char>(extension[1])) != 0;
+  return stem != output.filename().string() || !is_word ? stem : output.stem().string();
+}
+
 /// How the file `output` is cut.
 Sharding sharding(const std::string& size, const fs::path& output) {
   const auto bytes = base::parse_bytes(size);
   if (!bytes || *bytes == 0) fail(ErrorKind::usage, "--shard-size takes a size, for example 5GB, not '{}'", size);
-  return {*bytes, stem_of(output)};
+  return {*bytes, stem_of_output(output)};
 }
 
 /// Options that are understood and refused; the help does not show them.
@@ -175,9 +184,19 @@ fs::path ConversionArguments::lora_path() const {
   if (lora_output && !learn.lora_rank) fail(ErrorKind::usage, "--lora-output has no effect without --extract-lora");
   if (!learn.lora_rank) return {};
   if (lora_output && lora_output->empty()) fail(ErrorKind::usage, "--lora-output takes a file name, not an empty text");
-  if (lora_output) return *lora_output;
+  return lora_output ? fs::path(*lora_output) : default_lora_path();
+}
+
+fs::path ConversionArguments::default_lora_path() const {
   const fs::path output = output_path();
-  return output.parent_path() / (stem_of(output) + "-lora.safetensors");
+  return output.parent_path() / (stem_of_output(output) + "-lora.safetensors");
+}
+
+void ConversionArguments::note_old_lora(Plan& plan) const {
+  const fs::path path = default_lora_path();
+  std::error_code ignored;
+  if (plan.lora || !fs::exists(path, ignored)) return;
+  plan.notes.push_back(fmt::format("'{}' was there before and does not belong to this output, which has no LoRA", path.string()));
 }
 
 PlanOptions ConversionArguments::plan_options() const {
@@ -207,7 +226,7 @@ PlanOptions ConversionArguments::plan_options() const {
   options.allow_unused = allow_unused;
   options.quant_metadata = quant_metadata;
   learn.apply_to(options);
-  if (!shard_size.empty()) options.sharding = sharding(shard_size, output);
+  if (shard_size) options.sharding = sharding(*shard_size, output);
   for (const std::string& path : rules_files) {
     std::error_code ignored;
     if (fs::equivalent(path, output, ignored))
