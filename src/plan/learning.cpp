@@ -121,6 +121,14 @@ void check_learn_options(const PlanOptions& options) {
   }
   if (!options.learn) return;
   const LearnOptions& learn = *options.learn;
+  const bool heeds_statistics = !learn.method || *learn.method == LearnMethod::feedback ||
+                                options.bias_correction == BiasCorrection::stats || options.spec.scales == ScaleMethod::search ||
+                                options.lora_rank != 0 || options.rotation == Rotation::automatic;
+  if (options.statistics && !heeds_statistics) {
+    fail(ErrorKind::usage,
+         "--stats has no effect on --learn-method {} without --scales search, --bias-correction stats, --extract-lora or --rotation auto",
+         name_of(*learn.method));
+  }
   if (learn.prior_weights && learn.method && *learn.method != LearnMethod::feedback) {
     fail(ErrorKind::usage, "--prior weights has no effect on --learn-method other than feedback");
   }
