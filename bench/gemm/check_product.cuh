@@ -16,7 +16,7 @@
 namespace halftone::cuda {
 
 enum class CodeKind : std::uint8_t { int8, e4m3 };
-enum class Scales : std::uint8_t { rows, blocks };
+enum class Scales : std::uint8_t { none, rows, blocks };
 
 __device__ inline std::uint32_t mix(std::uint32_t x) {
   x ^= x >> 16;
@@ -32,6 +32,14 @@ __global__ void fill_codes(std::uint8_t* codes, std::uint64_t n, CodeKind kind, 
     std::uint8_t code = static_cast<std::uint8_t>(random);
     if (kind == CodeKind::e4m3 && (code & 0x7F) == 0x7F) code = 0;  // NaN
     codes[i] = code;
+  }
+}
+
+__global__ void fill_activations(std::uint16_t* values, std::uint64_t n) {
+  for (std::uint64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
+    const std::uint32_t random = mix(static_cast<std::uint32_t>(i));
+    // Of magnitudes around 1.
+    values[i] = static_cast<std::uint16_t>((random & 0x8000U) | (0x3F00U + (random & 0xFFU)));
   }
 }
 
@@ -113,6 +121,10 @@ class Problem {
     x_scales = fill(n_x, 3, stream);
     w_scales = fill(n_w, 4, stream);
     bias = fill(s.n, 5, stream);
+    activations = make<std::uint16_t>(s.m * s.k);
+    fill_activations<<<1024, 256, 0, stream>>>(activations, s.m * s.k);
+    other_codes = make<std::uint8_t>(s.m * s.k);
+    other_scales = fill(n_x, 6, stream);
     check(cudaStreamSynchronize(stream), "make a problem");
   }
   Problem(const Problem&) = delete;
@@ -167,6 +179,9 @@ class Problem {
   float* x_scales = nullptr;
   float* w_scales = nullptr;
   float* bias = nullptr;
+  std::uint16_t* activations = nullptr;  ///< BF16, of the shape of x
+  std::uint8_t* other_codes = nullptr;   ///< room for theirs
+  float* other_scales = nullptr;
 
  private:
   template <class T>

@@ -4,7 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
@@ -12,8 +12,10 @@
 #include "check_product.cuh"
 #include "matmul/block_scales.cuh"
 #include "matmul/gemm_launch.cuh"
+#include "matmul/quantize_activations.hpp"
 #include "matmul/row_scales.cuh"
 #include "runtime/event.hpp"
+#include "runtime/graph.hpp"
 #include "runtime/stream.hpp"
 
 namespace halftone::cuda {
@@ -31,10 +33,10 @@ struct Variant {
 
 template <class Tile>
 std::string name_of(const char* kind) {
-  const char* together = Tile::kTogether == Together::nothing ? "-" : Tile::kTogether == Together::a ? "a" : "b";
+  const char* const together = Tile::kTogether == Together::nothing ? "-" : Tile::kTogether == Together::a ? "a" : "b";
   char text[96];
-  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d together %s", kind, Tile::kRows, Tile::kColumns, Tile::kPartColumns,
-                Tile::kStages, together);
+  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d together %s lag %d", kind, Tile::kRows, Tile::kColumns,
+                Tile::kPartColumns, Tile::kStages, together, Tile::kLag);
   return text;
 }
 
@@ -42,6 +44,23 @@ template <class Tile>
 Variant rows() {
   return {name_of<Tile>("int8-rows"), Scales::rows, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
             launch_gemm<Tile, ScaledRows<Tile>>(p.matrices(), {{p.x_scales, true}, {p.w_scales, true}, p.bias}, stream);
+          }};
+}
+
+/// With the quantizing of the activations, whose codes become those of x by other scales: not compared.
+template <class Tile>
+Variant linear() {
+  return {name_of<Tile>("int8-linear"), Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
+            launch_quantize_rows_int8({p.activations, p.shape.m, p.shape.k, p.other_codes, p.shape.k}, p.other_scales, stream);
+            auto matrices = p.matrices();
+            matrices.x = p.other_codes;
+            launch_gemm<Tile, ScaledRows<Tile>>(matrices, {{p.other_scales, true}, {p.w_scales, true}, p.bias}, stream);
+          }};
+}
+
+Variant quantizing(const char* name, Scales scales, CodeKind kind, void (*launch)(const Activations&, float*, cudaStream_t)) {
+  return {name, scales, kind, [launch](const Problem& p, cudaStream_t stream) {
+            launch({p.activations, p.shape.m, p.shape.k, p.other_codes, p.shape.k}, p.other_scales, stream);
           }};
 }
 
@@ -81,6 +100,12 @@ std::vector<Variant> variants() {
   ADD(64, 256, 256, 4, kA);
   ADD(64, 256, 256, 4, kB);
   ADD(64, 256, 256, 3, kB);
+  ADD(64, 256, 256, 4, kNone, 1);
+  ADD(64, 256, 256, 4, kNone, 2);
+  ADD(64, 256, 256, 4, kB, 1);
+  ADD(64, 256, 256, 4, kB, 2);
+  ADD(128, 128, 128, 4, kB, 1);
+  ADD(64, 192, 192, 5, kNone, 2);
   ADD(128, 128, 128, 4, kNone);
   ADD(128, 128, 128, 4, kA);
   ADD(128, 128, 128, 4, kB);
@@ -95,6 +120,12 @@ std::vector<Variant> variants() {
   ADD(64, 64, 64, 8, kNone);
   ADD(64, 64, 64, 8, kB);
 #undef ADD
+  list.push_back(linear<Tile<Int8Codes, 64, 256, 256, 4, kNone>>());
+  list.push_back(linear<Tile<Int8Codes, 64, 128, 128, 6, kNone>>());
+  list.push_back(linear<Tile<Int8Codes, 64, 64, 64, 8, kNone>>());
+  list.push_back(quantizing("quantize rows int8", Scales::none, CodeKind::int8, launch_quantize_rows_int8));
+  list.push_back(quantizing("quantize runs int8", Scales::none, CodeKind::int8, launch_quantize_runs_int8));
+  list.push_back(quantizing("quantize runs fp8", Scales::none, CodeKind::e4m3, launch_quantize_runs_fp8));
   add_blocks<Int8Codes>(list, CodeKind::int8);
   add_blocks<E4M3Codes>(list, CodeKind::e4m3);
   return list;
@@ -104,10 +135,14 @@ std::vector<Variant> variants() {
 double time_warm(const Variant& variant, const Problem& problem, const Stream& stream) {
   const int n = std::max(3, static_cast<int>(0.015 / (problem.operations() / 0.8e15 + 5e-6)));
   for (int i = 0; i < 3; ++i) variant.launch(problem, stream.get());
+  const Graph graph(stream, {}, [&] {
+    for (int i = 0; i < n; ++i) variant.launch(problem, stream.get());
+  });
+  graph.launch(stream);
   Event begin;
   Event end;
   begin.record(stream.get());
-  for (int i = 0; i < n; ++i) variant.launch(problem, stream.get());
+  graph.launch(stream);
   end.record(stream.get());
   end.synchronize();
   return end.seconds_since(begin) / n;
@@ -152,9 +187,9 @@ int run(const char* filter) {
         problem.clear();
         variant.launch(problem, stream.get());
         check(cudaStreamSynchronize(stream.get()), variant.name.c_str());
-        const Comparison found = problem.compare(variant.scales, stream.get());
+        const Comparison found = variant.scales == Scales::none ? Comparison{} : problem.compare(variant.scales, stream.get());
         if (!found.right) ++wrong;
-        std::printf("%-55s %s worst error %.2e of the sum of magnitudes", variant.name.c_str(), found.right ? "right" : "WRONG",
+        std::printf("%-62s %s worst error %.2e of the sum of magnitudes", variant.name.c_str(), found.right ? "right" : "WRONG",
                     found.worst);
         if (found.right && shape.m > 1 && shape.m != 333) {
           const double warm = time_warm(variant, problem, stream);
@@ -175,6 +210,7 @@ int run(const char* filter) {
 
 int main(int count, char** arguments) {
   try {
+    if (const char* band = std::getenv("GEMM_BAND")) halftone::cuda::matmul::band_override = static_cast<std::uint32_t>(std::atoi(band));
     return halftone::cuda::run(count > 1 ? arguments[1] : "") == 0 ? 0 : 1;
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "matmul/fetch.cuh"
+#include "matmul/products.cuh"
 #include "matmul/store.cuh"
 #include "matmul/tile_order.cuh"
 
@@ -63,10 +64,16 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kMultiplyingRegisters));
     BoxWriter<Tile> writer(shared, group);
+    if constexpr (Tile::kLag > 0) {
+      if (group == 1) sync_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
+    }
     for (std::uint32_t index = blockIdx.x / Tile::kCluster; index < work.order.count(); index += step) {
       const auto place = place_of<Tile>(work.order, index);
       const OutputTile out{work.in_boxes ? &y : nullptr, work.y, work.m, work.n, place.row, place.column};
       Scaling::run(work.arguments, shared, cursor, writer, out, work.n_blocks, group);
+    }
+    if constexpr (Tile::kLag > 0) {
+      if (group == 0 && cursor.passed < Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
     }
     writer.finish();
   }

@@ -30,6 +30,8 @@ struct GemmMatrices {
   return static_cast<std::uint32_t>(count);
 }
 
+inline std::uint32_t band_override = 0;
+
 /// The tiles of clusters, in bands that make those that run at once about as wide as high.
 template <class Tile>
 [[nodiscard]] TileOrder order_of(const MatmulShape& shape, std::uint32_t at_once) {
@@ -37,7 +39,7 @@ template <class Tile>
   constexpr std::uint64_t kColumns = Tile::kColumns * (Tile::kTogether == Together::a ? 2 : 1);
   const double side = std::sqrt(static_cast<double>(at_once) * static_cast<double>(kRows * kColumns) / Tile::kCluster);
   const auto band = static_cast<std::uint32_t>(std::lround(side / static_cast<double>(kRows)));
-  return {divide_up(shape.m, kRows), divide_up(shape.n, kColumns), std::max(1U, band)};
+  return {divide_up(shape.m, kRows), divide_up(shape.n, kColumns), band_override ? band_override : std::max(1U, band)};
 }
 
 [[nodiscard]] inline CUtensorMap map_of_codes(const void* codes, std::uint64_t rows, std::uint64_t k, int box_rows) {

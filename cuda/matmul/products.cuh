@@ -31,6 +31,9 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
   }
 }
 
+/// Where the second group waits for the first to be Tile::kLag stages ahead; the groups themselves have 1 and 2.
+inline constexpr std::uint32_t kLagBarrier = 3;
+
 /// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
 template <class Tile>
 __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t n_blocks,
@@ -50,6 +53,9 @@ __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCur
     }
     before = cursor.stage;
     cursor.advance();
+    if constexpr (Tile::kLag > 0) {
+      if (group == 0 && cursor.passed == Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
+    }
   }
   wait_for_products<0>();
 #pragma unroll

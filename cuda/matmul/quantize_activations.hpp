@@ -14,7 +14,7 @@ struct Activations {
   std::uint64_t pitch;
 };
 
-/// INT8 with a scale for each row: scale = max(fl(max |x| / 127), 1e-30), code = rint(fl(x / scale)) within -128 .. 127.
+/// INT8 with a scale for each row: scale = max(fl(max |x| / 127), 1e-30), code = rint(fl(x / scale)), which is within -127 .. 127.
 /// A row with a NaN gets the scale NaN.
 void launch_quantize_rows_int8(const Activations& activations, float* scales, cudaStream_t stream);
 
