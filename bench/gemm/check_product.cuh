@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <vector>
 
 #include "matmul/gemm_launch.cuh"
@@ -102,6 +103,12 @@ __global__ void compute_entries(Operands o, Scales scales, Entry* entries) {
   entry.found = o.y[entry.row * o.shape.n + entry.column];
 }
 
+__global__ void count_differences(const std::uint32_t* a, const std::uint32_t* b, std::uint64_t n, unsigned long long* found) {
+  for (std::uint64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
+    if (a[i] != b[i] && atomicAdd(found, 1ULL) == 0) found[1] = i;
+  }
+}
+
 struct Comparison {
   bool right = true;
   double worst = 0;  ///< largest error beyond the rounding to BF16, in units of the sum of magnitudes
@@ -137,7 +144,7 @@ class Problem {
   [[nodiscard]] double operations() const {
     return 2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k);
   }
-  void clear() const { check(cudaMemset(y_, 0xFF, shape.m * shape.n * 2), "clear"); }
+  void clear(cudaStream_t stream) const { check(cudaMemsetAsync(y_, 0xFF, shape.m * shape.n * 2, stream), "clear"); }
 
   /// Compares entries all over y, corners among them.
   [[nodiscard]] Comparison compare(Scales scales, cudaStream_t stream) const {
@@ -157,7 +164,7 @@ class Problem {
     entries[3] = {last_row, 0, 0, 0, 0};
     Entry* on_device = nullptr;
     check(cudaMalloc(&on_device, kEntries * sizeof(Entry)), "allocate");
-    check(cudaMemcpy(on_device, entries.data(), kEntries * sizeof(Entry), cudaMemcpyHostToDevice), "copy");
+    check(cudaMemcpyAsync(on_device, entries.data(), kEntries * sizeof(Entry), cudaMemcpyHostToDevice, stream), "copy");
     compute_entries<<<kEntries, 32, 0, stream>>>({shape, kind_, x_, w_, x_scales, w_scales, bias, y_}, scales, on_device);
     check(cudaStreamSynchronize(stream), "compute entries");
     check(cudaMemcpy(entries.data(), on_device, kEntries * sizeof(Entry), cudaMemcpyDeviceToHost), "copy");
@@ -167,12 +174,34 @@ class Problem {
       const std::uint32_t bits = static_cast<std::uint32_t>(entry.found) << 16;
       const double found = static_cast<double>(__builtin_bit_cast(float, bits));
       const double beyond = std::fabs(found - entry.value) - std::fabs(entry.value) * 0x1p-8;
-      const double relative = std::max(0.0, beyond) / entry.magnitude;
-      result.worst = std::max(result.worst, relative);
+      const double relative = beyond < 0 ? 0.0 : beyond / entry.magnitude;
+      if (!(relative <= result.worst)) result.worst = relative;
       // Exact but for roundings of binary32 in INT8; the sums of E4M3 keep about 13 bits below their largest term.
       if (!(relative <= (kind_ == CodeKind::int8 ? 0x1p-20 : 0x1p-10))) result.right = false;
     }
     return result;
+  }
+
+  /// Keeps y, to be compared with later ones.
+  void keep(cudaStream_t stream) {
+    if (kept_ == nullptr) kept_ = make<std::uint16_t>(shape.m * shape.n + 16);
+    check(cudaMemcpyAsync(kept_, y_, shape.m * shape.n * 2, cudaMemcpyDeviceToDevice, stream), "copy");
+  }
+
+  /// Pairs of elements of y that are not as those kept; prints where the first found is.
+  [[nodiscard]] std::uint64_t differences(cudaStream_t stream) {
+    if (counts_ == nullptr) counts_ = make<unsigned long long>(2);
+    check(cudaMemsetAsync(counts_, 0, 16, stream), "clear");
+    const std::uint64_t n = shape.m * shape.n / 2;
+    count_differences<<<1024, 256, 0, stream>>>(reinterpret_cast<const std::uint32_t*>(kept_), reinterpret_cast<const std::uint32_t*>(y_),
+                                                n, counts_);
+    unsigned long long found[2] = {};
+    check(cudaMemcpyAsync(found, counts_, 16, cudaMemcpyDeviceToHost, stream), "copy");
+    check(cudaStreamSynchronize(stream), "compare");
+    if (found[0] > 0)
+      std::printf("%llu pairs differ, among them that at row %llu, column %llu\n", found[0], found[1] * 2 / shape.n,
+                  found[1] * 2 % shape.n);
+    return found[0];
   }
 
   MatmulShape shape;
@@ -202,6 +231,8 @@ class Problem {
   std::uint8_t* x_ = nullptr;
   std::uint8_t* w_ = nullptr;
   std::uint16_t* y_ = nullptr;
+  std::uint16_t* kept_ = nullptr;
+  unsigned long long* counts_ = nullptr;
 };
 
 }  // namespace halftone::cuda

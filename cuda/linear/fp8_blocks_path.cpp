@@ -2,7 +2,9 @@
 
 #include "base/checked.hpp"
 #include "linear/device_weight.hpp"
+#include "linear/fastest.hpp"
 #include "linear/product_path.hpp"
+#include "matmul/block_gemm.hpp"
 #include "matmul/quantize_activations.hpp"
 #include "matmul/support.hpp"
 #include "ops/operation_table.hpp"
@@ -31,14 +33,24 @@ class Fp8BlocksPath : public ProductPath {
   [[nodiscard]] std::string method() const override { return std::string(ops::text_of(ops::Product::fp8_blocks)); }
 
   [[nodiscard]] bool prepare(LinearLane& lane, const Inputs& inputs) override {
-    // The library wants the scales of each run to begin at a vector.
-    if (inputs.rows % 4 != 0) return false;
     launch_quantize_runs_fp8({inputs.x, inputs.rows, inputs.columns, codes(lane, inputs), inputs.columns}, scales(lane, inputs),
                              lane.stream());
     return true;
   }
 
   [[nodiscard]] bool multiply(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) override {
+    const auto library = [&] { return multiply_by_library(lane, inputs, outputs); };
+    if (outputs.type != Dtype::BF16) return library();
+    const auto own = [&] { return multiply_by_kernel(lane, inputs, outputs); };
+    static Fastest fastest;
+    const Fastest::Shape shape{static_cast<std::uint64_t>(lane.device()), inputs.rows, weight_.rows(), weight_.columns()};
+    return fastest.first(shape, lane.stream(), own, library) ? own() : library();
+  }
+
+ private:
+  [[nodiscard]] bool multiply_by_library(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) const {
+    // The library wants the scales of each run to begin at a vector.
+    if (inputs.rows % 4 != 0) return false;
     return lane.multiply(
         {.m = inputs.rows,
          .n = weight_.rows(),
@@ -48,7 +60,18 @@ class Fp8BlocksPath : public ProductPath {
         weight_.bias(), outputs.type, outputs.y);
   }
 
- private:
+  [[nodiscard]] bool multiply_by_kernel(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) const {
+    launch_fp8_block_gemm({.shape = {inputs.rows, weight_.rows(), weight_.columns()},
+                           .x = codes(lane, inputs),
+                           .w = weight_.codes(),
+                           .x_scales = {scales(lane, inputs), 1, inputs.rows},
+                           .w_scales = reinterpret_cast<const float*>(weight_.scales()),
+                           .bias = weight_.bias().exact,
+                           .y = static_cast<std::uint16_t*>(outputs.y)},
+                          lane.stream());
+    return true;
+  }
+
   [[nodiscard]] static std::uint8_t* codes(LinearLane& lane, const Inputs& inputs) {
     return lane.room<std::uint8_t>(Room::codes, inputs.rows * inputs.columns);
   }

@@ -3,15 +3,14 @@
 #include "linear/epilogues.hpp"
 #include "linear/expanded_codes.hpp"
 #include "linear/product_path.hpp"
+#include "matmul/int8_gemm.hpp"
+#include "matmul/support.hpp"
 #include "ops/operation_table.hpp"
 
 namespace halftone::cuda {
 namespace {
 
-constexpr std::uint64_t kAlignment = 16;
 constexpr int kFirstArchitecture = 75;
-/// Sums of longer rows may overflow.
-constexpr std::uint64_t kLongestRow = 131056;
 
 /// INT8 with INT8, and what is expanded to INT8 first.
 class Int8Path : public ProductPath {
@@ -29,6 +28,17 @@ class Int8Path : public ProductPath {
   }
 
   [[nodiscard]] bool multiply(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) override {
+    if (outputs.type == Dtype::BF16 && has_hopper_products()) {
+      launch_int8_gemm({.shape = {inputs.rows, weight_.rows(), weight_.columns()},
+                        .x = reinterpret_cast<const std::int8_t*>(codes(lane, inputs)),
+                        .w = weight_codes(lane),
+                        .x_scales = {scales(lane, inputs), true},
+                        .w_scales = {weight_scales(), scales_per_row()},
+                        .bias = weight_.bias().exact,
+                        .y = static_cast<std::uint16_t*>(outputs.y)},
+                       lane.stream());
+      return true;
+    }
     auto* sums = lane.room<std::int32_t>(Room::sums, inputs.rows * weight_.rows());
     if (!lane.products().multiply({.m = inputs.rows,
                                    .n = weight_.rows(),
@@ -70,11 +80,9 @@ class Int8Path : public ProductPath {
 }  // namespace
 
 std::unique_ptr<ProductPath> int8_path(const LinearLane& lane, const LinearLayer& layer) {
-  if (lane.architecture() < kFirstArchitecture || layer.columns % kAlignment != 0 || layer.rows % 4 != 0) return nullptr;
-  if (layer.columns > kLongestRow) return nullptr;
+  if (lane.architecture() < kFirstArchitecture || layer.columns % kCodeAlignment != 0 || layer.rows % 4 != 0) return nullptr;
+  if (layer.columns > kInt8GemmLongestRow) return nullptr;
   return std::make_unique<Int8Path>(lane, layer);
 }
-
-std::unique_ptr<ProductPath> int8_blocks_path(const LinearLane&, const LinearLayer&) { return nullptr; }
 
 }  // namespace halftone::cuda

@@ -1,6 +1,6 @@
 #pragma once
 
-// Barriers in shared memory (mbarrier), and those of clusters and groups of warps.
+// Barriers in shared memory (mbarrier), and those of groups of warps.
 
 #include <cstdint>
 
@@ -24,18 +24,6 @@ class Barrier {
   }
 
   __device__ void arrive() { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory"); }
-
-  /// Arrives at the barrier at the same place in block `rank` of the cluster.
-  __device__ void arrive_at(std::uint32_t rank) {
-    asm volatile(
-        "{\n"
-        ".reg .b32 remote;\n"
-        "mapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n"
-        "}\n" ::"r"(address()),
-        "r"(rank)
-        : "memory");
-  }
 
   __device__ void wait(std::uint32_t parity) {
     while (!is_past(parity)) {
@@ -62,19 +50,8 @@ class Barrier {
   std::uint64_t word_;
 };
 
-/// Makes initialised barriers visible to copies and to the other blocks of the cluster.
+/// Makes initialised barriers visible to copies.
 __device__ __forceinline__ void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
-
-/// Waits for every thread of the cluster, and sees what they wrote.
-__device__ __forceinline__ void sync_cluster() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
-__device__ __forceinline__ std::uint32_t rank_in_cluster() {
-  std::uint32_t rank;
-  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-  return rank;
-}
 
 /// Waits for the `threads` threads that use barrier `id` of the block, 1 to 15.
 __device__ __forceinline__ void sync_group(std::uint32_t id, std::uint32_t threads) {

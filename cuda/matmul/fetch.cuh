@@ -12,26 +12,14 @@ template <class Tile>
 __device__ __forceinline__ void fetch_tile(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, const CUtensorMap& a,
                                            const CUtensorMap& b, std::uint32_t row_a, std::uint32_t row_b, std::uint32_t n_blocks) {
   constexpr std::uint32_t kBytes = (Tile::kRows + Tile::kColumns) * kRowBytes;
-  constexpr std::uint16_t kAll = 3;  // blocks of the cluster
-  const std::uint32_t rank = Tile::kCluster == 1 ? 0 : rank_in_cluster();
   for (std::uint32_t block = 0; block < n_blocks; ++block) {
     const std::uint32_t stage = cursor.stage;
     const std::uint32_t column = block * kRowBytes;
     Barrier& full = shared.full[stage];
     shared.empty[stage].wait(cursor.parity ^ 1);
     full.arrive_expecting(kBytes);
-    if constexpr (Tile::kTogether == Together::a) {
-      const std::uint32_t part = rank * Tile::kRowsOfA;
-      load_box_for(kAll, a, shared.a[stage][part], full, column, row_a + part);
-    } else {
-      load_box(a, shared.a[stage], full, column, row_a);
-    }
-    if constexpr (Tile::kTogether == Together::b) {
-      const std::uint32_t part = rank * Tile::kRowsOfB;
-      load_box_for(kAll, b, shared.b[stage][part], full, column, row_b + part);
-    } else {
-      load_box(b, shared.b[stage], full, column, row_b);
-    }
+    load_box(a, shared.a[stage], full, column, row_a);
+    load_box(b, shared.b[stage], full, column, row_b);
     cursor.advance();
   }
 }

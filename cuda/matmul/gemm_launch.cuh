@@ -30,16 +30,12 @@ struct GemmMatrices {
   return static_cast<std::uint32_t>(count);
 }
 
-inline std::uint32_t band_override = 0;
-
-/// The tiles of clusters, in bands that make those that run at once about as wide as high.
+/// The tiles, in bands that make those that run at once about as wide as high.
 template <class Tile>
 [[nodiscard]] TileOrder order_of(const MatmulShape& shape, std::uint32_t at_once) {
-  constexpr std::uint64_t kRows = Tile::kRows * (Tile::kTogether == Together::b ? 2 : 1);
-  constexpr std::uint64_t kColumns = Tile::kColumns * (Tile::kTogether == Together::a ? 2 : 1);
-  const double side = std::sqrt(static_cast<double>(at_once) * static_cast<double>(kRows * kColumns) / Tile::kCluster);
-  const auto band = static_cast<std::uint32_t>(std::lround(side / static_cast<double>(kRows)));
-  return {divide_up(shape.m, kRows), divide_up(shape.n, kColumns), band_override ? band_override : std::max(1U, band)};
+  const double side = std::sqrt(static_cast<double>(at_once) * Tile::kRows * Tile::kColumns);
+  const auto band = static_cast<std::uint32_t>(std::lround(side / Tile::kRows));
+  return {divide_up(shape.m, Tile::kRows), divide_up(shape.n, Tile::kColumns), std::max(1U, band)};
 }
 
 [[nodiscard]] inline CUtensorMap map_of_codes(const void* codes, std::uint64_t rows, std::uint64_t k, int box_rows) {
@@ -72,7 +68,7 @@ template <class Tile>
 template <class Tile, class Scaling>
 void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments& arguments, cudaStream_t stream) {
   const MatmulShape& shape = matrices.shape;
-  const std::uint32_t at_once = multiprocessors() / Tile::kCluster * Tile::kCluster;
+  const std::uint32_t at_once = multiprocessors();
   GemmWork<typename Scaling::Arguments> work{.order = order_of<Tile>(shape, at_once),
                                              .m = static_cast<std::uint32_t>(shape.m),
                                              .n = static_cast<std::uint32_t>(shape.n),
@@ -80,24 +76,15 @@ void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments
                                              .y = matrices.y,
                                              .in_boxes = can_store_boxes(matrices),
                                              .arguments = arguments};
-  const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, Tile::kRowsOfA);
-  const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kRowsOfB);
+  const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, Tile::kRows);
+  const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kColumns);
   const CUtensorMap y = work.in_boxes ? map_of_y(matrices.y, shape) : CUtensorMap{};
 
   constexpr auto kernel = gemm_kernel<Tile, Scaling>;
   static_assert(sizeof(SharedTiles<Tile>) <= 227 * 1024, "more than a block of compute capability 9.0 may have");
   (void)dynamic_shared_bytes<kernel>();
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {Tile::kCluster, 1, 1};
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(std::min(at_once, work.order.count() * Tile::kCluster));
-  config.blockDim = dim3(Tile::kThreads);
-  config.dynamicSmemBytes = sizeof(SharedTiles<Tile>);
-  config.stream = stream;
-  config.attrs = &cluster;
-  config.numAttrs = Tile::kCluster > 1 ? 1 : 0;
-  check(cudaLaunchKernelEx(&config, kernel, a, b, y, work), "start a matrix product");
+  kernel<<<std::min(at_once, work.order.count()), Tile::kThreads, sizeof(SharedTiles<Tile>), stream>>>(a, b, y, work);
+  check_launch("start a matrix product");
 }
 
 }  // namespace halftone::cuda::matmul

@@ -7,15 +7,10 @@
 
 namespace halftone::cuda::matmul {
 
-/// Tells the fetching groups of the cluster that this warp is through with a stage.
+/// Tells the fetching group that this warp is through with a stage.
 template <class Tile>
 __device__ __forceinline__ void release(SharedTiles<Tile>& shared, std::uint32_t stage) {
-  const std::uint32_t lane = threadIdx.x % 32;
-  if constexpr (Tile::kCluster == 1) {
-    if (lane == 0) shared.empty[stage].arrive();
-  } else {
-    if (lane < Tile::kCluster) shared.empty[stage].arrive_at(lane);
-  }
+  if (threadIdx.x % 32 == 0) shared.empty[stage].arrive();
 }
 
 /// Begins the products of one stage for part `part` of group `group`.
@@ -31,8 +26,8 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
   }
 }
 
-/// Where the second group waits for the first to be Tile::kLag stages ahead; the groups themselves have 1 and 2.
-inline constexpr std::uint32_t kLagBarrier = 3;
+/// Where the second group waits for the first to be Tile::kLag stages ahead; the groups themselves have the first ones.
+inline constexpr std::uint32_t kLagBarrier = 8;
 
 /// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
 template <class Tile>
@@ -41,8 +36,6 @@ __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCur
   std::uint32_t before = 0;
   for (std::uint32_t block = 0; block < n_blocks; ++block) {
     shared.full[cursor.stage].wait(cursor.parity);
-#pragma unroll
-    for (int part = 0; part < Tile::kParts; ++part) pin(sums[part]);
     begin_products();
 #pragma unroll
     for (int part = 0; part < Tile::kParts; ++part) multiply(shared, cursor.stage, group, part, sums[part], block > 0);

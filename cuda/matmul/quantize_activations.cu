@@ -144,17 +144,24 @@ void launch_runs(const Activations& a, float* scales, cudaStream_t stream) {
   check_launch("quantize runs of activations");
 }
 
-}  // namespace
-
-void launch_quantize_rows_int8(const Activations& a, float* scales, cudaStream_t stream) {
-  matmul::check_activations(a);
-  if (a.rows == 0) return;
-  constexpr int kKept = 4;
+template <int kKept>
+void launch_rows(const Activations& a, float* scales, cudaStream_t stream) {
   const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>((a.pitch / kVector + kKept - 1) / kKept, 1024));
   const std::uint32_t threads = std::max(32U, (wanted + 31) / 32 * 32);
   const auto kernel = is_aligned(a) ? quantize_rows<kKept, true> : quantize_rows<kKept, false>;
   kernel<<<static_cast<std::uint32_t>(a.rows), threads, 0, stream>>>(a, scales);
   check_launch("quantize rows of activations");
+}
+
+}  // namespace
+
+int quantize_kept = 4;
+
+void launch_quantize_rows_int8(const Activations& a, float* scales, cudaStream_t stream) {
+  matmul::check_activations(a);
+  if (a.rows == 0) return;
+  if (quantize_kept == 8) return launch_rows<8>(a, scales, stream);
+  launch_rows<4>(a, scales, stream);
 }
 
 void launch_quantize_runs_int8(const Activations& a, float* scales, cudaStream_t stream) {

@@ -7,14 +7,16 @@
 
 namespace halftone::cuda::matmul {
 
+struct RowArguments {
+  RowScales x;
+  RowScales w;
+  const float* bias;
+};
+
 /// One sum over the whole of k, multiplied by factors of its row and its column.
 template <class Tile>
 struct ScaledRows {
-  struct Arguments {
-    RowScales x;
-    RowScales w;
-    const float* bias;
-  };
+  using Arguments = RowArguments;
 
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,

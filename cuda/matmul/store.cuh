@@ -58,7 +58,9 @@ class BoxWriter {
     }
     publish_box();
     sync_group(static_cast<std::uint32_t>(group_) + 1, Tile::kGroupThreads);
-    if (thread_ == 0 && row < out.m && column < out.n) store_box(*out.matrix, &box, column, row);
+    if (thread_ != 0) return;
+    if (row < out.m && column < out.n) store_box(*out.matrix, &box, column, row);
+    end_store();
   }
 
   /// Until y may be read by what follows the kernel, and shared memory may be given back.

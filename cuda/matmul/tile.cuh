@@ -5,18 +5,13 @@
 
 namespace halftone::cuda::matmul {
 
-/// What two neighbouring blocks, a cluster, fetch together: nothing (there are no clusters), the rows of a, whose tiles then
-/// are neighbours in a row, or those of b.
-enum class Together { nothing, a, b };
-
-/// The part of y that a block computes at a time, and how.  Two groups of 128 threads have kGroupRows_ rows each, in parts of
-/// 64 rows and kPartColumns_ columns, the sums of which one instruction adds to.
-template <class Codes_, int kGroupRows_, int kColumns_, int kPartColumns_, int kStages_, Together kTogether_, int kLag_ = 0>
+/// The part of y that a block computes at a time, and how.  kGroups_ groups of 128 threads have kGroupRows_ rows each, in parts
+/// of 64 rows and kPartColumns_ columns, the sums of which one instruction adds to.
+template <class Codes_, int kGroups_, int kGroupRows_, int kColumns_, int kPartColumns_, int kStages_, int kLag_ = 0>
 struct Tile {
   using Codes = Codes_;
   using Sum = typename Codes::Sum;
-  static constexpr Together kTogether = kTogether_;
-  static constexpr int kGroups = 2;
+  static constexpr int kGroups = kGroups_;
   static constexpr int kGroupRows = kGroupRows_;
   static constexpr int kRows = kGroups * kGroupRows;
   static constexpr int kColumns = kColumns_;
@@ -24,10 +19,6 @@ struct Tile {
   static constexpr int kStages = kStages_;
   /// Stages that the second group begins after the first, so that one multiplies while the other stores its tile.
   static constexpr int kLag = kLag_;
-  static constexpr int kCluster = kTogether == Together::nothing ? 1 : 2;
-  /// Rows that one copy fetches.
-  static constexpr int kRowsOfA = kTogether == Together::a ? kRows / 2 : kRows;
-  static constexpr int kRowsOfB = kTogether == Together::b ? kColumns / 2 : kColumns;
 
   static constexpr int kPartsDown = kGroupRows / 64;
   static constexpr int kPartsAcross = kColumns / kPartColumns;
@@ -36,7 +27,11 @@ struct Tile {
 
   static constexpr int kGroupThreads = 128;
   static constexpr int kThreads = (kGroups + 1) * kGroupThreads;  ///< the last group fetches
+  /// Registers of a thread that fetches, and of one that multiplies: together not more than there are.
+  static constexpr int kFetchingRegisters = kGroups == 2 ? 40 : 32;
+  static constexpr int kMultiplyingRegisters = kGroups == 2 ? 232 : 160;
 
+  static_assert(kGroups == 2 || (kGroups == 3 && kLag == 0));
   static_assert(kGroupRows % 64 == 0 && kColumns % kPartColumns == 0);
   static_assert(kRows <= 256 && kColumns <= 256, "a copy fetches at most 256 rows");
 };
@@ -56,7 +51,7 @@ struct alignas(1024) SharedTiles {
   float factors[Tile::kGroups][Tile::kColumns];  ///< of columns
   float bias[Tile::kGroups][Tile::kColumns];
   Barrier full[Tile::kStages];   ///< a stage has been fetched
-  Barrier empty[Tile::kStages];  ///< every warp, of all blocks of the cluster, is through with a stage
+  Barrier empty[Tile::kStages];  ///< every warp is through with a stage
 };
 
 /// Goes through the stages in turn, with the parity of the phase of their barriers.
