@@ -35,6 +35,7 @@
 #include <halftone/example.hpp>
 #include <halftone/format.hpp>
 #include <halftone/learn.hpp>
+#include <halftone/linear.hpp>
 #include <halftone/migrate.hpp>
 #include <halftone/model.hpp>
 #include <halftone/optimizer.hpp>

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <mutex>
 #include <vector>
 
 #include <Eigen/Cholesky>
@@ -10,6 +9,7 @@
 #include <Eigen/Eigenvalues>
 
 #include "base/fail.hpp"
+#include "cpu/eigen_blocking.hpp"
 #include "cpu/learn/optimizer_steps.hpp"
 #include "formats/rotation.hpp"
 #include "learn/packed_codes.hpp"
@@ -70,11 +70,7 @@ double inner_of(const float* a, const float* b, std::uint64_t n) {
 
 class CpuEngine : public learn::Engine {
  public:
-  explicit CpuEngine(const Backend& backend) : backend_(backend) {
-    // Eigen cuts products by the sizes of the caches that it finds; sums must not depend on them.
-    static std::once_flag fixed;
-    std::call_once(fixed, [] { Eigen::setCpuCacheSizes(32 << 10, 1 << 20, 8 << 20); });
-  }
+  explicit CpuEngine(const Backend& backend) : backend_(backend) { fix_eigen_blocking(); }
 
   [[nodiscard]] std::unique_ptr<learn::Buffer> allocate(std::uint64_t bytes) override { return std::make_unique<HostBuffer>(bytes); }
   void upload(const void* host, void* device, std::uint64_t bytes) override { copy(host, device, bytes); }
