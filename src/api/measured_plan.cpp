@@ -42,8 +42,10 @@ std::map<std::string, RotationErrors> measured(const Plan& plan, const PlanOptio
     backend = processor.get();
   }
   const exec::Context context{plan, from.files, *backend, {}, from.statistics, {}, from.control, kBandBytes};
+  std::uint64_t total = 0;
+  for (const Job* job : jobs) total += element_count(shape_of(*job)) * bits_of(job->stored ? Dtype::F32 : job->inputs[0].info.dtype) / 8;
   from.control.done_bytes = 0;
-  for (const Job* job : jobs) from.control.total_bytes += job->inputs[0].info.bytes();
+  from.control.total_bytes = total;
   for (const Job* job : jobs) {
     const std::string& tensor = job->inputs[0].info.name;
     LayerStatistics statistics;
@@ -55,7 +57,6 @@ std::map<std::string, RotationErrors> measured(const Plan& plan, const PlanOptio
                                                  affordable_threads(*job, from.options), from.control));
   }
   from.files.check();
-  from.control.total_bytes = 0;
   return errors;
 }
 

@@ -1,6 +1,5 @@
 #include "plan/rotation.hpp"
 
-#include <algorithm>
 #include <unordered_map>
 
 #include "base/fail.hpp"

@@ -91,5 +91,67 @@ TEST(Rotation, Formats_without_a_choice_refuse_it) {
   }
 }
 
+class MeasuredRotation : public test::ConversionTest {
+ protected:
+  MeasuredRotation() {
+    options_.rotation = Rotation::automatic;
+    options_.spec.rotation_group = 16;
+  }
+
+  /// Two magnitudes, which INT8 holds exactly; and one weight of each row that dwarfs the others, which rotation spreads.
+  void write_layers() const {
+    std::vector<float> flat(kRows * kColumns, 1.0F);
+    std::vector<float> heavy(kRows * kColumns);
+    for (std::size_t i = 0; i < flat.size(); ++i) {
+      if (i % 3 == 0) flat[i] = -1.0F;
+      heavy[i] = i % kColumns == 5 ? 100.0F : static_cast<float>(i % 7) * 0.3F;
+    }
+    write_input({test::f32("flat.weight", {kRows, kColumns}, flat), test::f32("heavy.weight", {kRows, kColumns}, heavy)});
+  }
+
+  void write_statistics(const std::vector<float>& mean_squares) {
+    test::write_model(folder_ / "stats.safetensors",
+                      {test::f32("flat.diag", {kColumns}, mean_squares), test::f32("heavy.diag", {kColumns}, mean_squares)});
+    options_.statistics = read_statistics(folder_ / "stats.safetensors");
+  }
+
+  static constexpr std::size_t kRows = 37;  // no multiple of anything
+  static constexpr std::size_t kColumns = 48;
+  PlanOptions options_ = options_for("int8-convrot");
+};
+
+TEST_F(MeasuredRotation, Chooses_for_each_layer) {
+  write_layers();
+  const Plan plan = convert_with(options_).plan;
+  EXPECT_EQ(decision_for(plan, "flat.weight").spec.format->name(), "int8-row");
+  EXPECT_EQ(decision_for(plan, "flat.weight").rotation->plain, 0.0);
+  EXPECT_EQ(decision_for(plan, "heavy.weight").spec.format->name(), "int8-convrot");
+  EXPECT_EQ(plan.hash(), plan_conversion(input(), options_).hash());
+}
+
+TEST_F(MeasuredRotation, Weights_of_columns_decide) {
+  write_layers();
+  std::vector<float> only_large(kColumns, 0.0F);
+  only_large[5] = 1.0F;  // which plain rounding holds exactly: it is the largest of its row
+  write_statistics(only_large);
+  const Plan plan = convert_with(options_).plan;
+  const Decision& heavy = decision_for(plan, "heavy.weight");
+  EXPECT_TRUE(heavy.rotation->weighted);
+  EXPECT_LT(heavy.rotation->plain, 1e-6);
+  EXPECT_EQ(heavy.spec.format->name(), "int8-row");
+}
+
+TEST_F(MeasuredRotation, Negative_mean_squares_are_refused) {
+  write_layers();
+  write_statistics(std::vector<float>(kColumns, -1.0F));
+  EXPECT_THAT([&] { convert_with(options_); }, fails_with(ErrorKind::bad_statistics, "flat.diag", "-1"));
+}
+
+TEST_F(MeasuredRotation, Stop_ends_the_measuring) {
+  write_layers();
+  control_.stop = true;
+  EXPECT_THAT([&] { (void)plan_conversion(input(), options_, {}, control_); }, fails_with(ErrorKind::interrupted, "interrupted"));
+}
+
 }  // namespace
 }  // namespace halftone::plan
