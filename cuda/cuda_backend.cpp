@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -77,9 +78,6 @@ class CudaBackend : public Backend {
 
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
     const Storage& storage = spec.format->storage();
-    if (spec.scales == ScaleMethod::search && storage.grid == ScaleGrid::tensor) {
-      return {false, "CUDA does not search for the one scale of a weight: every candidate's values would come back from the device"};
-    }
     if (storage.padding != std::max(storage.run, 1U)) {
       return {false, fmt::format("there are no CUDA kernels for the padding of {}", spec.format->name())};
     }
@@ -116,6 +114,17 @@ class CudaBackend : public Backend {
       const std::byte* part = scales == nullptr ? nullptr : scales + layout.scale_bytes(row);
       const MatrixView tile{band.data + layout.code_bytes(row), band.dtype, rows, band.columns};
       dequantize_tile(*lane, spec, tile, part, tensor_scale, out + row * band.columns);
+    });
+  }
+
+  void add_squared_errors(const QuantSpec& spec, const MatrixView& band, std::span<const float> tensor_amaxes, float unit,
+                          std::span<ErrorSum> sums) const override {
+    if (spec.rotation_group != 0) {
+      fail(ErrorKind::internal, "CUDA adds no errors of {}, whose values would have to be rotated back", spec.format->name());
+    }
+    LanePool::Lease lane = next_place().pool.acquire();
+    for_tiles(band, formats::LayerLayout(spec, band.rows, band.columns).row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
+      add_errors_of_tile(*lane, spec, tile_of(band, row, rows), tensor_amaxes, unit, sums);
     });
   }
 
@@ -263,6 +272,82 @@ class CudaBackend : public Backend {
     }
     copy_out(lane, tile.elements() * sizeof(float));
     std::memcpy(out, lane.host_out.data(), tile.elements() * sizeof(float));
+  }
+
+  /// Where a tile is, and the errors and the values of its first candidate.
+  struct Trial {
+    ErrorArgs errors;
+    DequantizeArgs back;
+  };
+
+  /// The errors of formats of two levels, candidate by candidate.
+  static void add_errors_of_values(const QuantSpec& spec, Dtype dtype, std::span<const float> tensor_amaxes, Trial trial,
+                                   cudaStream_t stream) {
+    const FormatLaunches& launches = launches_of(*spec.format);
+    for (const float amax : tensor_amaxes) {
+      const QuantizeArgs quantize{.source = trial.errors.source,
+                                  .rows = trial.errors.rows,
+                                  .columns = trial.errors.columns,
+                                  .block_size = spec.block_size,
+                                  .group_size = spec.group_size,
+                                  .search = spec.scales == ScaleMethod::search,
+                                  .tensor_amax = amax,
+                                  .codes = const_cast<std::uint8_t*>(trial.back.codes),
+                                  .scales = const_cast<std::byte*>(trial.back.scales)};
+      launches.quantize[source_index(dtype)](quantize, stream);
+      launches.dequantize[target_index(Dtype::F32)](trial.back, stream);
+      value_errors_launch(dtype)(trial.errors, stream);
+      ++trial.back.tensor_scale;
+      trial.errors.sums += sizeof(ErrorSum) / sizeof *trial.errors.sums;
+    }
+  }
+
+  static void add_errors_of_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, std::span<const float> tensor_amaxes,
+                                 float unit, std::span<ErrorSum> sums) {
+    const FormatLaunches& launches = launches_of(*spec.format);
+    const auto errors_of_all = launches.errors[source_index(tile.dtype)];
+    const formats::LayerLayout layout(spec, tile.rows, tile.columns);
+    Parts inputs;
+    const std::size_t source = inputs.add(tile.bytes());
+    const std::size_t tensor = inputs.add(tensor_amaxes.size_bytes());
+    const std::size_t host_bytes = inputs.bytes();
+    const std::size_t values = inputs.add(errors_of_all != nullptr ? 0 : tile.elements() * sizeof(float));
+    Parts outputs;
+    const std::size_t found = outputs.add(sums.size_bytes());
+    const std::size_t scales = outputs.add(errors_of_all != nullptr ? 0 : layout.scale_bytes(tile.rows));
+    const std::size_t codes = outputs.add(errors_of_all != nullptr ? 0 : layout.code_bytes(tile.rows));
+    lane.reserve(host_bytes, sums.size_bytes(), {inputs.bytes(), outputs.bytes()});
+    std::byte* in = lane.device_in.data();
+    std::byte* out = lane.device_out.data();
+    std::memcpy(lane.host_in.data() + source, tile.data, tile.bytes());
+    auto* tensor_scales = reinterpret_cast<float*>(lane.host_in.data() + tensor);
+    for (std::size_t i = 0; i < tensor_amaxes.size(); ++i) tensor_scales[i] = tensor_scale(*spec.format, tensor_amaxes[i]);
+    check(cudaMemcpyAsync(in, lane.host_in.data(), host_bytes, cudaMemcpyHostToDevice, lane.stream.get()), "copy to the device");
+    clear(lane, out + found, sums.size_bytes());
+    const ErrorArgs errors{.source = in + source,
+                           .rows = tile.rows,
+                           .columns = tile.columns,
+                           .values = reinterpret_cast<const float*>(in + values),
+                           .amaxes = tensor_amaxes.data(),
+                           .unit = unit,
+                           .sums = reinterpret_cast<unsigned long long*>(out + found)};
+    if (errors_of_all != nullptr) {
+      errors_of_all(errors, lane.stream.get());
+    } else {
+      const DequantizeArgs back{.codes = reinterpret_cast<const std::uint8_t*>(out + codes),
+                                .rows = tile.rows,
+                                .columns = tile.columns,
+                                .block_size = spec.block_size,
+                                .group_size = spec.group_size,
+                                .scales = out + scales,
+                                .tensor_scale = reinterpret_cast<const float*>(in + tensor),
+                                .out = in + values};
+      add_errors_of_values(spec, tile.dtype, tensor_amaxes, {errors, back}, lane.stream.get());
+    }
+    copy_out(lane, sums.size_bytes());
+    std::vector<ErrorSum> of_tile(sums.size());
+    std::memcpy(of_tile.data(), lane.host_out.data(), sums.size_bytes());
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += of_tile[i];
   }
 
   void cast(Dtype source, const std::byte* data, std::uint64_t n, Dtype target, std::byte* out) const {

@@ -14,6 +14,7 @@
 #include "kernels/ops.cuh"
 #include "kernels/rotate.cuh"
 #include "kernels/rotated_rows.cuh"
+#include "kernels/row_errors.cuh"
 #include "kernels/runs.cuh"
 #include "kernels/searched_groups.cuh"
 #include "kernels/searched_runs.cuh"
@@ -133,10 +134,24 @@ void dequantize(const DequantizeArgs& args, cudaStream_t stream) {
   }
 }
 
+/// For each candidate for the one scale of a weight.
+template <class Format, class Source>
+void errors(const ErrorArgs& args, cudaStream_t stream) {
+  RoundedValues<Format> values;
+  std::copy_n(args.amaxes, RoundedValues<Format>::kCandidates, values.amaxes);
+  launch_row_errors<Source>(static_cast<const typename Source::Raw*>(args.source), args.rows, args.columns, values, args.unit, args.sums,
+                            stream);
+}
+
 template <class Format>
 FormatLaunches launches() {
-  return {{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
-          {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>}};
+  FormatLaunches launches{{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
+                          {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>},
+                          {}};
+  if constexpr (Format::kGrid == ScaleGrid::tensor && (formats::kTensorCandidatesOf < Format >> 1)) {
+    launches.errors = {errors<Format, F64>, errors<Format, F32>, errors<Format, Bf16>, errors<Format, F16>};
+  }
+  return launches;
 }
 
 }  // namespace halftone::cuda

@@ -8,6 +8,7 @@
 
 #include "bench_tools.hpp"
 #include "formats/layer_layout.hpp"
+#include "formats/scale_rules.hpp"
 #include "launch_table.hpp"
 #include "small_weights_bench.hpp"
 
@@ -109,7 +110,38 @@ class KernelBench : BenchTools {
             time(launch), host_source_.size() + code_bytes + scale_bytes});
     if (layout.measures_first()) measure_and_quantize(format, source, args, codes, code_bytes + scale_bytes);
     if (source != Dtype::F32) dequantize(spec, weight, source, codes, scales, device_codes, device_scales);
-    if (source == Dtype::BF16 && can_search_scales(format) && layout.has_group_scales()) search(spec, weight, args);
+    if (source != Dtype::BF16 || !can_search_scales(format)) return;
+    if (layout.has_group_scales()) search(spec, weight, args);
+    if (launches_of(format).errors[source_index(source)] != nullptr) candidate_errors(spec, weight);
+  }
+
+  /// What a search for the one scale of a weight adds up for each candidate; the CPU does it for an eighth of the weight.
+  void candidate_errors(QuantSpec spec, const MatrixView& weight) {
+    spec.scales = ScaleMethod::search;
+    const formats::ScaleRules& rules = formats::scale_rules(*spec.format);
+    std::vector<float> amaxes;
+    for (int i = 0; i < rules.tensor_candidates; ++i) amaxes.push_back(codec::from_bits(amax_) * rules.tensor_factor(i));
+    constexpr float unit = 16.0F;
+    MatrixView part = weight;
+    part.rows = std::max(weight.rows / 8, std::uint64_t{1});
+    std::vector<ErrorSum> expected(amaxes.size());
+    cpu->add_squared_errors(spec, part, amaxes, unit, expected);
+    const DeviceBuffer sums = make(amaxes.size() * sizeof(ErrorSum));
+    ErrorArgs args{.source = source_.data(),
+                   .rows = part.rows,
+                   .columns = weight.columns,
+                   .amaxes = amaxes.data(),
+                   .unit = unit,
+                   .sums = sums.as<unsigned long long>()};
+    const auto launch = [&] {
+      check(cudaMemsetAsync(sums.data(), 0, amaxes.size() * sizeof(ErrorSum), stream.get()), "clear device memory");
+      launches_of(*spec.format).errors[source_index(weight.dtype)](args, stream.get());
+    };
+    launch();
+    require(download<ErrorSum>(sums, amaxes.size()) == expected, "candidate-errors", spec.format->name(), weight.dtype);
+    args.rows = weight.rows;
+    report(
+        {"candidate-errors", std::string(spec.format->name()), std::string(name_of(weight.dtype)), "", time(launch), host_source_.size()});
   }
 
   /// The search for the scales of groups, which the CPU does for an eighth of the weight: there it takes long.

@@ -3,6 +3,7 @@
 #include "kernels/flat.cuh"
 #include "kernels/ops.cuh"
 #include "kernels/rotate.cuh"
+#include "kernels/row_errors.cuh"
 #include "kernels/sources.cuh"
 
 namespace halftone::cuda {
@@ -30,6 +31,12 @@ void cast(const void* source, std::uint64_t n, void* out, cudaStream_t stream) {
 }
 
 template <class Source>
+void value_errors(const ErrorArgs& args, cudaStream_t stream) {
+  launch_row_errors<Source>(static_cast<const typename Source::Raw*>(args.source), args.rows, args.columns, GivenValues{args.values},
+                            args.unit, args.sums, stream);
+}
+
+template <class Source>
 constexpr std::array<CastLaunch, 3> kCastsFrom = {cast<Source, F32>, cast<Source, Bf16>, cast<Source, F16>};
 
 }  // namespace
@@ -50,6 +57,11 @@ MaxMagnitudeLaunch max_magnitude_launch(Dtype source) {
 
 RotateLaunch rotate_launch(Dtype source) {
   constexpr std::array<RotateLaunch, 4> table = {rotate<F64>, rotate<F32>, rotate<Bf16>, rotate<F16>};
+  return table[source_index(source)];
+}
+
+ValueErrorsLaunch value_errors_launch(Dtype source) {
+  constexpr std::array<ValueErrorsLaunch, 4> table = {value_errors<F64>, value_errors<F32>, value_errors<Bf16>, value_errors<F16>};
   return table[source_index(source)];
 }
 

@@ -38,12 +38,25 @@ struct DequantizeArgs {
   void* out = nullptr;                  ///< rows × columns; rotated weights stay so
 };
 
+/// A weight whose errors to add; all pointers are to device memory.
+struct ErrorArgs {
+  const void* source = nullptr;
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  const float* values = nullptr;       ///< rows × columns, where there is one candidate whose values are known
+  const float* amaxes = nullptr;       ///< of the candidates, on the host, where values are found on the way
+  float unit = 1;                      ///< differences are multiplied with it
+  unsigned long long* sums = nullptr;  ///< for each candidate an ErrorSum, added to
+};
+
 /// What runs for a format; null where the kernels do not serve it.  All launches return at once; work goes into the stream.
 struct FormatLaunches {
   using Quantize = void (*)(const QuantizeArgs&, cudaStream_t);
   using Dequantize = void (*)(const DequantizeArgs&, cudaStream_t);
+  using Errors = void (*)(const ErrorArgs&, cudaStream_t);
   std::array<Quantize, 4> quantize = {};      ///< from F64, F32, BF16, F16
   std::array<Dequantize, 3> dequantize = {};  ///< to F32, BF16, F16
+  std::array<Errors, 4> errors = {};          ///< of all candidates for the one scale of a weight; from F64, F32, BF16, F16
 };
 
 /// Raises *largest to the bits of the largest magnitude of `n` elements.
@@ -53,6 +66,9 @@ using RotateLaunch = void (*)(const void* source, std::uint64_t n, std::uint32_t
 /// Converts `n` elements.
 using CastLaunch = void (*)(const void* source, std::uint64_t n, void* out, cudaStream_t stream);
 
+/// Adds the errors of values that lie on the device.
+using ValueErrorsLaunch = void (*)(const ErrorArgs&, cudaStream_t stream);
+
 /// Position in the arrays above.  Throws internal for other types.
 [[nodiscard]] std::size_t source_index(Dtype dtype);
 [[nodiscard]] std::size_t target_index(Dtype dtype);
@@ -61,5 +77,6 @@ using CastLaunch = void (*)(const void* source, std::uint64_t n, void* out, cuda
 [[nodiscard]] MaxMagnitudeLaunch max_magnitude_launch(Dtype source);
 [[nodiscard]] RotateLaunch rotate_launch(Dtype source);
 [[nodiscard]] CastLaunch cast_launch(Dtype source, Dtype target);
+[[nodiscard]] ValueErrorsLaunch value_errors_launch(Dtype source);
 
 }  // namespace halftone::cuda

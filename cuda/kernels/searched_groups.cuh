@@ -6,7 +6,11 @@
 // piece, in 16 lanes and then by halves, both in binary32; then piece by piece in binary64.  So 16 threads, a team, have
 // a piece, each a lane of it, and teams side by side have pieces one behind another.
 
+#include <type_traits>
+
 #include <halftone/codec/hd.hpp>
+
+#include "formats/scale_search.hpp"
 
 #include "kernels/access.cuh"
 #include "kernels/coders.cuh"
@@ -78,6 +82,8 @@ struct Candidates {
   Operands operands[kTeams][kCount];
   double errors[kTeams][kCount];
   float of_pieces[kCount][kTeams];  ///< of each team
+  unsigned long long tried;         ///< candidates that a group of the block may still take
+  static_assert(kCount <= 64);
 };
 
 /// The sum over the 16 threads of a team by halves; the same in all of them.
@@ -101,11 +107,29 @@ __device__ void find_largest(const typename Source::Raw* __restrict__ in, const 
   atomicMax(largest, found);
 }
 
-/// The squared errors of a piece with each candidate, `Each` elements to a thread at most; the first of the team's threads
-/// stores them.
+/// What the error of a weight is the square of.  The weight may be larger than what the scale is made for.
+template <class Format>
+[[nodiscard]] __device__ float difference_of(const Encoder<Format>& encode, const Decoder<Format>& decode, float weight,
+                                             const typename Candidates<Format>::Operands& operands) {
+  if constexpr (requires { Format::nearest(1.0F, 1.0F, 1.0F); }) {
+    const float magnitude = codec::magnitude(weight);
+    return Format::nearest(magnitude, operands.encode, operands.decode) - magnitude;
+  } else {
+    const auto code = static_cast<std::uint8_t>(encode.any(weight, operands.encode));
+    if constexpr (Decoder<Format>::kFiniteLevels) {
+      return decode.level(code) * operands.decode - weight;
+    } else {
+      return decode(code, operands.decode) - weight;
+    }
+  }
+}
+
+/// The squared errors of a piece with each candidate of a set, `Each` elements to a thread at most; the first of the team's
+/// threads stores them.
 template <class Format, class Source, int Each>
 __device__ void piece_errors(const typename Source::Raw* __restrict__ in, const Piece& piece, const Encoder<Format>& encode,
-                             const Decoder<Format>& decode, const typename Candidates<Format>::Operands* operands, float* of_pieces) {
+                             const Decoder<Format>& decode, std::uint64_t set, const typename Candidates<Format>::Operands* operands,
+                             float* of_pieces) {
   const unsigned lane = threadIdx.x % kTeamThreads;
   float weights[Each];
 #pragma unroll
@@ -114,18 +138,71 @@ __device__ void piece_errors(const typename Source::Raw* __restrict__ in, const 
     weights[i] = at < piece.n ? Source::decode(in[piece.first + at]) : 0.0F;
   }
 #pragma unroll 1
-  for (int c = 0; c < Candidates<Format>::kCount; ++c) {
+  for (; set != 0; set &= set - 1) {
+    const int c = __ffsll(static_cast<long long>(set)) - 1;
     const auto operand = operands[c];
     float sum = 0.0F;
 #pragma unroll
     for (int i = 0; i < Each; ++i) {
-      const float difference = decode(static_cast<std::uint8_t>(encode.any(weights[i], operand.encode)), operand.decode) - weights[i];
+      const float difference = difference_of(encode, decode, weights[i], operand);
       // Behind the end of the piece there are zeros, which add nothing: each scale gives zero for zero.
       sum += difference * difference;
     }
     sum = sum_over_team(sum);
     if (lane == 0) of_pieces[c * kTeams] = sum;
   }
+}
+
+/// The place of a thread among the groups of its block.
+struct GroupMember {
+  unsigned place;          ///< of the group in the block
+  unsigned team_of_group;  ///< of the thread
+  unsigned member;         ///< the thread's place among those of its group
+  unsigned members;
+
+  static __device__ GroupMember of(const Search& search) {
+    const unsigned team = threadIdx.x / kTeamThreads;
+    const unsigned members = search.teams * kTeamThreads;
+    return {team / search.teams, team % search.teams, threadIdx.x % members, members};
+  }
+};
+
+/// Adds up the errors of the groups of a block with each candidate of a set, the same in all threads.
+template <class Format, class Source, int Each>
+__device__ void group_errors(const typename Source::Raw* __restrict__ in, const Groups& groups, const Search& search, const GroupPart& part,
+                             const GroupMember& thread, const Encoder<Format>& encode, const Decoder<Format>& decode, std::uint64_t set,
+                             Candidates<Format>& shared) {
+  for (unsigned first = 0; first < search.pieces; first += search.teams) {
+    const Piece piece = Piece::of(groups, search, part, first + thread.team_of_group);
+    piece_errors<Format, Source, Each>(in, piece, encode, decode, set, shared.operands[thread.place],
+                                       &shared.of_pieces[0][threadIdx.x / kTeamThreads]);
+    __syncthreads();
+    const unsigned pieces = min(search.teams, search.pieces - first);
+    for (int c = static_cast<int>(thread.member); c < Candidates<Format>::kCount; c += static_cast<int>(thread.members)) {
+      if ((set >> c & 1) == 0) continue;
+      double sum = shared.errors[thread.place][c];
+      for (unsigned t = 0; t < pieces; ++t) sum += static_cast<double>(shared.of_pieces[c][thread.place * search.teams + t]);
+      shared.errors[thread.place][c] = sum;
+    }
+    __syncthreads();
+  }
+}
+
+/// The candidates beside the plain one that a group of a block may still take: with the others the error of its largest
+/// weight alone is more than the whole error of the plain scale, and a sum of squares is not less than any of them.
+template <class Format>
+__device__ std::uint64_t worth_trying(const GroupMember& thread, const Encoder<Format>& encode, const Decoder<Format>& decode,
+                                      Candidates<Format>& shared) {
+  const float amax = codec::from_bits(shared.largest[thread.place]);
+  for (int c = static_cast<int>(thread.member); c < Candidates<Format>::kCount; c += static_cast<int>(thread.members)) {
+    const auto operands = shared.operands[thread.place][c];
+    const float positive = difference_of(encode, decode, amax, operands);
+    const float negative = difference_of(encode, decode, -amax, operands);
+    const float least = fminf(positive * positive, negative * negative);
+    if (c != 0 && !(static_cast<double>(least) > shared.errors[thread.place][0])) atomicOr(&shared.tried, 1ULL << c);
+  }
+  __syncthreads();
+  return shared.tried;
 }
 
 template <class Format, class Source, int Each>
@@ -140,49 +217,40 @@ __global__ void __launch_bounds__(kSearchThreads)
   const Encoder<Format> encode(encoder_shared);
   const Decoder<Format> decode(decoder_shared);
 
-  const unsigned team = threadIdx.x / kTeamThreads;
-  const unsigned place = team / search.teams;  // of the group in the block
-  const unsigned team_of_group = team % search.teams;
-  const unsigned member = threadIdx.x % (search.teams * kTeamThreads);  // of the group's threads
-  const unsigned members = search.teams * kTeamThreads;
-  const unsigned group = blockIdx.x * (kTeams / search.teams) + place;
+  const GroupMember thread = GroupMember::of(search);
+  const unsigned group = blockIdx.x * (kTeams / search.teams) + thread.place;
   const GroupPart part = GroupPart::of(groups, group);
 
   if (threadIdx.x < kTeams) shared.largest[threadIdx.x] = 0;
+  if (threadIdx.x == 0) shared.tried = 0;
   __syncthreads();
-  find_largest<Source>(in, groups, search, part, team_of_group, &shared.largest[place]);
+  find_largest<Source>(in, groups, search, part, thread.team_of_group, &shared.largest[thread.place]);
   __syncthreads();
-  const float amax = codec::from_bits(shared.largest[place]);
-  for (int c = static_cast<int>(member); c < count; c += static_cast<int>(members)) {
+  const float amax = codec::from_bits(shared.largest[thread.place]);
+  for (int c = static_cast<int>(thread.member); c < count; c += static_cast<int>(thread.members)) {
     const auto scale = formats::candidate_scale<Format>(amax, 1.0F, c);
-    shared.operands[place][c] = {scale.encode, formats::decode_operand<Format>(scale.stored, 1.0F)};
-    shared.errors[place][c] = 0.0;
+    shared.operands[thread.place][c] = {scale.encode, formats::decode_operand<Format>(scale.stored, 1.0F)};
+    shared.errors[thread.place][c] = 0.0;
   }
   __syncthreads();
-  for (unsigned first = 0; first < search.pieces; first += search.teams) {
-    const Piece piece = Piece::of(groups, search, part, first + team_of_group);
-    piece_errors<Format, Source, Each>(in, piece, encode, decode, shared.operands[place], &shared.of_pieces[0][team]);
-    __syncthreads();
-    const unsigned pieces = min(search.teams, search.pieces - first);
-    for (int c = static_cast<int>(member); c < count; c += static_cast<int>(members)) {
-      double sum = shared.errors[place][c];
-      for (unsigned t = 0; t < pieces; ++t) sum += static_cast<double>(shared.of_pieces[c][place * search.teams + t]);
-      shared.errors[place][c] = sum;
-    }
-    __syncthreads();
+  std::uint64_t set = (2ULL << (count - 1)) - 1;
+  if constexpr (std::is_base_of_v<formats::ClippingSearch, Format>) {
+    group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, 1, shared);
+    set = worth_trying(thread, encode, decode, shared);
   }
+  group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, set, shared);
   if (group >= groups.count) return;
 
   int best = 0;
   for (int c = 1; c < count; ++c) {
-    if (shared.errors[place][c] < shared.errors[place][best]) best = c;
+    if ((set >> c & 1) != 0 && shared.errors[thread.place][c] < shared.errors[thread.place][best]) best = c;
   }
-  if (member == 0) {
+  if (thread.member == 0) {
     scales[group] = formats::candidate_scale<Format>(amax, 1.0F, best).stored;
     SharedMax(largest).raise(codec::bits(amax));
   }
-  const float operand = shared.operands[place][best].encode;
-  for (unsigned p = team_of_group; p < search.pieces; p += search.teams) {
+  const float operand = shared.operands[thread.place][best].encode;
+  for (unsigned p = thread.team_of_group; p < search.pieces; p += search.teams) {
     const Piece piece = Piece::of(groups, search, part, p);
     for (unsigned i = threadIdx.x % kTeamThreads * width; i < piece.n; i += kTeamThreads * width) {
       std::uint32_t made[width];

@@ -6,6 +6,7 @@
 
 #include "formats/nvfp4/scale_search.hpp"
 #include "kernels/runs.cuh"
+#include "kernels/tabled_runs.cuh"
 
 namespace halftone::cuda {
 
@@ -55,6 +56,7 @@ template <class Format, class Source>
 void launch_searched_runs(const typename Source::Raw* in, std::uint64_t rows, std::uint64_t columns, float tensor_amax, std::uint8_t* codes,
                           formats::StoredScale<Format>* scales, cudaStream_t stream) {
   if (rows == 0 || columns == 0) return;
+  if (launch_tabled_runs<Format, Source>(in, rows, columns, tensor_amax, codes, scales, stream)) return;
   constexpr std::uint32_t width = RunSearch<Format>::kWeights;
   const Runs runs = Runs::of(rows, columns, width);
   constexpr std::uint64_t per_block = std::uint64_t{kSearchedRunThreads} * width;

@@ -1,72 +1,16 @@
 #include "learn/products.hpp"
 
-#include <algorithm>
-#include <bit>
-#include <string>
-
-#include "base/fail.hpp"
-#include "runtime/shared_library.hpp"
-#include "toolkit_libraries.hpp"
-
 namespace halftone::cuda {
 namespace {
 
 constexpr std::size_t kWorkspaceBytes = 32 << 20;
 
-void check(cublasStatus_t status, const char* what) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  fail(ErrorKind::device, "{}: cuBLASLt reports status {}", what, static_cast<int>(status));
-}
-
-/// The largest power of two, up to 256, that divides an address.
-std::uint32_t alignment_of(const void* data) {
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
-  return std::min(256U, 1U << std::min(std::countr_zero(address), 8));
-}
-
 }  // namespace
-
-/// The functions of cuBLASLt that are called.
-struct Products::Library {
-  Library() : file(product_library()) {
-    if (!file.problem().empty()) fail(ErrorKind::device, "learned rounding on a GPU needs cuBLASLt: {}", file.problem());
-#define HALFTONE_LOAD(name)                                         \
-  name = file.function<decltype(cublasLt##name)>("cublasLt" #name); \
-  if (name == nullptr) fail(ErrorKind::device, "'{}' has no function cublasLt" #name, product_library())
-    HALFTONE_LOAD(Create);
-    HALFTONE_LOAD(Destroy);
-    HALFTONE_LOAD(Matmul);
-    HALFTONE_LOAD(MatmulAlgoGetHeuristic);
-    HALFTONE_LOAD(MatmulDescCreate);
-    HALFTONE_LOAD(MatmulDescDestroy);
-    HALFTONE_LOAD(MatmulDescSetAttribute);
-    HALFTONE_LOAD(MatrixLayoutCreate);
-    HALFTONE_LOAD(MatrixLayoutDestroy);
-    HALFTONE_LOAD(MatmulPreferenceCreate);
-    HALFTONE_LOAD(MatmulPreferenceDestroy);
-    HALFTONE_LOAD(MatmulPreferenceSetAttribute);
-#undef HALFTONE_LOAD
-  }
-
-  SharedLibrary file;
-  decltype(&cublasLtCreate) Create = nullptr;
-  decltype(&cublasLtDestroy) Destroy = nullptr;
-  decltype(&cublasLtMatmul) Matmul = nullptr;
-  decltype(&cublasLtMatmulAlgoGetHeuristic) MatmulAlgoGetHeuristic = nullptr;
-  decltype(&cublasLtMatmulDescCreate) MatmulDescCreate = nullptr;
-  decltype(&cublasLtMatmulDescDestroy) MatmulDescDestroy = nullptr;
-  decltype(&cublasLtMatmulDescSetAttribute) MatmulDescSetAttribute = nullptr;
-  decltype(&cublasLtMatrixLayoutCreate) MatrixLayoutCreate = nullptr;
-  decltype(&cublasLtMatrixLayoutDestroy) MatrixLayoutDestroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceCreate) MatmulPreferenceCreate = nullptr;
-  decltype(&cublasLtMatmulPreferenceDestroy) MatmulPreferenceDestroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceSetAttribute) MatmulPreferenceSetAttribute = nullptr;
-};
 
 /// The descriptions of one product.  cuBLASLt has its matrices column by column, so that it sees the transposes of ours:
 /// cᵀ = op(b)ᵀ op(a)ᵀ, the same memory.
 struct Products::Call {
-  Call(const Library& lt, const learn::Product& p) : library(lt) {
+  Call(const CublasLt& lt, const learn::Product& p) : library(lt) {
     const cublasComputeType_t compute = p.full_precision ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32;
     check(library.MatmulDescCreate(&description, compute, CUDA_R_32F), "describe a product");
     set_transposed(CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b);
@@ -95,14 +39,14 @@ struct Products::Call {
     return layout;
   }
 
-  const Library& library;
+  const CublasLt& library;
   cublasLtMatmulDesc_t description = nullptr;
   cublasLtMatrixLayout_t a = nullptr;
   cublasLtMatrixLayout_t b = nullptr;
   cublasLtMatrixLayout_t c = nullptr;
 };
 
-Products::Products(cudaStream_t stream) : library_(std::make_shared<const Library>()), stream_(stream) {
+Products::Products(cudaStream_t stream) : library_(std::make_shared<const CublasLt>("learned rounding on a GPU")), stream_(stream) {
   check(library_->Create(&handle_), "start cuBLASLt");
   workspace_ = DeviceBuffer(kWorkspaceBytes, stream);
 }

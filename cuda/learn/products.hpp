@@ -1,12 +1,11 @@
 #pragma once
 
-#include <cublasLt.h>
-
 #include <map>
 #include <memory>
 #include <tuple>
 
 #include "learn/engine.hpp"
+#include "runtime/cublas_lt.hpp"
 #include "runtime/device_buffer.hpp"
 
 namespace halftone::cuda {
@@ -23,7 +22,6 @@ class Products {
   void multiply(const learn::Product& product);
 
  private:
-  struct Library;
   struct Call;
   /// All that decides how a product is computed: its extents, strides, transpositions, alignments and precision.
   using Shape = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t,
@@ -31,7 +29,7 @@ class Products {
 
   [[nodiscard]] const cublasLtMatmulAlgo_t& algorithm_for(const Shape& shape, const Call& call);
 
-  std::shared_ptr<const Library> library_;
+  std::shared_ptr<const CublasLt> library_;
   cudaStream_t stream_;
   cublasLtHandle_t handle_ = nullptr;
   DeviceBuffer workspace_;

@@ -10,6 +10,9 @@
 namespace halftone::test {
 namespace {
 
+/// Patterns of floats without a sign, up to infinity.
+inline constexpr std::uint64_t kEveryMagnitude = std::uint64_t{codec::kInfinityBits} + 1;
+
 class Codec : public GpuTest {};
 class CodecExhaustive : public GpuTest {};
 
@@ -34,6 +37,14 @@ struct EncodeSaturating : OfFloat {
   using Result = std::uint8_t;
   HALFTONE_HD Result operator()(std::uint64_t pattern) const {
     return static_cast<Result>(Element::encode_saturating(zero_if_nan(value(pattern))));
+  }
+};
+
+template <class Element>
+struct RoundMagnitude : OfFloat {
+  using Result = std::uint32_t;
+  HALFTONE_HD Result operator()(std::uint64_t pattern) const {
+    return codec::bits(Element::round_magnitude(codec::magnitude(zero_if_nan(value(pattern)))));
   }
 };
 
@@ -66,6 +77,10 @@ TEST_F(CodecExhaustive, E5M2_saturates_every_float) { EXPECT_TRUE(same_on_device
 TEST_F(CodecExhaustive, Int8_saturates_every_float) { EXPECT_TRUE(same_on_device(EncodeSaturating<codec::Int8>{}, kEveryFloat)); }
 TEST_F(CodecExhaustive, E2M1_saturates_every_float) { EXPECT_TRUE(same_on_device(EncodeSaturating<codec::E2M1>{}, kEveryFloat)); }
 TEST_F(CodecExhaustive, Int4_saturates_every_float) { EXPECT_TRUE(same_on_device(EncodeSaturating<codec::Int4>{}, kEveryFloat)); }
+TEST_F(CodecExhaustive, E4M3_rounds_every_magnitude) { EXPECT_TRUE(same_on_device(RoundMagnitude<codec::E4M3>{}, kEveryMagnitude)); }
+TEST_F(CodecExhaustive, E2M1_rounds_every_magnitude) { EXPECT_TRUE(same_on_device(RoundMagnitude<codec::E2M1>{}, kEveryMagnitude)); }
+TEST_F(CodecExhaustive, Int8_rounds_every_magnitude) { EXPECT_TRUE(same_on_device(RoundMagnitude<codec::Int8>{}, kEveryMagnitude)); }
+TEST_F(CodecExhaustive, Int4_rounds_every_magnitude) { EXPECT_TRUE(same_on_device(RoundMagnitude<codec::Int4>{}, kEveryMagnitude)); }
 TEST_F(CodecExhaustive, Nf4_encodes_every_float) { EXPECT_TRUE(same_on_device(EncodeTable<codec::Nf4>{}, kEveryFloat)); }
 TEST_F(CodecExhaustive, Fp4_encodes_every_float) { EXPECT_TRUE(same_on_device(EncodeTable<codec::Fp4>{}, kEveryFloat)); }
 TEST_F(CodecExhaustive, BnbNf4_encodes_every_float) { EXPECT_TRUE(same_on_device(EncodeTable<codec::BnbNf4>{}, kEveryFloat)); }

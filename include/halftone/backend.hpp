@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include <halftone/format.hpp>
@@ -38,6 +39,9 @@ struct QuantizedBand {
   /// behind those of its groups; null without such scales.
   std::byte* scales = nullptr;
 };
+
+/// A sum of squared errors in units of 2^-60, so that it does not depend on the order.
+__extension__ using ErrorSum = unsigned __int128;
 
 /// The primitives of one device.  A band is a run of whole rows, for block formats a multiple of
 /// the block size; results do not depend on how a weight is cut into bands.
@@ -76,6 +80,12 @@ class Backend {
   /// binary32.  `scales` are those of the band's groups, as in QuantizedBand; `tensor_scale` is that
   /// of the whole weight, for formats that have one.
   virtual void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const = 0;
+
+  /// Adds to sums[i] the squared errors of the rows of `band`, quantized with `tensor_amaxes[i]` as quantize() takes it.  The
+  /// error of a row is the sum of ((value - weight) * unit)²: in binary32 over 16 lanes, element j in lane j mod 16, for 512
+  /// elements at a time; then over the lanes by halves; then in binary64, cut to whole units.
+  virtual void add_squared_errors(const QuantSpec& spec, const MatrixView& band, std::span<const float> tensor_amaxes, float unit,
+                                  std::span<ErrorSum> sums) const = 0;
 
   /// Converts `n` elements of F64, F32, BF16 or F16 to binary32, rounding to nearest even.
   virtual void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const = 0;

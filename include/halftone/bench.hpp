@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace halftone {
 
@@ -32,5 +33,40 @@ struct KernelBenchOptions {
 /// the others.  A result is compared with the CPU's before it is timed.
 /// Throws usage, device (no GPU), internal (a result that differs).
 void bench_kernels(const KernelBenchOptions& options, const std::function<void(const KernelTime&)>& report);
+
+/// A product y = x · weightᵀ: x has `m` rows of `k` elements, the weight `n` rows.
+struct ProductShape {
+  std::uint64_t m = 0;
+  std::uint64_t n = 0;
+  std::uint64_t k = 0;
+};
+
+/// One timed linear layer of a GPU.
+struct LinearTime {
+  std::string format;
+  bool quantized_inputs = false;  ///< whether the inputs are quantized, too
+  std::string method;             ///< Linear::method()
+  ProductShape shape;
+  double seconds = 0;          ///< BF16 in, BF16 out
+  double product_seconds = 0;  ///< without what becomes of the inputs first
+  double largest_error = 0;    ///< of the outputs that were compared, as a share of the largest of them
+
+  /// 10^12 operations per second, of which a product of two numbers and a sum are two.
+  [[nodiscard]] double teraflops(double time) const {
+    return 2e-12 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k) / time;
+  }
+};
+
+struct LinearBenchOptions {
+  std::string device = "auto";       ///< as RunOptions::device; one GPU is measured
+  std::vector<std::string> formats;  ///< empty for all
+  std::vector<ProductShape> shapes;  ///< at least one
+  int repeats = 20;                  ///< launches of a graph that is timed
+};
+
+/// Times linear layers whose weights and inputs lie in the memory of a GPU, in graphs of `repeats` launches, the second-level
+/// cache warm.  Before that some of the outputs are compared with sums in binary64 over what the codes stand for.
+/// Throws usage, device (no GPU), internal (an output that differs).
+void bench_linear(const LinearBenchOptions& options, const std::function<void(const LinearTime&)>& report);
 
 }  // namespace halftone

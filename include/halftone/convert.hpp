@@ -56,7 +56,10 @@ struct RunReport {
 };
 
 /// Reads the headers of the model at `input` (a safetensors file, a shard index, or a folder)
-/// and decides its conversion; writes nothing.  Throws Error.
+/// and decides its conversion; writes nothing.  With Rotation::automatic it reads the weights of rotated formats, too,
+/// with the threads, the memory and the device of `run`.  Throws Error.
+[[nodiscard]] Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options, const RunOptions& run,
+                                   RunControl& control);
 [[nodiscard]] Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options);
 
 /// Converts the model at `input` into the file `output`, which appears complete or not at all.

@@ -147,7 +147,7 @@ struct FormatFacts {
   bool takes_input_scale = false;              ///< whether `--input-scale` means anything
   bool needs_custom_node = false;              ///< stock ComfyUI does not load it, a custom node does
   bool keeps_unfit = false;  ///< a layer that does not fit is kept rather than refused, unless `--indivisible` says otherwise
-  std::string_view plain;    ///< the format of such layers with `--indivisible plain`; empty for none
+  std::string_view plain;    ///< without rotation or blocks, for layers that do not fit or gain nothing; empty for none
   float largest_weight = std::numeric_limits<float>::infinity();  ///< that can be stored; infinite where a scale brings any into range
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,21 @@ enum class Indivisible : std::uint8_t {
   plain,  ///< the layer takes the plain form of the format: the same codes with one scale per row
 };
 
+/// Which layers of a rotated format are rotated.
+enum class Rotation : std::uint8_t {
+  always,
+  automatic,  ///< those that lose less so; the others take the plain form of the format, where it has one
+};
+
+/// What a layer loses when it is rounded to nearest, with the rotation of its format and in its plain form.
+struct RotationErrors {
+  double rotated = 0;     ///< the sum of squared errors; infinite where rotated weights exceed binary32
+  double plain = 0;       ///< the same without rotation
+  bool weighted = false;  ///< each square has the weight of the mean square of its column's input
+
+  [[nodiscard]] bool rotation_wins() const noexcept { return rotated < plain; }
+};
+
 /// The loader that must be able to run the output.
 enum class Target : std::uint8_t { comfyui, none };
 
@@ -50,6 +66,9 @@ struct PlanOptions {
   std::vector<Rule> rules;
   bool allow_unused = false;
   Heuristic heuristic = Heuristic::none;
+  Rotation rotation = Rotation::always;
+  /// For Rotation::automatic, by tensor; nothing: every layer counts as rotated.  convert() and plan_conversion() measure them.
+  std::optional<std::map<std::string, RotationErrors>> rotation_errors;
   std::optional<Indivisible> indivisible;  ///< nothing: what the format says (FormatFacts::keeps_unfit)
   Target target = Target::comfyui;
   bool quant_metadata = false;
@@ -70,6 +89,7 @@ struct Decision {
   bool layer = false;  ///< a two-dimensional `*.weight`
   std::string rule;    ///< what decided: "preset flux2: contains 'img_in'"
   std::string reason;
+  std::optional<RotationErrors> rotation;  ///< what decided whether the layer is rotated, where that was asked
   std::uint64_t in_bytes = 0;
   std::uint64_t out_bytes = 0;
 };
@@ -82,6 +102,7 @@ enum class JobKind : std::uint8_t {
   dequantize,
   recode,         ///< codes in the order of another layout
   largest_scale,  ///< of the scales of a layer
+  unnest,         ///< scales of a layer that are quantized themselves, as F32
 };
 
 /// How the weight of a job is stored in the input, where it is quantized there.

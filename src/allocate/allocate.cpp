@@ -13,7 +13,7 @@
 #include "base/text.hpp"
 #include "exec/layer_statistics.hpp"
 #include "formats/layer_names.hpp"
-#include "plan/learning.hpp"
+#include "plan/layer_statistics.hpp"
 
 namespace halftone::allocate {
 namespace {

@@ -1,5 +1,7 @@
 #include <halftone/convert.hpp>
 
+#include "api/backends.hpp"
+#include "api/measured_plan.hpp"
 #include "api/run.hpp"
 #include "base/fail.hpp"
 #include "io/model_files.hpp"
@@ -24,16 +26,28 @@ Statistics read_statistics(const std::filesystem::path& path) {
   return {path, files.index()};
 }
 
-Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options) {
+Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options, const RunOptions& run, RunControl& control) {
   const io::ModelFiles files(input);
-  return build_plan(files.index(), files.side_texts(), options);
+  std::optional<io::ModelFiles> statistics;
+  if (options.statistics) statistics.emplace(options.statistics->path);
+  std::unique_ptr<Backend> opened;
+  const std::function<const Backend&()> device = [&]() -> const Backend& {
+    if (!opened) opened = api::open_backend(run.device, run.device_memory_bytes);
+    return *opened;
+  };
+  return api::plan_of(options, {files, statistics ? &*statistics : nullptr, device, run, control});
+}
+
+Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& options) {
+  RunControl control;
+  return plan_conversion(input, options, {}, control);
 }
 
 RunReport convert(const std::filesystem::path& input, const std::filesystem::path& output, const PlanOptions& options,
                   const RunOptions& run_options, RunControl& control) {
   RunOptions run = run_options;
   if (options.like) run.kept_files.insert(run.kept_files.end(), options.like->files.begin(), options.like->files.end());
-  const api::Planner planner = [&](const io::ModelFiles& files) { return build_plan(files.index(), files.side_texts(), options); };
+  const api::Planner planner = [&](const api::PlanSources& from) { return api::plan_of(options, from); };
   return api::run(input, output, planner, run, control, run.verify ? std::optional(options.target) : std::nullopt,
                   options.statistics ? options.statistics->path : std::filesystem::path());
 }
@@ -42,7 +56,9 @@ RunReport dequantize(const std::filesystem::path& input, const std::filesystem::
                      RunControl& control) {
   if (run_options.verify) fail(ErrorKind::usage, "only a conversion can be verified");
   api::refuse_journal(run_options);
-  const api::Planner planner = [&](const io::ModelFiles& files) { return build_dequantize_plan(files.index(), files.side_texts(), dtype); };
+  const api::Planner planner = [&](const api::PlanSources& from) {
+    return build_dequantize_plan(from.files.index(), from.files.side_texts(), dtype);
+  };
   return api::run(input, output, planner, run_options, control);
 }
 

@@ -106,7 +106,9 @@ void JobJournal::loop() {
 void JobJournal::record(const std::vector<io::Journal::Record>& batch) {
   std::vector<bool> touched(outputs_.size());
   for (const io::Journal::Record& record : batch) {
-    for (const std::uint32_t output : plan_.jobs[record.job].outputs) touched[plan_.places[output].file] = true;
+    const Job& job = plan_.jobs[record.job];
+    for (const std::uint32_t output : job.outputs) touched[plan_.places[output].file] = true;
+    if (job.lora) touched[plan_.lora_place(job.lora->up).file] = true;
   }
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (touched[i]) outputs_[i]->sync_data();

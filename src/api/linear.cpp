@@ -12,6 +12,9 @@
 #include "ops/operation_table.hpp"
 #include "ops/stored_layer.hpp"
 #include "plan/constraints.hpp"
+#if HALFTONE_HAS_CUDA
+#include "linear_device.hpp"
+#endif
 
 namespace halftone {
 namespace {
@@ -23,10 +26,17 @@ unsigned count_of_threads(unsigned wanted) { return wanted != 0 ? wanted : std::
 struct Operations::State {
   std::unique_ptr<Backend> backend;
   unsigned threads;
+#if HALFTONE_HAS_CUDA
+  std::unique_ptr<cuda::LinearDevice> gpu;  ///< null on the processor
+#endif
 };
 
 Operations::Operations(const std::string& device, unsigned threads)
-    : state_(std::make_unique<State>(State{api::open_backend(device), count_of_threads(threads)})) {}
+    : state_(std::make_unique<State>(State{api::open_backend(device), count_of_threads(threads)})) {
+#if HALFTONE_HAS_CUDA
+  if (state_->backend->name().starts_with("cuda")) state_->gpu = cuda::open_linear_device(api::gpus_named(device).front());
+#endif
+}
 
 Operations::~Operations() = default;
 
@@ -52,10 +62,16 @@ std::unique_ptr<Linear> Operations::linear(const LinearLayer& layer, Activations
   if (activations != Activations::plain) {
     if (const Support can = can_quantize_activations(layer); !can) fail(ErrorKind::unsupported, "{}", can.reason);
   }
+#if HALFTONE_HAS_CUDA
+  if (state_->gpu) return state_->gpu->linear(layer, activations);
+#endif
   return cpu::make_linear(*state_->backend, layer, activations, state_->threads);
 }
 
 std::unique_ptr<Linear> Operations::dense(const MatrixView& weight, std::span<const float> bias) const {
+#if HALFTONE_HAS_CUDA
+  if (state_->gpu) return state_->gpu->dense(weight, bias);
+#endif
   return cpu::make_dense(*state_->backend, weight, bias, state_->threads);
 }
 

@@ -17,7 +17,7 @@ Plan plan_migration(const std::filesystem::path& input, const MigrateOptions& op
 
 RunReport migrate(const std::filesystem::path& input, const std::filesystem::path& output, const MigrateOptions& options,
                   const RunOptions& run, RunControl& control) {
-  const api::Planner planner = [&](const io::ModelFiles& files) { return plan_of(files, options); };
+  const api::Planner planner = [&](const api::PlanSources& from) { return plan_of(from.files, options); };
   return api::run_on_cpu(input, output, planner, run, control);
 }
 

@@ -38,9 +38,26 @@ void Outputs::open_lora(const Plan& plan, const Request& request) {
   open(file);
 }
 
+/// Readers of a folder ask for an index first.
+void Outputs::check_old_index(const Request& request) {
+  std::filesystem::path index = request.path;
+  index += ".index.json";
+  if (!std::filesystem::is_regular_file(index)) return;
+  const io::FileId id = io::MappedFile(index).id();
+  const bool is_input = std::find(request.inputs.begin(), request.inputs.end(), id) != request.inputs.end();
+  if (!is_input && !request.replace) {
+    fail(
+        ErrorKind::output_exists,
+        "'{}' is there and would make readers of the folder take its shards for the output; remove it, choose another name, or use --force",
+        index.string());
+  }
+  notes_.push_back(fmt::format("readers of the folder take the shards of '{}' for the output, unless it is removed", index.string()));
+}
+
 void Outputs::open_model(const Plan& plan, const Request& request) {
   io::OutputFile::Request file{.replace = request.replace, .inputs = request.inputs, .resume = request.resume};
   if (plan.shards.empty()) {
+    check_old_index(request);
     file.path = request.path;
     file.head = serialize(plan.output);
     file.n_bytes = plan.output_bytes();

@@ -28,6 +28,8 @@ class Outputs {
 
   /// By Place::file; the file of low-rank corrections is the last.
   [[nodiscard]] std::span<io::OutputFile* const> files() const noexcept { return files_; }
+  /// What the user should know of files beside the output, each one sentence.
+  [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
   /// Whether the partial files stay when there is no commit().
   void keep(bool kept) noexcept;
   /// Throws no_space or io.
@@ -37,10 +39,13 @@ class Outputs {
   void open_model(const Plan& plan, const Request& request);
   void open_lora(const Plan& plan, const Request& request);
   void open(const io::OutputFile::Request& file);
+  /// Throws output_exists where an index beside a single file would hide it, and may not stay.
+  void check_old_index(const Request& request);
 
   std::vector<std::unique_ptr<io::OutputFile>> owned_;
   std::vector<io::OutputFile*> files_;
   std::unique_ptr<io::OutputFile> index_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace halftone::api

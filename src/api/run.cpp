@@ -4,6 +4,7 @@
 #include <chrono>
 #include <future>
 #include <thread>
+#include <tuple>
 
 #include "api/backends.hpp"
 #include "api/job_journal.hpp"
@@ -66,11 +67,11 @@ void fill(Outputs& outputs, const Sources& from, RunControl& control, exec::JobL
   const RunOptions& options = from.options;
   control.total_bytes = report.plan.output.data_bytes();
   report.device = from.backend.name();
-  const unsigned threads = options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+  const unsigned threads = threads_of(options);
   report.learned = exec::run_jobs(report.plan, from.files, from.statistics, from.backend, outputs.files(), {threads, options.memory_bytes},
                                   control, log);
   if (!from.verified_for) return;
-  report.verification = verify_output(*outputs.files().front(), report, from.files.path(), *from.verified_for, threads, control);
+  report.verification = verify_output(outputs.files(), report, from.files.path(), *from.verified_for, threads, control);
 }
 
 /// The same under a journal: after an error, the partial files and the journal stay for a run that resumes this one.
@@ -115,21 +116,30 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   const io::ModelFiles files(input);
   std::optional<io::ModelFiles> learned_from;
   if (!statistics.empty()) learned_from.emplace(statistics);
-  RunReport report{.plan = planner(files), .device = {}};
+  std::unique_ptr<Backend> opened;
+  const std::function<const Backend&()> device = [&]() -> const Backend& {
+    if (!opened) opened = opening.get();
+    return *opened;
+  };
+  RunReport report{.plan = planner({files, learned_from ? &*learned_from : nullptr, device, options, control}), .device = {}};
   if (report.plan.up_to_date) return report;
+  const auto take_device = [&] {
+    std::ignore = device();
+    return std::move(opened);
+  };
   if (verified_for) check_verifiable(report.plan, *verified_for);
   refuse_to_lose(output, options);
   std::optional<OpenedJournal> journal;
   std::unique_ptr<Backend> backend;
   if (options.journal || options.resume || learns(report.plan)) {
-    backend = fitting_backend(opening.get(), report.plan, options.device);
+    backend = fitting_backend(take_device(), report.plan, options.device);
     journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->name())}, options);
   }
   if (journal && journal->is_complete) return complete_already(*journal, backend->name(), std::move(report));
   // The output may get its memory while a device is still starting.
   Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes,
                                 kept_files(files, learned_from ? &*learned_from : nullptr, options)});
-  if (!backend) backend = fitting_backend(opening.get(), report.plan, options.device);
+  if (!backend) backend = fitting_backend(take_device(), report.plan, options.device);
   const Sources from{files, *backend, options, verified_for, learned_from ? &*learned_from : nullptr};
   if (journal) {
     fill_with_journal(*journal, outputs, from, control, report);
@@ -138,10 +148,15 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     fill(outputs, from, control, nullptr, report);
   }
   outputs.commit();
+  report.plan.notes.insert(report.plan.notes.end(), outputs.notes().begin(), outputs.notes().end());
   if (report.plan.lora) report.lora_output = options.lora_output;
   if (journal) journal->journal.remove();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
+}
+
+unsigned threads_of(const RunOptions& options) {
+  return options.threads != 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
 void refuse_journal(const RunOptions& options) {

@@ -4,14 +4,27 @@
 #include <functional>
 #include <optional>
 
+#include <halftone/backend.hpp>
 #include <halftone/convert.hpp>
 
 #include "io/model_files.hpp"
 
 namespace halftone::api {
 
+/// What a plan is made from.
+struct PlanSources {
+  const io::ModelFiles& files;
+  const io::ModelFiles* statistics;                ///< null without
+  const std::function<const Backend&()>& backend;  ///< waits for the device; for plans that follow from weights
+  const RunOptions& options;
+  RunControl& control;
+};
+
 /// Decides what is done with a model.
-using Planner = std::function<Plan(const io::ModelFiles&)>;
+using Planner = std::function<Plan(const PlanSources&)>;
+
+/// RunOptions::threads, or as many as there are cores.
+[[nodiscard]] unsigned threads_of(const RunOptions& options);
 
 /// Reads the headers of the model at `input`, plans, and writes `output`, which appears complete or not at all.
 /// `statistics`: the file that the plan learns from; empty without.  With `verified_for` the finished file is checked for this target

@@ -12,6 +12,7 @@
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "cpu/learn/engine.hpp"
+#include "cpu/row_errors.hpp"
 #include "cpu/scale_search.hpp"
 #include "cpu/strips.hpp"
 #include "formats/layer_layout.hpp"
@@ -72,6 +73,11 @@ class CpuBackend : public Backend {
       }
       if (spec.rotation_group != 0) kernels_.rotate(values, band.columns, spec.rotation_group);
     }
+  }
+
+  void add_squared_errors(const QuantSpec& spec, const MatrixView& band, std::span<const float> tensor_amaxes, float unit,
+                          std::span<ErrorSum> sums) const override {
+    add_row_errors(*this, spec, band, tensor_amaxes, unit, sums);
   }
 
   void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override {

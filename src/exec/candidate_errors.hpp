@@ -26,19 +26,16 @@ class CandidateErrors {
   /// The magnitude to give Backend::quantize() and tensor_scale() in place of the largest: that of the candidate of
   /// least error, of equal ones the first.
   [[nodiscard]] float best_amax() const;
+  /// The error of each candidate.
+  [[nodiscard]] const std::vector<ErrorSum>& sums() const noexcept { return sums_; }
 
  private:
-  /// A sum in units of 2^-60, so that it does not depend on the order.
-  __extension__ using Sum = unsigned __int128;
-
-  [[nodiscard]] float amax_of(std::size_t candidate) const;
-
   const Backend& backend_;
   const QuantSpec& spec_;
-  float amax_;
-  float unit_;  ///< a power of two near 1 / amax: errors in this unit neither overflow nor vanish
+  std::vector<float> amaxes_;  ///< of the candidates
+  float unit_;                 ///< a power of two near 1 / amax: errors in this unit neither overflow nor vanish
   std::mutex mutex_;
-  std::vector<Sum> sums_;
+  std::vector<ErrorSum> sums_;
 };
 
 }  // namespace halftone::exec

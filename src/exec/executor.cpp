@@ -222,7 +222,8 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan, const Backend& backen
     case JobKind::constant:
     case JobKind::cast:
     case JobKind::recode:
-    case JobKind::largest_scale: return 1;
+    case JobKind::largest_scale:
+    case JobKind::unnest: return 1;
     case JobKind::quantize: {
       if (job.learn && backend.engines_use_host_memory()) return learn_bytes(job);
       const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;

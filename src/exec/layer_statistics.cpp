@@ -31,6 +31,7 @@ StatisticsReader::StatisticsReader(learn::Engine& engine, const LearnRecipe& rec
   const LayerStatistics& found = recipe.statistics;
   moments_.second = read_square(found.second_moment, rotation_group);
   moments_.cross = read_square(found.cross_moment, rotation_group);
+  check_cross();
   diagonal_ = read(found.diagonal);
   mean_ = read(found.mean);
   mean_quantized_ = read(found.mean_quantized);
@@ -96,6 +97,14 @@ void StatisticsReader::check_second(const ModelTensor& tensor, const learn::Matr
   if (!(all - engine_.inner(second, turned) > rounding * all)) return;
   fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' is not symmetric, as second moments are", context_.statistics->path().string(),
        tensor.info.name);
+}
+
+/// Inputs of two models that have nothing in common are no inputs of one layer.
+void StatisticsReader::check_cross() {
+  const std::uint64_t n = columns_ * columns_;
+  if (!moves_target() || engine_.largest(moments_.cross.data, n) != 0 || engine_.largest(moments_.second.data, n) == 0) return;
+  fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' holds nothing but zeros, and '{}' does not", context_.statistics->path().string(),
+       recipe_.statistics.cross_moment->info.name, recipe_.statistics.second_moment->info.name);
 }
 
 learn::Matrix StatisticsReader::read_square(const std::optional<ModelTensor>& tensor, std::uint32_t rotation_group) {

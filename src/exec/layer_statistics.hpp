@@ -37,6 +37,8 @@ class StatisticsReader {
   /// Throws bad_statistics for what no second moments are.
   void check_diagonal(const ModelTensor& tensor, const std::vector<float>& diagonal) const;
   void check_second(const ModelTensor& tensor, const learn::Matrix& second);
+  /// Throws bad_statistics for cross moments of zeros beside second moments that are not.
+  void check_cross();
   [[noreturn]] void refuse(const ModelTensor& tensor) const;
   [[nodiscard]] std::optional<std::uint64_t> read_count() const;
 

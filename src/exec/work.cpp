@@ -13,6 +13,7 @@ std::unique_ptr<Work> make_work(const Job& job, const Context& context) {
     case JobKind::dequantize: return make_dequantize_work(job, context);
     case JobKind::recode: return make_recode_work(job, context);
     case JobKind::largest_scale: return make_largest_scale_work(job, context);
+    case JobKind::unnest: return make_unnest_work(job, context);
   }
   fail(ErrorKind::internal, "a job of an unknown kind");
 }

@@ -74,5 +74,6 @@ class Work {
 [[nodiscard]] std::unique_ptr<Work> make_dequantize_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_recode_work(const Job& job, const Context& context);
 [[nodiscard]] std::unique_ptr<Work> make_largest_scale_work(const Job& job, const Context& context);
+[[nodiscard]] std::unique_ptr<Work> make_unnest_work(const Job& job, const Context& context);
 
 }  // namespace halftone::exec

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -57,6 +58,20 @@ NestedScales nest(std::span<const float> scales) {
     }
   }
   return nested;
+}
+
+std::vector<float> unnested(const StoredNest& nest, std::uint64_t first, std::uint64_t count) {
+  const auto float_at = [](std::span<const std::byte> floats, std::uint64_t i) {
+    float value = 0;
+    std::memcpy(&value, floats.data() + i * sizeof value, sizeof value);
+    return value;
+  };
+  std::vector<float> scales(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const float level = float_at(nest.levels, std::to_integer<std::size_t>(nest.codes[first + i]));
+    scales[i] = nested_scale(level, float_at(nest.magnitudes, (first + i) / kNestedBlock), nest.offset);
+  }
+  return scales;
 }
 
 std::string offset_text(float offset) { return fmt::format("{:<{}}", fmt::format("{}", static_cast<double>(offset)), kOffsetWidth); }

@@ -33,6 +33,17 @@ struct NestedScales {
 /// The scale behind a code.
 [[nodiscard]] inline float nested_scale(float level, float magnitude, float offset) { return level * magnitude + offset; }
 
+/// Double-quantized scales as a file holds them: a code each, and F32 magnitudes and levels.
+struct StoredNest {
+  std::span<const std::byte> codes;
+  std::span<const std::byte> magnitudes;
+  std::span<const std::byte> levels;  ///< kNestedLevels of them
+  float offset = 0;
+};
+
+/// The scales behind the codes [first, first + count), as bitsandbytes computes them.
+[[nodiscard]] std::vector<float> unnested(const StoredNest& nest, std::uint64_t first, std::uint64_t count);
+
 /// Characters that a JSON text of a layer keeps free for the offset, which is not known when the text is laid out.
 inline constexpr std::size_t kOffsetWidth = 24;
 /// `offset` as a JSON number, filled up with blanks to kOffsetWidth.

@@ -33,8 +33,9 @@ namespace halftone::formats {
 //   level(code), decode_level(level, operand)  where a stored layer may bring levels of its own: decode() by way of a level
 //   decode_operand(stored, tensor) what decode() takes, where that is not the stored scale itself
 //   encode_all(weights, n, operand, codes)  encode() of all weights of a group, where that is less work
-//   nearest(weight, encode, decode)  the value of the code of a finite weight, where that is less work than encode() and
-//                                  decode(); the arguments are their operands
+//   nearest(magnitude, encode, decode)  the value of the code of a finite weight of at least 0, where that is less work than
+//                                  encode() and decode(), of which the others are the operands; negated, it is that of
+//                                  the negated weight
 //   kCandidates                    how many scales a search may choose from for a group, and either
 //     factor(i)                    what the group's maximum is multiplied with for candidate i; factor(0) is 1
 //     candidate(amax, tensor, i)   the scale itself; candidate 0 is that of scale_from_amax()

@@ -49,6 +49,9 @@ struct ReciprocalChain {
   }
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) { return Codec::encode_saturating(weight * scale); }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
+  [[nodiscard]] static HALFTONE_HD float nearest(float magnitude, float scale, float stored) {
+    return Codec::round_magnitude(magnitude * scale) * stored;
+  }
 };
 
 /// stored = fl(amax / max), encode = fl(1 / stored), codes = codec(fl(w * encode)).
@@ -62,6 +65,9 @@ struct QuotientChain {
   }
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) { return Codec::encode_saturating(weight * scale); }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
+  [[nodiscard]] static HALFTONE_HD float nearest(float magnitude, float scale, float stored) {
+    return Codec::round_magnitude(magnitude * scale) * stored;
+  }
 };
 
 /// stored = encode = max(fl(amax / max), 1e-8), codes = codec(fl(w / encode)): a true division.
@@ -75,14 +81,22 @@ struct DivisionChain {
     return {stored, stored};
   }
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
-#if HALFTONE_DEVICE_CONVERSIONS
-    // Inexact only for quotients far below 1/2, which are code 0, and for those that saturate.
-    return Codec::encode_saturating(codec::device::divide(weight, scale));
-#else
-    return Codec::encode_saturating(weight / scale);
-#endif
+    return Codec::encode_saturating(divided(weight, scale));
   }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float stored) { return scaled(Codec::decode(code), stored); }
+  [[nodiscard]] static HALFTONE_HD float nearest(float magnitude, float scale, float stored) {
+    return Codec::round_magnitude(divided(magnitude, scale)) * stored;
+  }
+
+ private:
+  [[nodiscard]] static HALFTONE_HD float divided(float weight, float scale) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    // Inexact only for quotients far below 1/2, which are code 0, and for those that saturate.
+    return codec::device::divide(weight, scale);
+#else
+    return weight / scale;
+#endif
+  }
 };
 
 /// No scale: the value itself is rounded.

@@ -35,11 +35,12 @@ class Json {
     return found->get<bool>();
   }
 
-  /// `otherwise` where the key is absent, or is no size that a format could have.
+  /// `otherwise` where the key is absent.
   [[nodiscard]] std::uint32_t size(const char* key, std::uint32_t otherwise) const {
     const ordered_json* found = find(key);
     if (found == nullptr) return otherwise;
-    if (!found->is_number_unsigned() || found->get<std::uint64_t>() > UINT32_MAX) return 0;
+    const bool positive = found->is_number_unsigned() && *found != 0U && found->get<std::uint64_t>() <= UINT32_MAX;
+    if (!positive) fail(ErrorKind::bad_quantization, "the '{}' of the layer '{}' is {}, which is no size", key, base_, found->dump());
     return found->get<std::uint32_t>();
   }
 

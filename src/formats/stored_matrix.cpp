@@ -148,13 +148,7 @@ std::vector<std::byte> StoredMatrix::scales_of_rows(std::uint64_t first, std::ui
 }
 
 std::vector<float> StoredMatrix::nested_scales(std::uint64_t first, std::uint64_t count) const {
-  std::vector<float> scales(count);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const float level = float_at(rare_.nested_levels.data() + std::to_integer<std::size_t>(scales_[first + i]) * sizeof(float));
-    const float magnitude = float_at(rare_.nested_scales.data() + (first + i) / kNestedBlock * sizeof(float));
-    scales[i] = nested_scale(level, magnitude, rare_.nested_offset);
-  }
-  return scales;
+  return unnested({scales_, rare_.nested_scales, rare_.nested_levels, rare_.nested_offset}, first, count);
 }
 
 /// Rows whose codes stand for levels of the layer's own: no backend knows them.

@@ -134,9 +134,13 @@ ModelFiles::ModelFiles(const fs::path& path) : path_(path) {
   index_ = blaming(path, [&] { return ModelIndex(std::move(opened.shards)); });
 }
 
-ModelFiles::ModelFiles(const fs::path& path, const Header& header) : path_(path) {
-  files_.emplace_back(path);
-  index_ = ModelIndex({{path.filename().string(), header}});
+ModelFiles::ModelFiles(const std::vector<Part>& parts) : path_(parts.front().path) {
+  std::vector<ModelIndex::Shard> shards;
+  for (const Part& part : parts) {
+    files_.emplace_back(part.path);
+    shards.push_back({part.path.filename().string(), part.header});
+  }
+  index_ = ModelIndex(std::move(shards));
 }
 
 std::vector<FileId> ModelFiles::ids() const {

@@ -21,8 +21,13 @@ class ModelFiles {
   /// Every sentence begins with the path that is at fault.
   explicit ModelFiles(const std::filesystem::path& path);
 
-  /// The file `path` of which `header` is the header, whether or not it stands in the file yet.  Throws io.
-  ModelFiles(const std::filesystem::path& path, const Header& header);
+  /// A file and what is its header, whether or not that stands in the file yet.
+  struct Part {
+    std::filesystem::path path;
+    const Header& header;
+  };
+  /// The files `parts` of one model.  Throws io.
+  explicit ModelFiles(const std::vector<Part>& parts);
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] const ModelIndex& index() const noexcept { return index_; }

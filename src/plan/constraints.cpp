@@ -38,13 +38,7 @@ void write_plain(Decision& decision, const TensorInfo& tensor, const std::string
          "the layer '{}' {} cannot be written as {}: {}; there is no plain form of it, but --indivisible keep leaves it as it is",
          tensor.name, to_string(tensor.shape), decision.spec.format->name(), why);
   }
-  const FormatDescriptor& plain = format_named(name);
-  decision.spec.format = &plain;
-  decision.spec.block_size = 0;
-  decision.spec.rotation_group = 0;
-  decision.spec.group_size = 0;
-  decision.spec.input_scale = decision.spec.input_scale && plain.facts().takes_input_scale;
-  if (!can_search_scales(plain)) decision.spec.scales = ScaleMethod::absmax;
+  decision.spec = plain_form(decision.spec);
   decision.reason = fmt::format("{}; written as {}", why, name);
 }
 
@@ -69,11 +63,24 @@ void handle_unfit(Decision& decision, const TensorInfo& tensor, const std::strin
 
 }  // namespace
 
+void keep_stored(Decision& decision) { keep(decision, "stored", "it is stored in this format already"); }
+
 QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin) {
   const FormatFacts& facts = spec.format->facts();
   spec.block_size = completed(spec.block_size, facts.block_sizes, *spec.format, origin.block_size, "block size");
   spec.rotation_group = completed(spec.rotation_group, facts.rotation_groups, *spec.format, origin.rotation_group, "rotation group");
   spec.group_size = completed(spec.group_size, facts.group_sizes, *spec.format, origin.group_size, "group size");
+  return spec;
+}
+
+QuantSpec plain_form(QuantSpec spec) {
+  const FormatDescriptor& plain = format_named(spec.format->facts().plain);
+  spec.format = &plain;
+  spec.block_size = 0;
+  spec.rotation_group = 0;
+  spec.group_size = 0;
+  spec.input_scale = spec.input_scale && plain.facts().takes_input_scale;
+  if (!can_search_scales(plain)) spec.scales = ScaleMethod::absmax;
   return spec;
 }
 
@@ -96,21 +103,16 @@ std::string heuristic_reason(Heuristic heuristic, const Shape& shape, std::uint3
   return {};
 }
 
-namespace {
-
-/// Whether two layers have the same format with the same options that decide their codes.
 bool same_way(const QuantSpec& a, const QuantSpec& b) {
   return a.format == b.format && a.block_size == b.block_size && a.rotation_group == b.rotation_group && a.group_size == b.group_size &&
          a.double_quant == b.double_quant;
 }
 
-}  // namespace
-
 void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored, const PlanOptions& options) {
   if (element_count(tensor.shape) == 0) return keep(decision, "empty", "it has no elements");
   if (stored != nullptr) {
     stored->require_readable();
-    if (same_way(stored->readable->spec, decision.spec)) return keep(decision, "stored", "it is stored in this format already");
+    if (same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
     if (stored->readable->shape.size() != 2) return keep(decision, "stored", "it is stored as " + stored->format_name() + " and no matrix");
     const TensorInfo decoded{.name = tensor.name, .dtype = Dtype::F32, .shape = stored->readable->shape};
     apply_constraints(decision, decoded, nullptr, options);

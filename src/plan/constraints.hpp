@@ -25,6 +25,15 @@ struct SpecOrigin {
 /// formats without them.  Throws usage, naming the origin, where the format does not take a value.
 [[nodiscard]] QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin);
 
+/// `spec` with the plain form of its format, which must have one (FormatFacts::plain).
+[[nodiscard]] QuantSpec plain_form(QuantSpec spec);
+
+/// Whether two layers have the same format with the same options that decide their codes.
+[[nodiscard]] bool same_way(const QuantSpec& a, const QuantSpec& b);
+
+/// Keeps a layer that is stored as it was to be written.
+void keep_stored(Decision& decision);
+
 /// Whether convert_to_quant's `heuristic` would leave a rows × columns layer alone; the reason, or "".
 [[nodiscard]] std::string heuristic_reason(Heuristic heuristic, const Shape& shape, std::uint32_t block);
 

@@ -7,6 +7,7 @@
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "formats/layer_names.hpp"
+#include "plan/layer_statistics.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -17,43 +18,6 @@ bool can_be_learned(const FormatDescriptor& format) { return !format.storage().r
 std::uint64_t seed_of(std::uint64_t seed, const std::string& tensor) {
   return std::stoull(base::digest(fmt::format("{} {}", seed, tensor)).substr(0, 16), nullptr, 16);
 }
-
-/// Finds the statistics of layers and checks that they fit their weights.
-class Finder {
- public:
-  explicit Finder(const Statistics& statistics) : statistics_(statistics) {}
-
-  [[nodiscard]] LayerStatistics find(const std::string& layer, std::uint64_t columns) const {
-    const Shape square = {columns, columns};
-    return {.second_moment = tensor(layer, ".second_moment", square),
-            .diagonal = tensor(layer, ".diag", {columns}),
-            .mean = tensor(layer, ".mean", {columns}),
-            .count = count(layer),
-            .cross_moment = tensor(layer, ".cross_moment", square),
-            .mean_quantized = tensor(layer, ".mean_quantized", {columns})};
-  }
-
- private:
-  [[nodiscard]] std::optional<ModelTensor> tensor(const std::string& layer, const char* suffix, const Shape& expected) const {
-    const ModelTensor* found = statistics_.index.find(layer + suffix);
-    if (found == nullptr) return std::nullopt;
-    const bool is_float = found->info.dtype == Dtype::F32 || found->info.dtype == Dtype::BF16;
-    if (is_float && found->info.shape == expected) return *found;
-    fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' must be F32 or BF16 {}, as the weight has {} columns, not {} {}",
-         statistics_.path.string(), found->info.name, to_string(expected), expected.front(), name_of(found->info.dtype),
-         to_string(found->info.shape));
-  }
-  [[nodiscard]] std::optional<ModelTensor> count(const std::string& layer) const {
-    const ModelTensor* found = statistics_.index.find(layer + ".count");
-    if (found == nullptr) return std::nullopt;
-    const Dtype dtype = found->info.dtype;
-    if ((dtype == Dtype::I64 || dtype == Dtype::F32) && element_count(found->info.shape) == 1) return *found;
-    fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' must be one number of I64 or F32, not {} {}", statistics_.path.string(),
-         found->info.name, name_of(dtype), to_string(found->info.shape));
-  }
-
-  const Statistics& statistics_;
-};
 
 /// What method a weight gets.
 LearnMethod method_for(const LearnOptions& options, const LayerStatistics& statistics, bool has_file) {
@@ -72,13 +36,10 @@ const ModelTensor* bias_of(const ModelIndex& model, const std::map<std::string_v
 
 }  // namespace
 
-LayerStatistics find_statistics(const Statistics& statistics, const std::string& layer, std::uint64_t columns) {
-  return Finder(statistics).find(layer, columns);
-}
-
 Learning::Learning(const ModelIndex& model, const PlanOptions& options, const std::vector<Decision>& decisions,
                    const formats::StoredByWeight& stored) {
-  if (!options.learn && !options.statistics && options.bias_correction == BiasCorrection::none && options.lora_rank == 0) return;
+  const bool searches = options.statistics && options.spec.scales == ScaleMethod::search;
+  if (!options.learn && !searches && options.bias_correction == BiasCorrection::none && options.lora_rank == 0) return;
   std::map<std::string_view, const Decision*> by_name;
   for (const Decision& decision : decisions) by_name.emplace(decision.tensor, &decision);
   std::size_t quantized = 0;
@@ -103,7 +64,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
     const std::string layer = formats::base_name(decision.tensor);
     LearnRecipe recipe{
         .seed = seed_of(options.seed, decision.tensor), .bias_correction = options.bias_correction, .lora_rank = options.lora_rank};
-    if (options.statistics && shape.size() == 2) recipe.statistics = Finder(*options.statistics).find(layer, shape[1]);
+    if (options.statistics && shape.size() == 2) recipe.statistics = find_statistics(*options.statistics, layer, shape[1]);
     if (options.statistics && recipe.statistics.empty()) ++without;
     if (options.learn) {
       recipe.method = method_for(*options.learn, recipe.statistics, options.statistics.has_value());
@@ -154,11 +115,20 @@ void check_learn_options(const PlanOptions& options) {
     fail(ErrorKind::usage, "--bias-correction stats needs --stats");
   }
   if (options.statistics && !options.learn && options.bias_correction != BiasCorrection::stats &&
-      options.spec.scales != ScaleMethod::search && options.lora_rank == 0) {
-    fail(ErrorKind::usage, "--stats has no effect without --rounding learned, --scales search, --bias-correction stats or --extract-lora");
+      options.spec.scales != ScaleMethod::search && options.lora_rank == 0 && options.rotation == Rotation::always) {
+    fail(ErrorKind::usage,
+         "--stats has no effect without --rounding learned, --scales search, --bias-correction stats, --extract-lora or --rotation auto");
   }
   if (!options.learn) return;
   const LearnOptions& learn = *options.learn;
+  const bool heeds_statistics = !learn.method || *learn.method == LearnMethod::feedback ||
+                                options.bias_correction == BiasCorrection::stats || options.spec.scales == ScaleMethod::search ||
+                                options.lora_rank != 0 || options.rotation == Rotation::automatic;
+  if (options.statistics && !heeds_statistics) {
+    fail(ErrorKind::usage,
+         "--stats has no effect on --learn-method {} without --scales search, --bias-correction stats, --extract-lora or --rotation auto",
+         name_of(*learn.method));
+  }
   if (learn.prior_weights && learn.method && *learn.method != LearnMethod::feedback) {
     fail(ErrorKind::usage, "--prior weights has no effect on --learn-method other than feedback");
   }

@@ -33,10 +33,6 @@ class Learning {
   std::vector<std::string> notes_;
 };
 
-/// What `statistics` have of the layer `layer` ("blocks.0.fc"), whose weight has so many columns.  Throws bad_statistics for
-/// tensors that do not fit it.
-[[nodiscard]] LayerStatistics find_statistics(const Statistics& statistics, const std::string& layer, std::uint64_t columns);
-
 /// Throws usage where options of learned rounding contradict each other or mean nothing.
 void check_learn_options(const PlanOptions& options);
 

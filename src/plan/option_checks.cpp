@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/fail.hpp"
+#include "plan/rotation.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -26,6 +27,8 @@ std::string name_of_formats(const PlanOptions& options) {
 }
 
 bool is_described(const FormatDescriptor& format) { return !format.facts().comfy_format.empty(); }
+
+bool is_rotated(const FormatDescriptor& format) { return !format.facts().rotation_groups.empty(); }
 
 bool has_shape_needs(const FormatDescriptor& format) {
   const FormatFacts& facts = format.facts();
@@ -59,6 +62,10 @@ void check_options(const PlanOptions& options) {
   }
   if (options.spec.scales == ScaleMethod::search && !any_format(options, can_search_scales)) {
     fail(ErrorKind::usage, "--scales search gains nothing on {}", name);
+  }
+  if (options.rotation == Rotation::automatic && !any_format(options, can_go_unrotated)) {
+    fail(ErrorKind::usage, "--rotation auto has no effect on {}, {}", name,
+         any_format(options, is_rotated) ? "which no loader takes unrotated" : "which rotates nothing");
   }
   if (options.indivisible && !any_format(options, has_shape_needs)) {
     fail(ErrorKind::usage, "--indivisible has no effect on {}, which takes every shape", name);

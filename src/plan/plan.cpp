@@ -12,6 +12,7 @@
 #include "plan/option_checks.hpp"
 #include "plan/plan_builder.hpp"
 #include "plan/plan_notes.hpp"
+#include "plan/rotation.hpp"
 #include "plan/second_generation.hpp"
 #include "plan/selection.hpp"
 #include "plan/shards.hpp"
@@ -71,6 +72,8 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   Plan plan = builder.finish(std::move(metadata), model.has_metadata() || options.quant_metadata, std::move(decisions));
   plan.notes = plan::notes_for(plan, options);
   plan.notes.insert(plan.notes.end(), rules.notes.begin(), rules.notes.end());
+  const std::vector<std::string> rotation_notes = plan::rotation_notes(plan.decisions, options);
+  plan.notes.insert(plan.notes.end(), rotation_notes.begin(), rotation_notes.end());
   const std::vector<std::string>& learn_notes = builder.learning().notes();
   plan.notes.insert(plan.notes.end(), learn_notes.begin(), learn_notes.end());
   plan.notes.insert(plan.notes.end(), like_notes.begin(), like_notes.end());

@@ -19,6 +19,7 @@ std::string_view name_of(JobKind kind) {
     case JobKind::dequantize: return "dequantize";
     case JobKind::recode: return "recode";
     case JobKind::largest_scale: return "largest_scale";
+    case JobKind::unnest: return "unnest";
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include "formats/layer_names.hpp"
 #include "plan/constraints.hpp"
 #include "plan/patterns.hpp"
+#include "plan/rotation.hpp"
 #include "plan/second_generation.hpp"
 
 namespace halftone::plan {
@@ -210,7 +211,11 @@ std::vector<Decision> decide(const ModelIndex& model, const formats::StoredByWei
   for (const ModelTensor& tensor : model.tensors()) {
     usage.see(tensor.info);
     Decision decision = first_choice(tensor.info, rules, options);
-    if (decision.action == Action::quantize) apply_constraints(decision, tensor.info, stored.find(tensor.info.name), options);
+    if (decision.action == Action::quantize) {
+      const formats::QuantizedLayer* layer = stored.find(tensor.info.name);
+      apply_constraints(decision, tensor.info, layer, options);
+      choose_rotation(decision, layer, options);
+    }
     decisions.push_back(std::move(decision));
   }
   if (!options.allow_unused) usage.check();

@@ -1,5 +1,6 @@
 #include "verify/values.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -7,6 +8,7 @@
 
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/scale_rules.hpp"
 #include "formats/stored_matrix.hpp"
 #include "verify/layers.hpp"
 
@@ -76,6 +78,23 @@ void check_tables(const io::ModelFiles& files, const formats::QuantizedLayer& la
   }
 }
 
+/// A scale that repeats the largest of the groups'.
+void check_largest_scale(const io::ModelFiles& files, const formats::QuantizedLayer& layer, Findings& findings) {
+  const ModelTensor* stored = files.index().find(formats::joined(layer.base, formats::kLargestScaleSuffix));
+  const ModelTensor* scales = layer.readable->scales;
+  const std::vector<LayerTensor> tensors = expected_tensors(layer);
+  const bool repeats = scales != nullptr && std::any_of(tensors.begin(), tensors.end(),
+                                                        [](const LayerTensor& tensor) { return tensor.role == Role::largest_scale; });
+  if (!repeats || stored == nullptr || stored->info.dtype != Dtype::F32 || element_count(stored->info.shape) != 1) return;
+  const auto groups = files.bytes(*scales);
+  const std::byte largest = groups.empty() ? std::byte{0} : *std::max_element(groups.begin(), groups.end());  // bytes order like values
+  const float expected = formats::largest_scale(*layer.readable->spec.format, std::to_integer<std::uint32_t>(largest));
+  float value = 0;
+  std::memcpy(&value, files.bytes(*stored).data(), sizeof value);
+  if (value == expected) return;
+  findings.problem(layer.base, fmt::format("its '{}' is {}, and the largest of its scales is {}", stored->info.name, value, expected));
+}
+
 }  // namespace
 
 void check_values(const io::ModelFiles& files, const formats::QuantizedLayer& layer, Findings& findings) {
@@ -83,6 +102,7 @@ void check_values(const io::ModelFiles& files, const formats::QuantizedLayer& la
   check_floats(files, layer, findings);
   if (!layer.readable) return;
   check_tables(files, layer, findings);
+  check_largest_scale(files, layer, findings);
   const ModelTensor* scales = layer.readable->scales;
   if (scales == nullptr || scales->info.dtype == Dtype::F32) return;
   const auto bytes = [&](const ModelTensor* tensor) { return tensor == nullptr ? std::span<const std::byte>() : files.bytes(*tensor); };

@@ -31,9 +31,6 @@ SEED = int(os.environ.get("HALFTONE_TEST_SEED", 20260722))
 
 OK, DIFFERENT, USAGE, BAD_INPUT, IO_ERROR, UNSUPPORTED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
-# Formats with one scale for a weight: GPUs do not search for that.
-SEARCHED_ON_CPU = ("int8",)
-
 # What a build may still lack: while `formats` and `--help` do not list it, its tests skip and say so.
 # Take a name off these lists when it arrives.
 LATER_COMMANDS = ()
@@ -58,8 +55,7 @@ class Result:
 
 def command(arguments: Iterable[Any]) -> list[str]:
     words = [str(argument) for argument in arguments]
-    only_on_cpu = "search" in words and any(word in SEARCHED_ON_CPU for word in words)
-    if DEVICE and words and words[0] == "convert" and not only_on_cpu:
+    if DEVICE and words and words[0] == "convert":
         words += ["--device", DEVICE]
     return [str(BINARY), *words]
 

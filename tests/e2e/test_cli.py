@@ -7,7 +7,7 @@ import reference
 import reference_blocks
 import safetensors_file as st
 from command_line import CommandLineTest
-from program import BAD_INPUT, LATER_FORMATS, OK, UNSUPPORTED, USAGE, ProgramTest, run
+from program import BAD_INPUT, LATER_FORMATS, OK, USAGE, ProgramTest, run
 
 FORMATS = reference.FORMATS + reference_blocks.FORMATS + LATER_FORMATS
 PLAIN = ("--format", "fp8", "--preset", "none")
@@ -55,9 +55,6 @@ class Usage(CommandLineTest):
         for fmt in ("fp8", "fp8-e5m2", "fp8-cast", "int8-row", "int8-convrot", "mxfp8", "mxfp8-hybrid"):
             with self.subTest(fmt):
                 self.refuse_convert("--format", fmt, "--scales", "search", says=["gains nothing"])
-
-    def test_what_is_planned_is_unsupported(self):
-        self.refuse_convert("--format", "fp8", "--rotation", "auto", code=UNSUPPORTED, says=["not supported yet"])
 
     def test_no_arguments_show_the_commands(self):
         result = run()

@@ -168,6 +168,25 @@ class Learned(ProgramTest):
         self.refuse_learning("--rounding", "learned", "--learn-method", "feedback", says=["needs --stats", "--prior weights"])
         self.refuse_learning("--rounding", "learned", "--min-k", "9", "--max-k", "8", says=["--min-k 9 is larger than --max-k 8"])
         self.refuse_learning("--rounding", "learnd", says=["learned"])
+        for method in ("project", "closed", "optimizer"):
+            self.refuse_learning("--rounding", "learned", "--learn-method", method, "--stats", self.stats, says=[f"--stats has no effect on --learn-method {method}"])
+
+    def test_numbers_that_are_none_are_refused_in_one_sentence(self):
+        optimizer = ("--rounding", "learned", "--learn-method", "optimizer")
+        for option, values in {"--learning-rate": ("inf", "nan", "-1"), "--iterations": ("-1",), "--stop-loss": ("-inf",), "--seed": ("-1",)}.items():
+            for value in values:
+                with self.subTest(option=option, value=value):
+                    self.refuse_learning(*optimizer, f"{option}={value}", says=[f"{option}: takes a finite number of at least 0, not {value}"])
+
+    def test_the_plan_says_how_layers_are_rounded(self):
+        options = ("--format", "nvfp4", "--preset", "none", "--rounding", "learned", "--stats", self.stats, "--bias-correction", "stats")
+        explained = self.check("plan", self.source, *options, "--explain").stdout
+        self.assertRegex(explained, r"rounded by feedback, with b\.fc\.second_moment, b\.fc\.mean, b\.fc\.count; corrects b\.fc\.bias")
+        layers = {layer["name"]: layer for layer in self.check("plan", self.source, *options, "--json").json["layers"]}
+        self.assertEqual(layers["b.fc.weight"]["rounding"], {"method": "feedback", "statistics": ["b.fc.second_moment", "b.fc.mean", "b.fc.count"],
+                                                             "bias": "b.fc.bias", "lora_rank": 0})
+        self.assertNotIn("rounding", layers["b.out.weight"])
+        self.assertNotIn("rounded by", self.check("plan", self.source, "--format", "nvfp4", "--preset", "none", "--explain").stdout)
 
     def test_statistics_that_do_not_fit_are_refused_by_name(self):
         cases = {"'b.fc.second_moment' must be F32 or BF16 [256, 256]": {"second_moment": self.moments[:64, :64]},
@@ -179,6 +198,7 @@ class Learned(ProgramTest):
                  "has nothing of any quantized layer": {},
                  "'b.fc.diag' gives column 3 a mean square of -1": {"diag": np.where(np.arange(COLUMNS) == 3, -1.0, 1.0)},
                  "the cross moments of 'b.fc.weight' would change its weight": {"second_moment": self.moments, "cross_moment": 1e6 * self.moments},
+                 "'b.fc.cross_moment' holds nothing but zeros": {"second_moment": self.moments, "cross_moment": 0 * self.moments},
                  "must be a number of vectors of at least 1": {"count": np.array([0], np.int64), "second_moment": self.moments}}
         for sentence, tensors in cases.items():
             with self.subTest(sentence):

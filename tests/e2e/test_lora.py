@@ -140,6 +140,20 @@ class Lora(ProgramTest):
         self.assertTrue((self.folder / "out.safetensors.index.json").exists())
         self.assertEqual(len(st.read(self.lora).tensors), 2 * len(NAMES))
 
+    def test_default_name_has_no_extension_of_the_output(self):
+        for name, lora in (("tx.st", "tx-lora.safetensors"), ("flux1.5", "flux1.5-lora.safetensors"), ("a.b.safetensors", "a.b-lora.safetensors"),
+                           ("plain", "plain-lora.safetensors")):
+            self.convert(self.source, "fp8", "--extract-lora", RANK, output=self.folder / name)
+            self.assertTrue((self.folder / lora).exists(), lora)
+
+    def test_a_lora_of_an_earlier_output_is_noted(self):
+        words = ("convert", self.source, "-o", self.folder / "out.safetensors", "--format", "fp8", "--preset", "none", "--force", "--json", "--quiet")
+        self.assertEqual(self.check(*words, "--extract-lora", RANK).json["notes"], [])
+        before = self.lora.read_bytes()
+        note, = self.check(*words).json["notes"]
+        self.assertIn("out-lora.safetensors", note)
+        self.assertEqual(self.lora.read_bytes(), before)
+
     def test_nothing_is_replaced_unasked(self):
         self.lora.write_text("precious")
         arguments = ("convert", self.source, "-o", self.folder / "out.safetensors", "--format", "fp8", "--preset", "none", "--extract-lora", RANK)

@@ -280,6 +280,40 @@ class Options(MigrateTest):
                     self.assertEqual(self.output.read_bytes(), source.read_bytes())
                     self.assert_current(there, "--container", "bnb")
 
+    def test_container_unnests_scales_and_moves_no_code(self):
+        for shape in ((48, 48), (5, 27), (130, 520)):  # the last has more blocks than share a magnitude
+            for kind in ("nf4", "fp4"):
+                with self.subTest(shape=shape, kind=kind):
+                    self.plain = st.write(self.folder / "one.safetensors", {"a.weight": models.outliers(self.rng, shape)})
+                    self.migrate(self.quantized(kind + "-bnb"), "--container", "ctq")
+                    single = st.read(self.output).tensors
+                    nested = self.quantized(kind + "-bnb", "--double-quant")
+                    report = self.migrate(nested, "--container", "ctq")
+                    self.assertIn("as readers compute it", json.dumps(report["changes"]))
+                    first, second = st.read(nested).tensors, st.read(self.output).tensors
+                    self.assertEqual(list(second), list(st.read(self.quantized(kind)).tensors))
+                    floats = lambda name: np.frombuffer(first["a.weight." + name].data, "<f4")
+                    codes = np.frombuffer(first["a.weight.absmax"].data, np.uint8)
+                    offset = np.float32(json.loads(first[f"a.weight.quant_state.bitsandbytes__{kind}"].data)["nested_offset"])
+                    scales = floats("nested_quant_map")[codes] * floats("nested_absmax")[np.arange(codes.size) // 256] + offset
+                    np.testing.assert_array_equal(np.frombuffer(second["a.weight.absmax"].data, "<f4"), scales)
+                    for name, tensor in single.items():
+                        if not name.endswith(".absmax"):
+                            self.assert_same(name, second[name], tensor)
+                    if kind == "nf4":
+                        self.assertEqual(self.values(nested), self.values(self.output))
+                    self.check("verify", self.output, "--target", "none", "--source", self.plain)
+                    there = self.output.rename(self.folder / "there.safetensors")
+                    self.assert_current(there, "--container", "ctq")
+
+    def test_nested_scales_that_are_no_numbers_are_refused(self):
+        tensors = st.read(self.quantized("nf4-bnb", "--double-quant")).tensors
+        bad = np.frombuffer(tensors["a.weight.nested_absmax"].data, "<f4").copy()
+        bad[-1] = np.inf
+        tensors["a.weight.nested_absmax"] = st.Tensor("F32", bad.shape, bad.tobytes())
+        source = st.write(self.folder / "bad.safetensors", tensors, None, st.output_order(tensors))
+        self.refuse_migrate(source, "--container", "ctq", code=BAD_INPUT, says=["a.weight.absmax", "not finite"])
+
     def test_layouts_of_fp4_differ_in_a_level_and_a_note_says_so(self):
         report = self.migrate(self.quantized("fp4"), "--container", "bnb")
         self.assertIn("0.0052", " ".join(report["notes"]))

@@ -201,6 +201,32 @@ class Killed(ProgramTest):
         self.assertTrue(partial(self.output).exists())
 
 
+class Learned(ProgramTest):
+    """What was learned in an interrupted run is not learned again, and its report is gone."""
+
+    def test_report_says_how_many_layers_it_lacks(self):
+        source, output = slow_model(self.folder / "in.safetensors", 256), self.folder / "out.safetensors"
+        words = ("convert", source, "-o", output, "--format", "fp8", "--preset", "none", "--threads", "1", "--rounding", "learned",
+                 "--learn-method", "optimizer", "--iterations", "60", "--stop-stall", "60", "--min-k", "16", "--top-p", "0.05")
+        process = start(*words)
+        while process.poll() is None and (not journal(output).exists() or journal(output).read_bytes().count(b"\n") < 2):
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        self.assertEqual(process.returncode, -signal.SIGKILL, "the run was too fast to be interrupted")
+        recorded = journal(output).read_bytes()
+        text = self.new_folder() / "text.safetensors"
+        for path in (output.with_name(output.name + ".partial"), journal(output)):
+            (text.parent / path.name.replace("out", "text")).write_bytes(path.read_bytes())
+        report = self.check(*words, "--resume", "--json", "--quiet").json
+        before = report["resumption"]["learned_before"]
+        self.assertGreater(before, 0)
+        self.assertEqual(before + len(report["learned"]), LAYERS)
+        (text.parent / "text.safetensors.journal").write_bytes(recorded.replace(b"out.safetensors", b"text.safetensors"))
+        words = [text if word == output else word for word in words]
+        self.assertIn(f"what was learned of {before} layer", self.check(*words, "--resume", "--quiet").stdout)
+
+
 class Refused(ProgramTest):
     def test_foreign_journal_is_kept(self):
         source = st.write(self.folder / "in.safetensors", models.transformer(np.random.default_rng(SEED), blocks=1))

@@ -8,7 +8,7 @@ import numpy as np
 
 import models
 import safetensors_file as st
-from program import BAD_INPUT, INTERRUPTED, IO_ERROR, SEED, USAGE, ProgramTest, partial, start, wait_for_file
+from program import BAD_INPUT, DIFFERENT, INTERRUPTED, IO_ERROR, SEED, USAGE, ProgramTest, partial, start, wait_for_file
 
 HEADER_KEY = "_quantization_metadata"
 
@@ -90,6 +90,18 @@ class Layout(ShardTest):
         _, index, files = self.shards("fp8", 1)
         self.assertEqual(len(files), len({re.sub(r"\.(weight|weight_scale|comfy_quant)$", "", name) for name in index["weight_map"]}))
 
+    def test_shards_are_verified_before_they_appear(self):
+        for fmt, options in (("fp8", ()), ("nvfp4", ("--quant-metadata",)), ("nf4-bnb", ("--double-quant", "--target", "none"))):
+            with self.subTest(fmt):
+                for path in self.parts.iterdir():
+                    path.unlink()
+                report, _, files = self.shards(fmt, "300KiB", "--verify", *options)
+                self.assertGreater(len(files), 1)
+                self.assertTrue(report["verification"]["passed"])
+                quantized = [layer["name"] for layer in report["layers"] if layer["action"] == "quantize"]
+                self.assertEqual(len(report["verification"]["layers"]), len(quantized))
+                self.assertTrue(all(layer["sqnr_db"] > 10 for layer in report["verification"]["layers"]))
+
     def test_header_labels_are_in_the_first_file_alone(self):
         _, _, files = self.shards("fp8", "300KiB", "--quant-metadata")
         first = min(files)
@@ -169,6 +181,28 @@ class Safety(ShardTest):
         self.source = st.write(self.folder / "nan.safetensors", self.model | {"z.weight": st.Tensor("BF16", (64, 64), bad.tobytes())})
         self.refuse_shards(code=BAD_INPUT, says=["z.weight", "NaN"])
 
+    def test_shards_that_do_not_pass_their_verification_never_appear(self):
+        # No product of FP8 takes this layer in ComfyUI, and it lies in the last file.
+        odd = {"z.weight": models.floats(np.random.default_rng(SEED), (30, 20))}
+        self.source = st.write(self.folder / "odd.safetensors", self.model | odd)
+        self.refuse_shards("--verify", code=DIFFERENT, says=["model.safetensors.index.json", "not kept", "z: ", "divisible by 16"])
+        self.assertEqual(list(self.parts.iterdir()), [])
+
+    def test_index_of_an_older_output_does_not_hide_a_new_one(self):
+        self.shards("fp8", "300KiB")
+        index = self.parts / "model.safetensors.index.json"
+        words = ("convert", self.source, "-o", self.output, "--format", "int8", "--preset", "none", "--quiet")
+        before = {path.name: path.read_bytes() for path in self.parts.iterdir()}
+        self.refuse(*words, code=USAGE, says=["index.json' is there", "shards", "--force"], one_sentence=True)
+        self.assertEqual({path.name: path.read_bytes() for path in self.parts.iterdir()}, before)
+        report = self.check(*words, "--force", "--json").json
+        self.assertTrue(any(str(index) in note for note in report["notes"]), report["notes"])
+        self.assertEqual(index.read_bytes(), before[index.name])
+        # The index of the input itself may stay: its shards become one file beside it.
+        self.output.unlink()
+        report = self.check("dequantize", index, "-o", self.output, "--quiet", "--json").json
+        self.assertTrue(any(str(index) in note for note in report["notes"]), report["notes"])
+
     def test_interruption_leaves_none(self):
         big = [(f"layers.{i}.weight", "BF16", (4096, 4096)) for i in range(40)]
         source = st.write_sparse(self.folder / "big.safetensors", big)
@@ -189,8 +223,9 @@ class Safety(ShardTest):
         self.assertEqual(list(self.parts.iterdir()), [])
 
     def test_sizes_that_are_none_and_too_many_files_are_refused(self):
-        for size in ("0", "lots", "-1"):
+        for size in ("0", "lots", "-1", "5 GB x"):
             self.refuse("convert", self.source, "--format", "fp8", f"--shard-size={size}", code=USAGE, says=["--shard-size takes a size"])
+        self.refuse("convert", self.source, "--format", "fp8", "--shard-size", "", code=USAGE, says=["--shard-size takes a size"])
         many = {f"b.{i}": st.Tensor("U8", (1,), b"x") for i in range(600)}
         source = st.write(self.folder / "many.safetensors", many)
         self.refuse("convert", source, "-o", self.output, "--format", "fp8", "--shard-size", "1", code=USAGE, says=["600 files", "500"])

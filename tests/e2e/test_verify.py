@@ -175,7 +175,7 @@ class Labels(VerifyTest):
         for group in (128, 12, 0, 1024):
             with self.subTest(group):
                 tensors["a.comfy_quant"] = text(label | {"convrot_groupsize": group})
-                self.assert_problem(tensors, "a", "rotation group")
+                self.assert_problem(tensors, "a", "rotation group|'convrot_groupsize' .* is 0")
 
     def test_header_without_layers(self):
         self.assert_problem(self.tensors("fp8"), "", "layers", metadata={"_quantization_metadata": '{"formats": {}}'})
@@ -355,6 +355,23 @@ class Source(VerifyTest):
         scale = struct.unpack("<f", tensors["a.weight_scale"].data)[0]
         tensors["a.weight_scale"] = Tensor("F32", (), struct.pack("<f", scale * 1.005))
         self.assert_fine(tensors, "--source", self.source)
+
+    def test_scale_of_a_hybrid_layer_that_is_not_its_largest(self):
+        tensors = self.tensors("mxfp8-hybrid")
+        value, = struct.unpack("<f", tensors["a.weight_scalar"].data)
+        self.assertEqual(value, 2.0 ** (max(tensors["a.weight_scale"].data) - 127))
+        tensors["a.weight_scalar"] = Tensor("F32", (), struct.pack("<f", 2 * value))
+        self.assert_problem(tensors, "a", rf"'a.weight_scalar' is .*largest of its scales is", "--target", "none")
+
+    def test_group_sizes_that_are_none(self):
+        tensors = self.tensors("w4a8")
+        for size in (0, -16, 16.5, "16", None):
+            with self.subTest(size=size):
+                tensors["a.comfy_quant"] = text({"format": "asym_w4a8_int8", "group_size": size, "convrot_groupsize": 256})
+                problems = self.problems(tensors)
+                self.assertIn("'group_size'", problems["a"])
+                self.assertIn("no size", problems["a"])
+                self.refuse("dequantize", self.file, "-o", self.folder / "no.safetensors", code=BAD_INPUT, says=["'group_size' of the layer 'a'"])
 
     def test_swapped_nibbles(self):
         tensors = self.tensors("nvfp4")

@@ -383,6 +383,8 @@ PLANS = {
     "reject-stored-no-format": plan(stored("I8", []), "{}"),
     "reject-stored-format-number": plan(stored("I8", []), '{"format": 1}'),
     "reject-stored-group-size-0": plan(stored("I8", [1, 2]), layer("int8_blockwise", group_size=0)),
+    "reject-stored-group-size-negative": plan(stored("I8", [128]), layer("asym_w4a8_int8", group_size=-16, convrot_groupsize=64)),
+    "reject-stored-rotation-group-0": plan(stored("I8", [128, 1]), layer("int8_tensorwise", convrot=True, convrot_groupsize=0)),
     "reject-stored-group-size-2-32": plan(stored("I8", [1, 2]), layer("int8_blockwise", group_size=2**32 + 128)),
     "reject-header-not-json": plan(in_header("{"), quant_metadata=1),
     "reject-header-layers-array": plan(in_header({"layers": []}), quant_metadata=1),

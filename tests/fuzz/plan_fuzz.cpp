@@ -59,7 +59,9 @@ void check_jobs(const Plan& plan) {
     const TensorInfo& first = plan.output.tensors.at(job.outputs.front());
     if (job.kind == JobKind::constant) require(job.bytes.size() == first.bytes(), "a constant does not fill its tensor");
     require(job.inputs.empty() == (job.kind == JobKind::constant), "a job reads nothing, or a constant something");
-    if (job.kind == JobKind::copy) {
+    if (job.kind == JobKind::unnest) {
+      require(job.inputs.front().info.shape == first.shape, "scales change their number");
+    } else if (job.kind == JobKind::copy) {
       require(job.inputs.front().info.bytes() == first.bytes(), "a copy changes the size");
     } else if (job.kind != JobKind::constant && keeps_shape(job.spec)) {
       require((job.stored ? job.stored->shape : job.inputs.front().info.shape) == first.shape, "a weight changes its shape");
@@ -138,6 +140,16 @@ void check_edits(const ModelIndex& model, const SideTexts& texts) {
         model, [&] { return build_edit_plan(model, texts, options); }, false);
 }
 
+/// The same options where half of the layers lose less without their rotation.
+PlanOptions with_choices(const ModelIndex& model, PlanOptions options) {
+  options.rotation = Rotation::automatic;
+  options.rotation_errors.emplace();
+  for (const ModelTensor& tensor : model.tensors()) {
+    options.rotation_errors->emplace(tensor.info.name, RotationErrors{tensor.info.name.size() % 2 == 0 ? 2.0 : 1.0, 1.5});
+  }
+  return options;
+}
+
 void check_model(const ModelIndex& model, const SideTexts& texts, unsigned option_byte) {
   PlanOptions options = options_from(option_byte);
   for (const FormatDescriptor* format : all_formats()) {
@@ -146,6 +158,9 @@ void check_model(const ModelIndex& model, const SideTexts& texts, unsigned optio
     for (const char* preset : {"none", "auto"}) {
       options.presets = {preset};
       check_plan(model, [&] { return build_plan(model, texts, options); });
+      if (format->facts().rotation_groups.empty()) continue;
+      const PlanOptions chosen = with_choices(model, options);
+      check_plan(model, [&] { return build_plan(model, texts, chosen); });
     }
   }
   check_migrations(model, texts);

@@ -1,7 +1,9 @@
 // Laws of whole conversions, for every format and source type.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <halftone/compare.hpp>
 #include <halftone/convert.hpp>
@@ -82,6 +84,37 @@ TEST_P(ConversionLaw, Threads_and_memory_do_not_change_a_byte) {
   run("one.safetensors", {.threads = 1, .memory_bytes = std::uint64_t{1} << 30});
   run("many.safetensors", {.threads = 5, .memory_bytes = 16 << 20});
   EXPECT_EQ(read_bytes(folder_ / "one.safetensors"), read_bytes(folder_ / "many.safetensors"));
+}
+
+TEST_P(ConversionLaw, A_chosen_rotation_loses_no_more_than_either_form) {
+  const FormatFacts& facts = GetParam().format->facts();
+  if (facts.rotation_groups.empty() || facts.plain.empty()) return;
+  write_input();
+  PlanOptions rotated = options();
+  PlanOptions plain = options();
+  PlanOptions chosen = options();
+  plain.spec = {.format = &format_named(facts.plain)};
+  plain.indivisible.reset();  // it takes every shape
+  chosen.rotation = Rotation::automatic;
+  RunControl control;
+  // The squared error of each layer that is not restored exactly.
+  const auto errors_of = [&](const PlanOptions& how, const std::string& out, const RunOptions& run_options) {
+    convert(folder_ / "in.safetensors", folder_ / out, how, run_options, control);
+    std::map<std::string, double> errors;
+    for (const TensorComparison& layer : compare_models(folder_ / "in.safetensors", folder_ / out, 1).layers) {
+      errors[layer.name] = layer.figures.noise;
+    }
+    return errors;
+  };
+  auto one = errors_of(chosen, "one.safetensors", {.threads = 1});
+  errors_of(chosen, "many.safetensors", {.threads = 5, .memory_bytes = 16 << 20});
+  EXPECT_EQ(read_bytes(folder_ / "one.safetensors"), read_bytes(folder_ / "many.safetensors"));
+  auto with = errors_of(rotated, "rotated.safetensors", {.threads = 2});
+  auto without = errors_of(plain, "plain.safetensors", {.threads = 2});
+  const std::string divided = "even.weight";  // by the group; the others keep their precision
+  EXPECT_GT(with[divided], 0.0);
+  // Another order of sums in binary64.
+  EXPECT_LE(one[divided], std::min(with[divided], without[divided]) * (1 + 1e-9));
 }
 
 TEST_P(ConversionLaw, Devices_do_not_change_a_byte) {

@@ -199,8 +199,8 @@ TEST_P(FormatLaw, Searched_scales_are_never_worse_and_the_same_in_bands_and_on_e
   search.scales = ScaleMethod::search;
   if (!can_search_scales(*spec().format) || !backend().supports(search, GetParam().source)) return;
   const auto baseline = cpu::make_backend(*cpu::usable_kernels().back());
-  // The widest rows are more than a block of a GPU's threads adds at once.
-  for (const std::uint64_t columns : {1U, 200U, 515U, 17'000U}) {
+  // The widest rows are more than a block of a GPU's threads adds at once; 208 and 17008 are whole runs.
+  for (const std::uint64_t columns : {1U, 200U, 208U, 515U, 17'000U, 17'008U}) {
     const std::uint64_t rows = rows_near(columns > 1000 ? 3 : 21);
     if (rows * columns_near(columns) > 1 << 20) continue;
     const Weight w = weight(rows, columns_near(columns), 11);

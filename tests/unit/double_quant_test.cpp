@@ -33,6 +33,19 @@ TEST(DoubleQuant, Largest_scale_above_the_mean_comes_back) {
   EXPECT_EQ(nested_scale(dynamic_levels()[nested.codes[2]], nested.magnitudes[0], nested.offset), 3.0F);
 }
 
+TEST(DoubleQuant, Scales_come_back_from_any_code_on) {
+  std::vector<float> scales(600);
+  for (std::size_t i = 0; i < scales.size(); ++i) scales[i] = 0.5F + static_cast<float>(i % 13);
+  const NestedScales nested = nest(scales);
+  const StoredNest stored{std::as_bytes(std::span(nested.codes)), std::as_bytes(std::span(nested.magnitudes)),
+                          std::as_bytes(std::span(dynamic_levels())), nested.offset};
+  const std::vector<float> all = unnested(stored, 0, scales.size());
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    EXPECT_EQ(all[i], nested_scale(dynamic_levels()[nested.codes[i]], nested.magnitudes[i / kNestedBlock], nested.offset)) << i;
+  }
+  EXPECT_EQ(unnested(stored, 500, 100), std::vector<float>(all.begin() + 500, all.end()));
+}
+
 TEST(DoubleQuant, Offset_fills_its_field) {
   for (const float offset : {0.0F, 1.0F, 0.0123456789F, 1.17549435e-38F, 3.40282347e38F}) {
     EXPECT_EQ(offset_text(offset).size(), kOffsetWidth) << offset;

@@ -33,6 +33,10 @@ class WatchedBackend : public Backend {
   void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const override {
     cpu_->dequantize(spec, band, scales, tensor_scale, out);
   }
+  void add_squared_errors(const QuantSpec& spec, const MatrixView& band, std::span<const float> tensor_amaxes, float unit,
+                          std::span<ErrorSum> sums) const override {
+    cpu_->add_squared_errors(spec, band, tensor_amaxes, unit, sums);
+  }
   void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override { cpu_->to_float(source, data, n, out); }
   void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
     cpu_->from_float(data, n, target, out);

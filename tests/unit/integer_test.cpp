@@ -56,6 +56,14 @@ TEST(Int8, Samples_and_all_halves_round_to_nearest_even) {
   EXPECT_EQ(test::first_difference(samples(), encode, slow_encode), "");
 }
 
+TEST(Int8, Rounding_at_once_gives_the_value_of_the_code) {
+  for (const std::uint32_t pattern : samples()) {
+    const float magnitude = codec::magnitude(from_bits(pattern));
+    const auto code = static_cast<std::uint8_t>(Int8::encode_saturating(magnitude));
+    ASSERT_EQ(bits(Int8::round_magnitude(magnitude)), bits(Int8::decode(code))) << magnitude;
+  }
+}
+
 TEST(Int8, Minus_128_is_never_produced) {
   for (const float value : {-127.5F, -128.0F, -1e30F, -std::numeric_limits<float>::infinity()}) {
     EXPECT_EQ(Int8::encode_saturating(value), 0x81U) << value;

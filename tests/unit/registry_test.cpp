@@ -38,6 +38,20 @@ TEST(Registry, Every_format_can_be_presented) {
   }
 }
 
+// Rotation::automatic measures both forms of a weight without knowing its largest magnitude.
+TEST(Registry, Plain_forms_of_rotated_formats_are_unrotated_and_have_scales_of_rows) {
+  for (const FormatDescriptor* format : all_formats()) {
+    const FormatFacts& facts = format->facts();
+    if (facts.rotation_groups.empty() || facts.plain.empty()) continue;
+    const FormatFacts& plain = format_named(facts.plain).facts();
+    EXPECT_TRUE(plain.rotation_groups.empty()) << facts.name;
+    EXPECT_EQ(facts.storage.grid, ScaleGrid::row) << facts.name;
+    EXPECT_EQ(plain.storage.grid, ScaleGrid::row) << facts.name;
+    EXPECT_FALSE(plain.storage.flat || plain.storage.two_level) << facts.name;
+    EXPECT_EQ(plain.needs_custom_node, facts.needs_custom_node) << facts.name;
+  }
+}
+
 // What the loops over codes and scales serve; another combination needs a look at them first.
 TEST(Registry, Every_format_combines_what_is_served) {
   for (const FormatDescriptor* format : all_formats()) {

@@ -190,10 +190,20 @@ TEST(FindQuantizedLayers, Rotation_flag_of_another_type_is_refused) {
   }
 }
 
-TEST(FindQuantizedLayers, Group_size_beyond_32_bits_does_not_wrap) {
+TEST(FindQuantizedLayers, Sizes_that_are_none_are_refused_by_name) {
   const ModelIndex model = model_of({{"a.weight", Dtype::I8, {64, 128}}, {"a.weight_scale", Dtype::F32, {1, 2}}});
-  // 2^32 + 64
-  EXPECT_FALSE(find_quantized_layers(model, {{"a.comfy_quant", R"({"format": "int8_blockwise", "group_size": 4294967360})"}})[0].readable);
+  // The last is 2^32 + 64, which must not wrap.
+  for (const char* size : {"0", "-1", "1.5", "\"64\"", "null", "4294967360"}) {
+    for (const char* key : {"group_size", "convrot_groupsize"}) {
+      const std::string text = std::string(R"({"format": "asym_w4a8_int8", ")") + key + "\": " + size + "}";
+      EXPECT_THAT(
+          [&] {
+            (void)find_quantized_layers(model, {{"a.comfy_quant", text}});
+          },
+          fails_with(ErrorKind::bad_quantization, std::string("'") + key + "'", "'a'", size))
+          << text;
+    }
+  }
 }
 
 // In a child process, because the failure to guard against is a stack overflow.

@@ -8,6 +8,7 @@
 #include "base/strict_json.hpp"
 #include "command.hpp"
 #include "io/mapped_file.hpp"
+#include "linear_bench_report.hpp"
 #include "output.hpp"
 
 namespace halftone::tool {
@@ -85,6 +86,23 @@ class BenchReport {
   nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
 };
 
+/// The products that models of today are made of, and one row of inputs.
+constexpr const char* kDefaultShapes = "8192x8192x8192,4096x12288x3072,4096x3072x3072,256x3072x3072,1x12288x4096";
+
+/// What --ops linear takes besides the options of the kernels.
+struct LinearArguments {
+  std::string ops;
+  std::string shapes = kDefaultShapes;
+  std::vector<std::string> formats;
+};
+
+void bench_linear_layers(const KernelBenchOptions& kernels, const LinearArguments& arguments, bool json) {
+  LinearBenchOptions options{.device = kernels.device, .formats = arguments.formats, .shapes = parse_shapes(arguments.shapes)};
+  LinearBenchReport report(json);
+  bench_linear(options, [&](const LinearTime& time) { report.add(time); });
+  report.finish();
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, Session& session) {
@@ -99,7 +117,16 @@ void add_bench(CLI::App& app, Session& session) {
   const auto baseline = std::make_shared<std::string>();
   command->add_option("--baseline", *baseline, "output of an earlier run with --json; a kernel that lost 5 % of a copy gives exit status 1")
       ->type_name("FILE");
-  command->callback([options, baseline, &session] {
+  const auto linear = std::make_shared<LinearArguments>();
+  CLI::Option* ops = command->add_option("--ops", linear->ops, "time linear layers instead of kernels")
+                         ->type_name("linear")
+                         ->check(CLI::IsMember({"linear"}));
+  command->add_option("--shapes", linear->shapes, "rows of inputs x rows of the weight x columns, of --ops linear")
+      ->type_name("MxNxK,...")
+      ->needs(ops);
+  command->add_option("--formats", linear->formats, "of --ops linear (default all)")->type_name("FORMAT,...")->delimiter(',')->needs(ops);
+  command->callback([options, baseline, linear, &session] {
+    if (!linear->ops.empty()) return bench_linear_layers(*options, *linear, session.json);
     BenchReport report(session.json, baseline->empty() ? Baseline() : Baseline(*baseline));
     bench_kernels(*options, [&](const KernelTime& time) { report.add(time); });
     report.finish(*options);

@@ -27,7 +27,9 @@ void add_convert(CLI::App& app, Session& session) {
       run.resume = arguments->resume;
       run.named_options = deciding_options(*command);
       if (!session.quiet) run.tell = [](const std::string& sentence) { write_message(sentence); };
-      return convert(arguments->run.input, output, options, run, session.control);
+      RunReport report = convert(arguments->run.input, output, options, run, session.control);
+      arguments->note_old_lora(report.plan);
+      return report;
     });
   });
 }

@@ -4,13 +4,19 @@
 #include "output.hpp"
 #include "plan_command.hpp"
 #include "plan_report.hpp"
+#include "progress.hpp"
+#include "signals.hpp"
 
 namespace halftone::tool {
 
-void report_plan(const ConversionArguments& arguments, const Session& session, bool explain) {
+void report_plan(const ConversionArguments& arguments, Session& session, bool explain) {
   const RunOptions run = arguments.run.run_options();
   const PlanOptions options = arguments.plan_options();
-  const Plan plan = plan_conversion(arguments.run.input, options);
+  stop_on_signals(session.control);
+  const Plan plan = [&] {
+    const Progress progress(session.control, !session.quiet);
+    return plan_conversion(arguments.run.input, options, run, session.control);
+  }();
   const PlanFacts facts{arguments.run.input, arguments.output_path(), run.device, run.memory_bytes, run.device_memory_bytes};
   if (session.json) {
     if (explain) fail(ErrorKind::usage, "--explain has no effect with --json, which holds the same");

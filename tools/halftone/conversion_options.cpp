@@ -1,6 +1,7 @@
 #include "conversion_options.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <set>
 #include <sstream>
@@ -36,15 +37,23 @@ std::string stem_of(const fs::path& input) {
 
 namespace {
 
+/// The output's name without its extension, whatever it is; a number behind a dot ("flux1.5") is none.
+std::string stem_of_output(const fs::path& output) {
+  const std::string stem = stem_of(output);
+  const std::string extension = fs::path(stem).extension().string();
+  const bool is_word = extension.size() > 1 && std::isalpha(static_cast<unsigned char>(extension[1])) != 0;
+  return stem != output.filename().string() || !is_word ? stem : output.stem().string();
+}
+
 /// How the file `output` is cut.
 Sharding sharding(const std::string& size, const fs::path& output) {
   const auto bytes = base::parse_bytes(size);
   if (!bytes || *bytes == 0) fail(ErrorKind::usage, "--shard-size takes a size, for example 5GB, not '{}'", size);
-  return {*bytes, stem_of(output)};
+  return {*bytes, stem_of_output(output)};
 }
 
 /// Options that are understood and refused; the help does not show them.
-void add_planned_options(CLI::App& command) {
+void add_planned_options([[maybe_unused]] CLI::App& command) {
 #define HALFTONE_PLANNED_COMMAND(name)
 #define HALFTONE_PLANNED_OPTION(name)                                                                                    \
   command                                                                                                                \
@@ -124,6 +133,7 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--rotation-group", rotation_group, "columns rotated together, for rotated formats")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
+  command.add_option("--rotation", rotation, "always, or auto: only where it loses less (default always)")->type_name("WHEN");
   command.add_option("--group-size", group_size, "elements of a row that share a scale, for w4a8")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
@@ -174,14 +184,25 @@ fs::path ConversionArguments::lora_path() const {
   if (lora_output && !learn.lora_rank) fail(ErrorKind::usage, "--lora-output has no effect without --extract-lora");
   if (!learn.lora_rank) return {};
   if (lora_output && lora_output->empty()) fail(ErrorKind::usage, "--lora-output takes a file name, not an empty text");
-  if (lora_output) return *lora_output;
+  return lora_output ? fs::path(*lora_output) : default_lora_path();
+}
+
+fs::path ConversionArguments::default_lora_path() const {
   const fs::path output = output_path();
-  return output.parent_path() / (stem_of(output) + "-lora.safetensors");
+  return output.parent_path() / (stem_of_output(output) + "-lora.safetensors");
+}
+
+void ConversionArguments::note_old_lora(Plan& plan) const {
+  const fs::path path = default_lora_path();
+  std::error_code ignored;
+  if (plan.lora || !fs::exists(path, ignored)) return;
+  plan.notes.push_back(fmt::format("'{}' was there before and does not belong to this output, which has no LoRA", path.string()));
 }
 
 PlanOptions ConversionArguments::plan_options() const {
   static const std::map<std::string, Indivisible> indivisibles = {
       {"error", Indivisible::error}, {"keep", Indivisible::keep}, {"plain", Indivisible::plain}};
+  static const std::map<std::string, Rotation> rotations = {{"always", Rotation::always}, {"auto", Rotation::automatic}};
   static const std::map<std::string, Heuristic> heuristics = {{"size", Heuristic::size}, {"divisible", Heuristic::divisible}};
   static const std::map<std::string, ScaleMethod> methods = {{"absmax", ScaleMethod::absmax}, {"search", ScaleMethod::search}};
   PlanOptions options;
@@ -190,6 +211,7 @@ PlanOptions ConversionArguments::plan_options() const {
   options.spec = {chosen_format(), block_size,  full_precision_mm, input_scale, rotation_group, choose(methods, scales, "--scales"),
                   group_size,      double_quant};
   if (like) options.like = read_example(*like);
+  options.rotation = choose(rotations, rotation, "--rotation");
   if (!indivisible.empty()) options.indivisible = choose(indivisibles, indivisible, "--indivisible");
   if (!heuristic.empty()) options.heuristic = choose(heuristics, heuristic, "--heur");
   options.target = target_named(target);
@@ -204,7 +226,7 @@ PlanOptions ConversionArguments::plan_options() const {
   options.allow_unused = allow_unused;
   options.quant_metadata = quant_metadata;
   learn.apply_to(options);
-  if (!shard_size.empty()) options.sharding = sharding(shard_size, output);
+  if (shard_size) options.sharding = sharding(*shard_size, output);
   for (const std::string& path : rules_files) {
     std::error_code ignored;
     if (fs::equivalent(path, output, ignored))

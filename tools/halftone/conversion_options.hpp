@@ -53,6 +53,7 @@ struct ConversionArguments {
   std::uint32_t block_size = 0;
   std::uint32_t rotation_group = 0;
   std::uint32_t group_size = 0;
+  std::string rotation = "always";
   std::string container;    ///< empty: not given
   std::string indivisible;  ///< empty: not given
   std::string preset = "auto";
@@ -63,7 +64,7 @@ struct ConversionArguments {
   bool allow_unused = false;
   std::string scales = "absmax";
   std::string target = "comfyui";
-  std::string shard_size;  ///< empty: not given
+  std::optional<std::string> shard_size;
   bool quant_metadata = false;
   bool input_scale = false;
   bool full_precision_mm = false;
@@ -81,8 +82,11 @@ struct ConversionArguments {
 
   /// Where a LoRA goes: the option's path, or the output's with "-lora".  Throws usage.
   [[nodiscard]] std::filesystem::path lora_path() const;
+  /// Adds a note to the plan of an output without LoRA where a file has the name of its LoRA.
+  void note_old_lora(Plan& plan) const;
 
  private:
+  [[nodiscard]] std::filesystem::path default_lora_path() const;
   /// The format of --format, or null.  Throws usage.
   [[nodiscard]] const FormatDescriptor* chosen_format() const;
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "choose.hpp"
+#include "not_negative.hpp"
 
 namespace halftone::tool {
 
@@ -12,7 +13,7 @@ void LearnArguments::add_to(CLI::App& command) {
       ->type_name("METHOD");
   command.add_option("--bias-correction", bias_correction, "none, stats, or synthetic (default none)")->type_name("METHOD");
   command.add_option("--stats", statistics, "statistics of the layers' inputs, a safetensors file")->type_name("FILE");
-  command.add_option("--seed", seed, "of what is random in learned rounding")->type_name("N");
+  command.add_option("--seed", seed, "of what is random in learned rounding")->type_name("N")->check(not_negative());
   command.add_option("--learn-method", method, "project, feedback, closed or optimizer (default: feedback with --stats, else project)")
       ->type_name("METHOD");
   command.add_option("--effort", effort, "fast, default or best")->type_name("EFFORT");

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "choose.hpp"
+#include "not_negative.hpp"
 
 namespace halftone::tool {
 namespace {
@@ -133,7 +134,7 @@ void add_numbers(CLI::App& command, OptimizerArguments& arguments, const char* g
   for (const auto& number : numbers) {
     command.add_option(number.option, arguments.*number.given, number.help)
         ->type_name(number.type_name)
-        ->check(CLI::NonNegativeNumber)
+        ->check(not_negative())
         ->group(group);
   }
 }

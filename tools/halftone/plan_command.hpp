@@ -6,6 +6,6 @@
 namespace halftone::tool {
 
 /// Decides the conversion and prints the plan.
-void report_plan(const ConversionArguments& arguments, const Session& session, bool explain);
+void report_plan(const ConversionArguments& arguments, Session& session, bool explain);
 
 }  // namespace halftone::tool

@@ -18,6 +18,9 @@ struct PlanFacts {
   std::uint64_t device_memory_bytes = 0;  ///< 0: no limit was given
 };
 
+/// What stands for an output: its file, or the index of its shards.
+[[nodiscard]] std::filesystem::path output_of(const Plan& plan, const std::filesystem::path& output);
+
 /// What `convert --json` and `plan --json` print.
 [[nodiscard]] nlohmann::ordered_json plan_json(const Plan& plan, const PlanFacts& facts);
 

@@ -1,5 +1,7 @@
 #include "run_report.hpp"
 
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "learn_report.hpp"
 #include "output.hpp"
@@ -11,16 +13,33 @@
 namespace halftone::tool {
 namespace {
 
-nlohmann::ordered_json resumption_json(const Resumption& found) {
-  return {{"jobs", found.jobs}, {"jobs_kept", found.jobs_kept}, {"jobs_redone", found.jobs_redone}, {"kept_bytes", found.kept_bytes}};
+/// Learned layers of which only the interrupted run could tell what came of them.
+std::uint64_t learned_before(const RunReport& report) {
+  const auto learned =
+      std::count_if(report.plan.jobs.begin(), report.plan.jobs.end(), [](const Job& job) { return job.learn.has_value(); });
+  return static_cast<std::uint64_t>(learned) - report.learned.size();
 }
 
-std::string resumption_text(const Resumption& found) {
+nlohmann::ordered_json resumption_json(const RunReport& report) {
+  const Resumption& found = *report.resumption;
+  return {{"jobs", found.jobs},
+          {"jobs_kept", found.jobs_kept},
+          {"jobs_redone", found.jobs_redone},
+          {"kept_bytes", found.kept_bytes},
+          {"learned_before", learned_before(report)}};
+}
+
+std::string resumption_text(const RunReport& report) {
+  const Resumption& found = *report.resumption;
   const std::string redone =
       found.jobs_redone == 0 ? ""
                              : fmt::format("; {} done again, whose bytes were not as recorded", base::counted(found.jobs_redone, "job"));
-  return fmt::format("resumed {} of {} kept, {}{}\n", found.jobs_kept, base::counted(found.jobs, "job"),
-                     base::human_bytes(found.kept_bytes), redone);
+  const std::uint64_t before = learned_before(report);
+  const std::string learned = before == 0 ? ""
+                                          : fmt::format("; what was learned of {} stands in the report of the interrupted run alone",
+                                                        base::counted(before, "layer"));
+  return fmt::format("resumed {} of {} kept, {}{}{}\n", found.jobs_kept, base::counted(found.jobs, "job"),
+                     base::human_bytes(found.kept_bytes), redone, learned);
 }
 
 }  // namespace
@@ -53,15 +72,15 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     if (report.verification) json["verification"] = verification_json(*report.verification);
     if (!report.learned.empty()) json["learned"] = learned_json(report.learned);
     if (report.plan.lora) json["lora"] = {{"file", report.lora_output.string()}, {"bytes", report.plan.lora->file_bytes()}};
-    if (report.resumption) json["resumption"] = resumption_json(*report.resumption);
+    if (report.resumption) json["resumption"] = resumption_json(report);
     json["seconds"] = report.seconds;
     json["peak_host_bytes"] = peak_bytes;
     print_json(json);
     return;
   }
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
-  const std::string verified = report.verification ? verification_text(*report.verification, output.string()) : "";
-  const std::string resumed = report.resumption ? resumption_text(*report.resumption) : "";
+  const std::string verified = report.verification ? verification_text(*report.verification, output_of(report.plan, output).string()) : "";
+  const std::string resumed = report.resumption ? resumption_text(report) : "";
   const std::string lora = report.plan.lora ? fmt::format("lora    {}, {}\n", base::printable(report.lora_output.string()),
                                                           base::human_bytes(report.plan.lora->file_bytes()))
                                             : "";

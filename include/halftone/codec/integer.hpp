@@ -22,9 +22,13 @@ struct SignedInteger {
     const std::uint32_t mag = all & kMagnitudeMask;
     const std::uint32_t max_bits = bits(max_value());
     const float clamped = from_bits((mag < max_bits ? mag : max_bits) | (all & kSignMask));
-    // 1.5 * 2^23: the unit in the last place is 1, so the float adder rounds to an integer.
-    constexpr float magic = 12582912.0F;
-    return (bits(clamped + magic) - bits(magic)) & kMask;
+    return (bits(clamped + kMagic) - bits(kMagic)) & kMask;
+  }
+
+  /// decode(encode_saturating(mag)) without the code between; `mag` is at least 0.
+  [[nodiscard]] static HALFTONE_HD constexpr float round_magnitude(float mag) {
+    const float bounded = mag < max_value() ? mag : max_value();
+    return (bounded + kMagic) - kMagic;
   }
 
   /// The value of the low bits of `code`.
@@ -32,6 +36,10 @@ struct SignedInteger {
     constexpr int unused = 32 - Bits;
     return static_cast<float>(static_cast<std::int32_t>(static_cast<std::uint32_t>(code) << unused) >> unused);
   }
+
+ private:
+  /// 1.5 * 2^23: the unit in the last place is 1, so the float adder rounds to an integer.
+  static constexpr float kMagic = 12582912.0F;
 };
 
 /// "I8": ±127.

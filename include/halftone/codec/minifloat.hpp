@@ -52,13 +52,19 @@ struct Minifloat {
     return code_of(bits(mag) < kMaxBits ? bits(mag) : kMaxBits) | sign;
   }
 
-  /// decode(encode_saturating(value)) without the code between.
-  [[nodiscard]] static HALFTONE_HD constexpr float round_saturating(float value) {
-    const std::uint32_t all = bits(value);
-    const std::uint32_t mag = all & kMagnitudeMask;
-    const std::uint32_t bounded = mag < kMaxBits ? mag : kMaxBits;
+  /// decode(encode_saturating(mag)) without the code between; `mag` is at least 0.
+  [[nodiscard]] static HALFTONE_HD constexpr float round_magnitude(float mag) {
+#if HALFTONE_DEVICE_CONVERSIONS
+    if (!__builtin_is_constant_evaluated()) {
+      constexpr float unit = static_cast<float>(1U << kShift);
+      const float clamped = fminf(mag, max_value());
+      const float power = fmaxf(from_bits(bits(clamped) & kInfinityBits), from_bits(kMinNormal));
+      return __fmaf_rn(power, -unit, __fmaf_rn(power, unit, clamped));
+    }
+#endif
+    const std::uint32_t bounded = bits(mag) < kMaxBits ? bits(mag) : kMaxBits;
     const float unit = from_bits(unit_of(bounded));
-    return from_bits(bits((from_bits(bounded) + unit) - unit) | (all & kSignMask));
+    return (from_bits(bounded) + unit) - unit;
   }
 
   /// The code that PyTorch's conversion gives: no saturation.

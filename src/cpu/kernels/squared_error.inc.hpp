@@ -24,7 +24,8 @@ HALFTONE_HD void squared_errors_of(const float* __restrict weights, std::size_t 
                                    float* __restrict errors) {
   if constexpr (requires { Format::nearest(1.0F, 1.0F, 1.0F); }) {
     const auto error = [](float weight, float encode, float decode) {
-      const float difference = Format::nearest(weight, encode, decode) - weight;
+      const float magnitude = codec::magnitude(weight);
+      const float difference = Format::nearest(magnitude, encode, decode) - magnitude;
       return difference * difference;
     };
     for (std::size_t g = 0; g < n / Run; ++g) {

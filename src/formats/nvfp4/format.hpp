@@ -48,8 +48,8 @@ struct Format {
     return scale > 0.0F ? code : 0U;
   }
   [[nodiscard]] static HALFTONE_HD float decode_operand(std::uint8_t stored, float tensor) { return tensor * codec::E4M3::decode(stored); }
-  [[nodiscard]] static HALFTONE_HD float nearest(float weight, float scale, float) {
-    return codec::E2M1::round_saturating(weight / scale) * scale;
+  [[nodiscard]] static HALFTONE_HD float nearest(float magnitude, float scale, float) {
+    return codec::E2M1::round_magnitude(magnitude / scale) * scale;
   }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float scale) { return scaled(codec::E2M1::decode(code), scale); }
 };

@@ -33,6 +33,13 @@ class ScaleSearch {
     return {Format::decode_operand(least.codes[0], tensor), least.codes[0]};
   }
 
+  /// What one weight adds to the squared error with a scale of 0, or one that is an ordinary divisor.
+  [[nodiscard]] static HALFTONE_HD float squared_error_of(float magnitude, float scale) {
+    const float value = nearest<true>(magnitude, scale);
+    const float difference = (scale > 0.0F ? value : 0.0F) - magnitude;
+    return difference * difference;
+  }
+
  private:
   /// Twice the difference of an estimate; scales are less than 0.4 times the largest magnitude.
   static constexpr float kRelative = 1.0002F;

@@ -169,6 +169,7 @@ void LayerMigration::change_container(Layer& layer) {
   }
   const TensorInfo weight{layer.weight(), dtype_of_state(texts_.at(*state), layer.stored.base), readable.shape};
   const QuantSpec spec{.format = target, .block_size = readable.spec.block_size};
+  if (readable.spec.double_quant) unnest(layer);
   for (LayerTensor& out : target->outputs(weight, spec)) {
     if (out.role == Role::scales) continue;
     if (out.role == Role::constant && model_.find(out.name) == nullptr) {
@@ -190,6 +191,23 @@ void LayerMigration::change_container(Layer& layer) {
   }
   layer.done.push_back(fmt::format("{} becomes {}", layer.format->name(), target->name()));
   layer.format = target;
+}
+
+/// The F32 scales that readers of a double-quantized layer compute: its codes mean what they meant.
+void LayerMigration::unnest(Layer& layer) {
+  const formats::ReadableLayer& readable = *layer.stored.readable;
+  const std::string& scales = readable.scales->info.name;
+  Fate& fate = rewrite_.of(scales);
+  fate.dtype = Dtype::F32;
+  fate.reason = "holds the scales as readers compute them";
+  fate.job = Job{.kind = JobKind::unnest,
+                 .inputs = {*readable.scales, *readable.nested_scales, *readable.nested_levels},
+                 .stored = StoredWeight{readable.spec, readable.shape, {Role::scales, Role::nested_scales, Role::nested_levels}}};
+  fate.job->stored->nested_offset = readable.nested_offset;
+  for (const ModelTensor* tensor : {readable.nested_scales, readable.nested_levels}) {
+    rewrite_.drop(tensor->info.name, "belongs to scales that are quantized themselves");
+  }
+  layer.done.push_back(fmt::format("{} becomes F32, as readers compute it", quoted(formats::kAbsmaxSuffix)));
 }
 
 void LayerMigration::write_labels(Layer& layer) {

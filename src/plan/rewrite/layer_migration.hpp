@@ -35,6 +35,8 @@ class LayerMigration {
   void change_input_scale(Layer& layer);
   void change_hybrid(Layer& layer);
   void change_container(Layer& layer);
+  /// Replaces scales that are quantized themselves.
+  void unnest(Layer& layer);
   /// Writes the labels that changed, or that are missing.
   void write_labels(Layer& layer);
 

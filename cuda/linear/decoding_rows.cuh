@@ -1,0 +1,214 @@
+#pragma once
+
+// Products of few rows of inputs with a weight that is decoded on its way into the tensor cores: the codes are all that is
+// read of the weight, once.
+
+#include "formats/format_traits.hpp"
+#include "kernels/codes.cuh"
+#include "kernels/sources.cuh"
+#include "linear/decoding_launches.hpp"
+#include "runtime/check.hpp"
+
+namespace halftone::cuda {
+
+/// Rows of the weight that a block has: those of a tile of the tensor cores.
+constexpr unsigned kDecodingOutputs = 16;
+/// Warps of a block, which share out the columns.
+constexpr unsigned kDecodingWarps = 4;
+/// Rows of inputs in a tile.
+constexpr unsigned kTileRows = 8;
+
+/// Codes that a thread loads of a row at once.
+template <class Format>
+constexpr unsigned kDecodingChunk = kNibbles<Format> ? 2 * kVectorBytes : kVectorBytes;
+/// Codes that certainly share a scale.
+constexpr unsigned kSharedScale = 16;
+
+/// What codes stand for, times the scale of their group.
+template <class Format>
+class ChunkDecoder {
+ public:
+  struct Shared {};
+  __device__ explicit ChunkDecoder(Shared&) {}
+  __device__ float operator()(std::uint8_t code, float operand) const { return Format::decode(code, operand); }
+};
+
+/// Sixteen levels, in shared memory once for each lane: no two threads of a warp ever meet in a bank.
+template <class Format>
+requires(kNibbles<Format>) class ChunkDecoder<Format> {
+ public:
+  struct Shared {
+    float levels[16][32];
+  };
+  __device__ explicit ChunkDecoder(Shared& shared) : levels_(&shared.levels[0][threadIdx.x % 32]) {
+    for (unsigned i = threadIdx.x; i < 16 * 32; i += blockDim.x) shared.levels[i / 32][i % 32] = level(static_cast<std::uint8_t>(i / 32));
+    __syncthreads();
+  }
+  __device__ float operator()(std::uint8_t code, float operand) const {
+    const float found = levels_[code * 32];
+    if constexpr (formats::RowScaled<Format>) {
+      return Format::decode_level(found, operand);
+    } else {
+      return found * operand;
+    }
+  }
+
+ private:
+  [[nodiscard]] static __device__ float level(std::uint8_t code) {
+    if constexpr (formats::RowScaled<Format>) {
+      return Format::level(code);
+    } else {
+      return Format::decode(code, 1.0F);
+    }
+  }
+  const float* levels_;
+};
+
+__device__ inline std::uint32_t bf16_pair(float low, float high) {
+  std::uint32_t pair = 0;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+/// sums += a · b: a tile of 16 × 16 weights, 16 × 8 inputs.
+__device__ inline void multiply_tile(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// Where a row of the weight lies.
+struct DecodedRow {
+  const std::uint8_t* codes;
+  std::uint64_t first_scale;
+
+  [[nodiscard]] static __device__ DecodedRow of(const DecodingArgs& args, std::uint64_t row) {
+    const std::uint64_t known = min(row, args.n - 1);  // rows behind the last repeat it, and are not stored
+    return {args.codes + known * args.code_pitch, known / args.group_rows * args.groups_across};
+  }
+};
+
+/// What a thread has of two rows of the weight, eight rows apart, and of the inputs, at the same columns.
+template <class Format, int Tiles>
+struct DecodingStep {
+  static constexpr unsigned kChunk = kDecodingChunk<Format>;
+  static constexpr unsigned kScales = kChunk / kSharedScale;
+  Chunk<std::uint8_t, kVectorBytes> codes[2];
+  float operands[2][kScales];
+  uint4 inputs[Tiles][kChunk / 8];
+
+  /// `column`: the first of the thread's, which may lie behind the last; then all is 0.
+  __device__ void load(const DecodingArgs& args, const DecodedRow (&rows)[2], unsigned group, unsigned column) {
+    const bool inside = column < args.k;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      codes[r] = {};
+      if (inside) codes[r] = load_chunk<std::uint8_t, kVectorBytes>(rows[r].codes + code_bytes<Format>(column));
+#pragma unroll
+      for (unsigned s = 0; s < kScales; ++s) {
+        operands[r][s] = inside ? operand_of(args, rows[r].first_scale + ((column + s * kSharedScale) >> args.group_shift)) : 0.0F;
+      }
+    }
+#pragma unroll
+    for (int tile = 0; tile < Tiles; ++tile) {
+      const unsigned row = tile * kTileRows + group;
+      const bool exists = inside && row < args.m;
+#pragma unroll
+      for (unsigned i = 0; i < kChunk / 8; ++i) {
+        inputs[tile][i] = exists ? reinterpret_cast<const uint4*>(args.x + row * args.k + column)[i] : make_uint4(0, 0, 0, 0);
+      }
+    }
+  }
+
+  [[nodiscard]] static __device__ float operand_of(const DecodingArgs& args, std::uint64_t group) {
+    if constexpr (Format::kGrid == ScaleGrid::none) {
+      return 1.0F;
+    } else {
+      const auto stored = reinterpret_cast<const formats::StoredScale<Format>*>(args.scales)[group];
+      return formats::decode_operand<Format>(stored, formats::TwoLevel<Format> ? *args.tensor_scale : 1.0F);
+    }
+  }
+
+  /// Columns of a tile are in any order, as long as weights and inputs agree: each thread takes four that lie side by side.
+  __device__ void multiply(const ChunkDecoder<Format>& decode, float (&sums)[Tiles][4]) const {
+#pragma unroll
+    for (unsigned j = 0; j < kChunk / 4; ++j) {
+      std::uint32_t a[4];
+#pragma unroll
+      for (unsigned half = 0; half < 2; ++half) {
+#pragma unroll
+        for (unsigned r = 0; r < 2; ++r) {
+          const auto at = static_cast<int>(4 * j + 2 * half);
+          const float operand = operands[r][4 * j / kSharedScale];
+          a[2 * half + r] = bf16_pair(decode(code_at<Format>(codes[r], at), operand), decode(code_at<Format>(codes[r], at + 1), operand));
+        }
+      }
+#pragma unroll
+      for (int tile = 0; tile < Tiles; ++tile) {
+        const uint4 four = inputs[tile][j / 2];
+        multiply_tile(sums[tile], a, j % 2 == 0 ? four.x : four.z, j % 2 == 0 ? four.y : four.w);
+      }
+    }
+  }
+};
+
+template <class Format, int Tiles>
+__global__ void __launch_bounds__(kDecodingWarps * 32) decoding_rows_kernel(DecodingArgs args) {
+  constexpr unsigned chunk = kDecodingChunk<Format>;
+  constexpr unsigned step = kDecodingWarps * 4 * chunk;
+  constexpr unsigned width = Tiles * kTileRows;
+  __shared__ typename ChunkDecoder<Format>::Shared levels;
+  __shared__ float parts[kDecodingWarps][kDecodingOutputs][width];
+  const ChunkDecoder<Format> decode(levels);
+  const unsigned warp = threadIdx.x / 32;
+  const unsigned group = threadIdx.x % 32 / 4;
+  const unsigned member = threadIdx.x % 4;
+  const std::uint64_t first = static_cast<std::uint64_t>(blockIdx.x) * kDecodingOutputs;
+  const DecodedRow rows[2] = {DecodedRow::of(args, first + group), DecodedRow::of(args, first + group + 8)};
+  const unsigned column = (warp * 4 + member) * chunk;
+
+  float sums[Tiles][4] = {};
+  DecodingStep<Format, Tiles> now;
+  now.load(args, rows, group, column);
+  for (unsigned at = 0; at < args.k; at += step) {
+    DecodingStep<Format, Tiles> next;
+    next.load(args, rows, group, column + at + step);  // under way while this one is multiplied
+    now.multiply(decode, sums);
+    now = next;
+  }
+#pragma unroll
+  for (int tile = 0; tile < Tiles; ++tile) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) parts[warp][group + i / 2 * 8][tile * kTileRows + member * 2 + i % 2] = sums[tile][i];
+  }
+  __syncthreads();
+  for (unsigned i = threadIdx.x; i < kDecodingOutputs * width; i += kDecodingWarps * 32) {
+    const std::uint64_t output = first + i % kDecodingOutputs;
+    const unsigned row = i / kDecodingOutputs;
+    if (output >= args.n || row >= args.m) continue;
+    float sum = 0.0F;
+#pragma unroll
+    for (unsigned w = 0; w < kDecodingWarps; ++w) sum += parts[w][i % kDecodingOutputs][row];
+    if (args.row_scales != nullptr) sum *= args.row_scales[output];
+    if (args.bias != nullptr) sum += args.bias[output];
+    if (args.y_is_f32) {
+      static_cast<float*>(args.y)[row * args.n + output] = sum;
+    } else {
+      static_cast<std::uint16_t*>(args.y)[row * args.n + output] = Bf16::encode(sum);
+    }
+  }
+}
+
+template <class Format>
+void launch_decoding_rows(const DecodingArgs& args, cudaStream_t stream) {
+  if (args.m == 0 || args.n == 0) return;
+  const auto blocks = static_cast<unsigned>((args.n + kDecodingOutputs - 1) / kDecodingOutputs);
+  if (args.m <= kTileRows) {
+    decoding_rows_kernel<Format, 1><<<blocks, kDecodingWarps * 32, 0, stream>>>(args);
+  } else {
+    decoding_rows_kernel<Format, 2><<<blocks, kDecodingWarps * 32, 0, stream>>>(args);
+  }
+  check_launch("start a decoding product");
+}
+
+}  // namespace halftone::cuda

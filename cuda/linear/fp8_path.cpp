@@ -1,0 +1,62 @@
+#include "linear/device_weight.hpp"
+#include "linear/product_path.hpp"
+#include "ops/operation_table.hpp"
+
+namespace halftone::cuda {
+namespace {
+
+/// What the tensor cores need both dimensions of a weight to be multiples of.
+constexpr std::uint64_t kAlignment = 16;
+constexpr int kFirstArchitecture = 89;
+
+class Fp8Path : public ProductPath {
+ public:
+  Fp8Path(const LinearLane& lane, const LinearLayer& layer, halftone::Activations activations)
+      : weight_(lane, layer), activations_(activations), by_rows_(layer.spec.format->grid() == ScaleGrid::row) {
+    facts_.spec = layer.spec;
+    facts_.input_scale = layer.input_scale;
+  }
+
+  [[nodiscard]] std::string method() const override { return std::string(ops::text_of(ops::Product::fp8)); }
+
+  [[nodiscard]] bool prepare(LinearLane& lane, const Inputs& inputs) override {
+    if (by_rows_) {
+      launch_fp8_rows(inputs, codes(lane, inputs), scales(lane, inputs), lane.words(), lane.stream());
+    } else {
+      launch_fp8_tensor(inputs, whole_scale(lane, inputs, facts_, activations_), codes(lane, inputs), scales(lane, inputs), lane.stream());
+    }
+    return true;
+  }
+
+  [[nodiscard]] bool multiply(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) override {
+    const Scaling scaling = by_rows_ ? Scaling::rows : Scaling::tensor;
+    const bool e5m2 = weight_.spec().format->facts().code_dtype == Dtype::F8_E5M2;
+    return lane.multiply(
+        {.m = inputs.rows,
+         .n = weight_.rows(),
+         .k = weight_.columns(),
+         .x = {.type = CUDA_R_8F_E4M3, .scaling = scaling, .data = codes(lane, inputs), .scales = scales(lane, inputs)},
+         .w = {.type = e5m2 ? CUDA_R_8F_E5M2 : CUDA_R_8F_E4M3, .scaling = scaling, .data = weight_.codes(), .scales = weight_.scales()}},
+        weight_.bias(), outputs.type, outputs.y);
+  }
+
+ private:
+  [[nodiscard]] static std::uint8_t* codes(LinearLane& lane, const Inputs& inputs) {
+    return lane.room<std::uint8_t>(Room::codes, inputs.rows * inputs.columns);
+  }
+  [[nodiscard]] static float* scales(LinearLane& lane, const Inputs& inputs) { return lane.room<float>(Room::scales, inputs.rows); }
+
+  DeviceWeight weight_;
+  LinearLayer facts_;  ///< without its tensors
+  halftone::Activations activations_;
+  bool by_rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<ProductPath> fp8_path(const LinearLane& lane, const LinearLayer& layer, halftone::Activations activations) {
+  if (lane.architecture() < kFirstArchitecture || layer.rows % kAlignment != 0 || layer.columns % kAlignment != 0) return nullptr;
+  return std::make_unique<Fp8Path>(lane, layer, activations);
+}
+
+}  // namespace halftone::cuda

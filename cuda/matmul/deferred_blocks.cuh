@@ -1,0 +1,143 @@
+#pragma once
+
+#include "matmul/block_scales.cuh"
+#include "matmul/column_values.cuh"
+#include "matmul/operands.hpp"
+#include "matmul/products.cuh"
+#include "matmul/store.cuh"
+
+namespace halftone::cuda::matmul {
+
+/// A sum over every kScaleBlock elements of k, multiplied by factors of its row and its block of W and added to those before.
+template <class Tile>
+struct DeferredBlocks {
+  static_assert(kScaleBlock == kRowBytes, "a stage has one factor of a row");
+  /// Columns that surely have the same factor.
+  static constexpr int kSegment = Tile::kColumns % kScaleBlock == 0 && Tile::kPartColumns % kScaleBlock == 0 ? kScaleBlock : 64;
+  static constexpr int kSegments = Tile::kColumns / kSegment;
+
+  using Arguments = BlockArguments;
+
+  /// Computes and stores the part of a tile that group `group` has.
+  __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
+                                             BoxWriter<Tile>& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+    const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
+    float totals[Tile::kParts][Tile::kPartSums] = {};
+    const Factors factors(arguments, out, n_blocks, group);
+    typename Tile::Sum sums[2][Tile::kPartSums];
+    Run state;
+    factors.load(0, state.rows, state.columns);
+    shared.full[cursor.stage].wait(cursor.parity);
+    begin_products();
+    multiply(shared, cursor.stage, group, 0, sums[0], false);
+    end_products();
+    std::uint32_t block = 0;
+    for (; block + 2 < n_blocks; block += 2) {
+      multiply_block<0, false>(shared, cursor, factors, block, group, state, sums, totals);
+      multiply_block<1, false>(shared, cursor, factors, block + 1, group, state, sums, totals);
+    }
+    if (block + 2 == n_blocks) {
+      multiply_block<0, false>(shared, cursor, factors, block, group, state, sums, totals);
+      multiply_block<1, true>(shared, cursor, factors, block + 1, group, state, sums, totals);
+    } else {
+      multiply_block<0, true>(shared, cursor, factors, block, group, state, sums, totals);
+    }
+    sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);  // the values of the tile before are no longer needed
+    bias.put(shared.bias[group]);
+    sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);
+    store_tile(writer, out, group, totals, [&](int, int, float total, int column) { return total + shared.bias[group][column]; });
+  }
+
+ private:
+  struct Run {
+    float rows[Tile::kPartsDown][2];
+    float columns[kSegments];
+  };
+  class Factors;
+
+  template <int kHalf, bool kLast>
+  __device__ static __forceinline__ void multiply_block(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
+                                                        const Factors& factors, std::uint32_t block, int group, Run& state,
+                                                        typename Tile::Sum (&sums)[2][Tile::kPartSums],
+                                                        float (&totals)[Tile::kParts][Tile::kPartSums]) {
+    Run next;
+    if constexpr (!kLast) factors.load(block + 1, next.rows, next.columns);
+#pragma unroll
+    for (int part = 0; part < Tile::kParts; ++part) {
+      const int buffer = (kHalf * Tile::kParts + part) % 2;
+      const std::uint32_t stage = cursor.stage;
+      const bool ends = part == Tile::kParts - 1;
+      if (ends) cursor.advance();
+      if (!ends || !kLast) {
+        if (ends) shared.full[cursor.stage].wait(cursor.parity);
+        begin_products();
+        multiply(shared, cursor.stage, group, ends ? 0 : part + 1, sums[1 - buffer], false);
+        end_products();
+        wait_for_products<1>();
+      } else {
+        wait_for_products<0>();
+      }
+      pin(sums[buffer]);
+      if (ends) release(shared, stage);
+      add_scaled(sums[buffer], part, state.rows, state.columns, totals[part]);
+    }
+    if constexpr (!kLast) state = next;
+  }
+
+  /// Adds what the sums of part `part` are worth to its totals.
+  __device__ static __forceinline__ void add_scaled(const typename Tile::Sum (&sums)[Tile::kPartSums], int part,
+                                                    const float (&rows)[Tile::kPartsDown][2], const float (&columns)[kSegments],
+                                                    float (&totals)[Tile::kPartSums]) {
+    float factors[kSegments][2];
+#pragma unroll
+    for (int i = 0; i < kSegments * 2; ++i) factors[i / 2][i % 2] = rows[part / Tile::kPartsAcross][i % 2] * columns[i / 2];
+#pragma unroll
+    for (int i = 0; i < Tile::kPartSums; ++i) {
+      const int segment = (part % Tile::kPartsAcross * Tile::kPartColumns + i / 4 * 8) / kSegment;
+      totals[i] = __fmaf_rn(static_cast<float>(sums[i]), factors[segment][i % 4 / 2], totals[i]);
+    }
+  }
+
+  /// Where the factors of this thread lie.
+  class Factors {
+   public:
+    __device__ __forceinline__ Factors(const Arguments& arguments, const OutputTile& out, std::uint32_t n_blocks, int group)
+        : x_(arguments.x.values), run_stride_(arguments.x.run_stride) {
+#pragma unroll
+      for (int i = 0; i < Tile::kPartsDown * 2; ++i) {
+        const std::uint32_t row = out.row + static_cast<std::uint32_t>(group * Tile::kGroupRows + i / 2 * 64 + i % 2 * 8) +
+                                  threadIdx.x % Tile::kGroupThreads / 32 * 16 + threadIdx.x % 32 / 4;
+        rows_[i] = (row < out.m ? row : out.m - 1) * arguments.x.row_stride;  // one beyond the edge is stored nowhere
+      }
+      const std::uint32_t last = (out.n - 1) / kScaleBlock;
+#pragma unroll
+      for (int i = 0; i < kSegments; ++i) {
+        const std::uint32_t block = (out.column + static_cast<std::uint32_t>(i) * kSegment) / kScaleBlock;
+        columns_[i] = arguments.w + static_cast<std::uint64_t>(block < last ? block : last) * n_blocks;
+      }
+    }
+
+    __device__ __forceinline__ void load(std::uint32_t block, float (&rows)[Tile::kPartsDown][2], float (&columns)[kSegments]) const {
+      const float* const run = x_ + block * run_stride_;
+#pragma unroll
+      for (int i = 0; i < Tile::kPartsDown * 2; ++i) rows[i / 2][i % 2] = load_now(run + rows_[i]);
+#pragma unroll
+      for (int i = 0; i < kSegments; ++i) columns[i] = load_now(columns_[i] + block);
+    }
+
+   private:
+    /// A load that the compiler leaves where it is, ahead of the products.
+    [[nodiscard]] __device__ static __forceinline__ float load_now(const float* from) {
+      float value;
+      asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(value) : "l"(from));
+      return value;
+    }
+
+    const float* x_;
+    std::uint64_t run_stride_;
+    std::uint64_t rows_[Tile::kPartsDown * 2];
+    const float* columns_[kSegments];
+  };
+};
+
+}  // namespace halftone::cuda::matmul

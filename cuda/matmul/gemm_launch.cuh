@@ -1,0 +1,90 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "matmul/gemm_kernel.cuh"
+#include "matmul/operands.hpp"
+#include "matmul/tensor_map.hpp"
+#include "runtime/check.hpp"
+#include "runtime/shared_memory.hpp"
+
+namespace halftone::cuda::matmul {
+
+/// The memory of a product whose arguments have been checked.
+struct GemmMatrices {
+  MatmulShape shape;
+  const void* x;
+  const void* w;
+  std::uint16_t* y;
+};
+
+[[nodiscard]] inline std::uint32_t divide_up(std::uint64_t a, std::uint64_t b) { return static_cast<std::uint32_t>((a + b - 1) / b); }
+
+/// Multiprocessors of the current device.
+[[nodiscard]] inline std::uint32_t multiprocessors() {
+  int device = 0;
+  int count = 0;
+  check(cudaGetDevice(&device), "ask for the current device");
+  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "count the multiprocessors of a device");
+  return static_cast<std::uint32_t>(count);
+}
+
+/// The tiles, in bands that make those that run at once about as wide as high.
+template <class Tile>
+[[nodiscard]] TileOrder order_of(const MatmulShape& shape, std::uint32_t at_once) {
+  const double side = std::sqrt(static_cast<double>(at_once) * Tile::kRows * Tile::kColumns);
+  const auto band = static_cast<std::uint32_t>(std::lround(side / Tile::kRows));
+  return {divide_up(shape.m, Tile::kRows), divide_up(shape.n, Tile::kColumns), std::max(1U, band)};
+}
+
+[[nodiscard]] inline CUtensorMap map_of_codes(const void* codes, std::uint64_t rows, std::uint64_t k, int box_rows) {
+  return make_tensor_map({.data = codes,
+                          .type = CU_TENSOR_MAP_DATA_TYPE_UINT8,
+                          .swizzle = CU_TENSOR_MAP_SWIZZLE_128B,
+                          .rows = rows,
+                          .columns = k,
+                          .row_bytes = k,
+                          .box_rows = static_cast<std::uint32_t>(box_rows),
+                          .box_columns = kRowBytes});
+}
+
+[[nodiscard]] inline CUtensorMap map_of_y(std::uint16_t* y, const MatmulShape& shape) {
+  return make_tensor_map({.data = y,
+                          .type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                          .swizzle = CU_TENSOR_MAP_SWIZZLE_64B,
+                          .rows = shape.m,
+                          .columns = shape.n,
+                          .row_bytes = shape.n * sizeof(std::uint16_t),
+                          .box_rows = kStoreRows,
+                          .box_columns = kStoreColumns});
+}
+
+/// Whether the copy engine can store y: its rows are aligned to 16 bytes.
+[[nodiscard]] inline bool can_store_boxes(const GemmMatrices& matrices) {
+  return matrices.shape.n * sizeof(std::uint16_t) % 16 == 0 && reinterpret_cast<std::uintptr_t>(matrices.y) % 16 == 0;
+}
+
+template <class Tile, class Scaling>
+void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments& arguments, cudaStream_t stream) {
+  const MatmulShape& shape = matrices.shape;
+  const std::uint32_t at_once = multiprocessors();
+  GemmWork<typename Scaling::Arguments> work{.order = order_of<Tile>(shape, at_once),
+                                             .m = static_cast<std::uint32_t>(shape.m),
+                                             .n = static_cast<std::uint32_t>(shape.n),
+                                             .n_blocks = divide_up(shape.k, kRowBytes),
+                                             .y = matrices.y,
+                                             .in_boxes = can_store_boxes(matrices),
+                                             .arguments = arguments};
+  const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, Tile::kRows);
+  const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kColumns);
+  const CUtensorMap y = work.in_boxes ? map_of_y(matrices.y, shape) : CUtensorMap{};
+
+  constexpr auto kernel = gemm_kernel<Tile, Scaling>;
+  static_assert(sizeof(SharedTiles<Tile>) <= 227 * 1024, "more than a block of compute capability 9.0 may have");
+  (void)dynamic_shared_bytes<kernel>();
+  kernel<<<std::min(at_once, work.order.count()), Tile::kThreads, sizeof(SharedTiles<Tile>), stream>>>(a, b, y, work);
+  check_launch("start a matrix product");
+}
+
+}  // namespace halftone::cuda::matmul

@@ -1,0 +1,175 @@
+#include "matmul/quantize_activations.hpp"
+
+#include <algorithm>
+
+#include "formats/fp8_block/format.hpp"
+#include "formats/int8_block/format.hpp"
+#include "matmul/requirements.hpp"
+#include "runtime/check.hpp"
+
+namespace halftone::cuda {
+namespace {
+
+/// Elements that a thread has at a time: 16 bytes of them.
+constexpr std::uint32_t kVector = 8;
+/// Threads that share a run.
+constexpr std::uint32_t kRunThreads = kScaleBlock / kVector;
+constexpr float kSmallestRowScale = 1e-30F;
+
+struct Vector {
+  uint4 pairs;  ///< BF16, the first in the low half of x
+
+  [[nodiscard]] __device__ float value(std::uint32_t i) const {
+    const std::uint32_t pair = i / 2 == 0 ? pairs.x : i / 2 == 1 ? pairs.y : i / 2 == 2 ? pairs.z : pairs.w;
+    return __uint_as_float(i % 2 == 0 ? pair << 16 : pair & 0xFFFF'0000U);
+  }
+
+  /// The bits of the largest magnitude.  Those of a NaN are larger than all others, so that it is not lost.
+  [[nodiscard]] __device__ std::uint32_t largest() const {
+    constexpr std::uint32_t kMagnitudes = 0x7FFF'7FFF;
+    const std::uint32_t both =
+        __vmaxu2(__vmaxu2(pairs.x & kMagnitudes, pairs.y & kMagnitudes), __vmaxu2(pairs.z & kMagnitudes, pairs.w & kMagnitudes));
+    return max(both & 0xFFFFU, both >> 16);
+  }
+};
+
+/// Vector `index` of a row, with zeros beyond its end.
+template <bool kAligned>
+__device__ Vector load(const Activations& a, std::uint64_t row, std::uint32_t index) {
+  const std::uint16_t* const from = a.x + row * a.columns;
+  const std::uint64_t first = std::uint64_t{index} * kVector;
+  if constexpr (kAligned) {
+    return {first < a.columns ? __ldg(reinterpret_cast<const uint4*>(from + first)) : uint4{}};
+  } else {
+    std::uint32_t pairs[kVector / 2];
+#pragma unroll
+    for (std::uint32_t i = 0; i < kVector / 2; ++i) {
+      const std::uint32_t low = first + 2 * i < a.columns ? from[first + 2 * i] : 0;
+      const std::uint32_t high = first + 2 * i + 1 < a.columns ? from[first + 2 * i + 1] : 0;
+      pairs[i] = high << 16 | low;
+    }
+    return {{pairs[0], pairs[1], pairs[2], pairs[3]}};
+  }
+}
+
+template <class Encode>
+__device__ void store(const Activations& a, std::uint64_t row, std::uint32_t index, const Vector& vector, const Encode& encode) {
+  const std::uint64_t first = std::uint64_t{index} * kVector;
+  if (first >= a.pitch) return;
+  std::uint32_t words[2] = {};
+#pragma unroll
+  for (std::uint32_t i = 0; i < kVector; ++i) {
+    const std::uint32_t code = first + i < a.columns ? encode(vector.value(i)) & 0xFFU : 0;
+    words[i / 4] |= code << i % 4 * 8;
+  }
+  *reinterpret_cast<uint2*>(a.codes + row * a.pitch + first) = {words[0], words[1]};
+}
+
+__device__ float nan_or(float amax, float scale) { return amax == amax ? scale : amax; }
+
+__device__ std::uint32_t encode_int8(float value, float scale) {
+#if HALFTONE_DEVICE_CONVERSIONS
+  return codec::device::to_integer(codec::device::quotient(value, scale), 127.0F);
+#else
+  return codec::Int8::encode_saturating(value / scale);
+#endif
+}
+
+/// The largest of all threads of a block.
+__device__ std::uint32_t largest_of_block(std::uint32_t bits) {
+  __shared__ std::uint32_t of_warps[32];
+  bits = __reduce_max_sync(~0U, bits);
+  if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = bits;
+  __syncthreads();
+  const std::uint32_t lane = threadIdx.x % 32;
+  return __reduce_max_sync(~0U, lane < blockDim.x / 32 ? of_warps[lane] : 0);
+}
+
+/// One row for each block.  A thread keeps kKept vectors; a longer row is read twice.
+template <int kKept, bool kAligned>
+__global__ void quantize_rows(Activations a, float* scales) {
+  const std::uint64_t row = blockIdx.x;
+  const auto n_vectors = static_cast<std::uint32_t>(a.pitch / kVector);
+  Vector kept[kKept];
+  std::uint32_t bits = 0;
+#pragma unroll
+  for (int i = 0; i < kKept; ++i) {
+    kept[i] = load<kAligned>(a, row, threadIdx.x + static_cast<std::uint32_t>(i) * blockDim.x);
+    bits = max(bits, kept[i].largest());
+  }
+  const std::uint32_t further = threadIdx.x + kKept * blockDim.x;
+  for (std::uint32_t index = further; index < n_vectors; index += blockDim.x) bits = max(bits, load<kAligned>(a, row, index).largest());
+
+  const float amax = __uint_as_float(largest_of_block(bits) << 16);
+  const float scale = nan_or(amax, codec::larger(amax / codec::Int8::max_value(), kSmallestRowScale));
+  if (threadIdx.x == 0) scales[row] = scale;
+  const auto encode = [scale](float value) { return encode_int8(value, scale); };
+#pragma unroll
+  for (int i = 0; i < kKept; ++i) store(a, row, threadIdx.x + static_cast<std::uint32_t>(i) * blockDim.x, kept[i], encode);
+  for (std::uint32_t index = further; index < n_vectors; index += blockDim.x) store(a, row, index, load<kAligned>(a, row, index), encode);
+}
+
+/// Half a warp for each run.
+template <class Format, bool kAligned>
+__global__ void quantize_runs(Activations a, std::uint32_t threads_of_row, float* scales) {
+  const std::uint64_t thread = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const std::uint64_t row = thread / threads_of_row;
+  const auto index = static_cast<std::uint32_t>(thread % threads_of_row);
+  const bool inside = row < a.rows;
+  const Vector vector = inside ? load<kAligned>(a, row, index) : Vector{};
+  std::uint32_t bits = vector.largest();
+#pragma unroll
+  for (std::uint32_t lanes = kRunThreads / 2; lanes > 0; lanes /= 2) bits = max(bits, __shfl_xor_sync(~0U, bits, lanes));
+  if (!inside) return;
+  const float amax = __uint_as_float(bits << 16);
+  const formats::Scale scale = Format::scale_from_amax(amax);
+  if (index % kRunThreads == 0 && std::uint64_t{index} * kVector < a.columns)
+    scales[index / kRunThreads * a.rows + row] = nan_or(amax, scale.stored);
+  store(a, row, index, vector, [&](float value) { return Format::encode(value, scale.encode); });
+}
+
+[[nodiscard]] bool is_aligned(const Activations& a) {
+  return a.columns % kVector == 0 && reinterpret_cast<std::uintptr_t>(a.x) % sizeof(uint4) == 0;
+}
+
+template <class Format>
+void launch_runs(const Activations& a, float* scales, cudaStream_t stream) {
+  matmul::check_activations(a);
+  constexpr std::uint32_t kThreads = 256;
+  const auto threads_of_row = static_cast<std::uint32_t>((a.pitch + kScaleBlock - 1) / kScaleBlock * kRunThreads);
+  const auto blocks = static_cast<std::uint32_t>((a.rows * threads_of_row + kThreads - 1) / kThreads);
+  if (blocks == 0) return;
+  const auto kernel = is_aligned(a) ? quantize_runs<Format, true> : quantize_runs<Format, false>;
+  kernel<<<blocks, kThreads, 0, stream>>>(a, threads_of_row, scales);
+  check_launch("quantize runs of activations");
+}
+
+template <int kKept>
+void launch_rows(const Activations& a, float* scales, cudaStream_t stream) {
+  const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>((a.pitch / kVector + kKept - 1) / kKept, 1024));
+  const std::uint32_t threads = std::max(32U, (wanted + 31) / 32 * 32);
+  const auto kernel = is_aligned(a) ? quantize_rows<kKept, true> : quantize_rows<kKept, false>;
+  kernel<<<static_cast<std::uint32_t>(a.rows), threads, 0, stream>>>(a, scales);
+  check_launch("quantize rows of activations");
+}
+
+}  // namespace
+
+int quantize_kept = 4;
+
+void launch_quantize_rows_int8(const Activations& a, float* scales, cudaStream_t stream) {
+  matmul::check_activations(a);
+  if (a.rows == 0) return;
+  if (quantize_kept == 8) return launch_rows<8>(a, scales, stream);
+  launch_rows<4>(a, scales, stream);
+}
+
+void launch_quantize_runs_int8(const Activations& a, float* scales, cudaStream_t stream) {
+  launch_runs<formats::int8_block::Format>(a, scales, stream);
+}
+
+void launch_quantize_runs_fp8(const Activations& a, float* scales, cudaStream_t stream) {
+  launch_runs<formats::fp8_block::Format>(a, scales, stream);
+}
+
+}  // namespace halftone::cuda

@@ -1,0 +1,72 @@
+#pragma once
+
+#include "matmul/barrier.cuh"
+#include "matmul/wgmma.cuh"
+
+namespace halftone::cuda::matmul {
+
+/// The part of y that a block computes at a time, and how.  kGroups_ groups of 128 threads have kGroupRows_ rows each, in parts
+/// of 64 rows and kPartColumns_ columns, the sums of which one instruction adds to.
+template <class Codes_, int kGroups_, int kGroupRows_, int kColumns_, int kPartColumns_, int kStages_, int kLag_ = 0>
+struct Tile {
+  using Codes = Codes_;
+  using Sum = typename Codes::Sum;
+  static constexpr int kGroups = kGroups_;
+  static constexpr int kGroupRows = kGroupRows_;
+  static constexpr int kRows = kGroups * kGroupRows;
+  static constexpr int kColumns = kColumns_;
+  static constexpr int kPartColumns = kPartColumns_;
+  static constexpr int kStages = kStages_;
+  /// Stages that the second group begins after the first, so that one multiplies while the other stores its tile.
+  static constexpr int kLag = kLag_;
+
+  static constexpr int kPartsDown = kGroupRows / 64;
+  static constexpr int kPartsAcross = kColumns / kPartColumns;
+  static constexpr int kParts = kPartsDown * kPartsAcross;
+  static constexpr int kPartSums = kPartColumns / 2;  ///< of a thread
+
+  static constexpr int kGroupThreads = 128;
+  static constexpr int kThreads = (kGroups + 1) * kGroupThreads;  ///< the last group fetches
+  /// Registers of a thread that fetches, and of one that multiplies: together not more than there are.
+  static constexpr int kFetchingRegisters = kGroups == 2 ? 40 : 32;
+  static constexpr int kMultiplyingRegisters = kGroups == 2 ? 232 : 160;
+
+  static_assert(kGroups == 2 || (kGroups == 3 && kLag == 0));
+  static_assert(kGroupRows % 64 == 0 && kColumns % kPartColumns == 0);
+  static_assert(kRows <= 256 && kColumns <= 256, "a copy fetches at most 256 rows");
+};
+
+/// Columns of y that are stored at a time: rows of 64 bytes.
+inline constexpr int kStoreColumns = 32;
+inline constexpr int kStoreRows = 64;
+/// Boxes of each group that may be on their way to y.
+inline constexpr int kStoreBoxes = 2;
+
+/// Shared memory of a block.
+template <class Tile>
+struct alignas(1024) SharedTiles {
+  std::uint8_t a[Tile::kStages][Tile::kRows][kRowBytes];
+  std::uint8_t b[Tile::kStages][Tile::kColumns][kRowBytes];
+  std::uint16_t y[Tile::kGroups][kStoreBoxes][kStoreRows][kStoreColumns];
+  float factors[Tile::kGroups][Tile::kColumns];  ///< of columns
+  float bias[Tile::kGroups][Tile::kColumns];
+  Barrier full[Tile::kStages];   ///< a stage has been fetched
+  Barrier empty[Tile::kStages];  ///< every warp is through with a stage
+};
+
+/// Goes through the stages in turn, with the parity of the phase of their barriers.
+template <int kStages>
+struct StageCursor {
+  std::uint32_t stage = 0;
+  std::uint32_t parity = 0;
+  std::uint32_t passed = 0;  ///< stages so far
+
+  __device__ void advance() {
+    ++passed;
+    if (++stage < kStages) return;
+    stage = 0;
+    parity ^= 1;
+  }
+};
+
+}  // namespace halftone::cuda::matmul
