@@ -44,6 +44,7 @@ std::vector<eval::Yardstick> yardsticks(const Backend& backend, std::span<const 
 LayerErrors measure(const eval::FloatModel& model, const ModelTensor& tensor, const Backend& backend, std::span<const QuantSpec> specs,
                     const InputMoments& moments, const std::atomic<bool>& stop) {
   const formats::Extent extent = formats::extent_of(model.shape_of(tensor));
+  if (extent.rows == 0 || extent.columns == 0) return {.of_specs = std::vector<SpecError>(specs.size())};
   const std::uint32_t largest = eval::largest_magnitude(model, tensor, backend, stop);
   if (largest >= codec::kInfinityBits) {
     fail(ErrorKind::not_finite, "the tensor '{}' holds NaN or infinity, so that it cannot be quantized", base::printable(tensor.info.name));

@@ -134,6 +134,12 @@ class Allocate(ProgramTest):
             texts.append(self.rules.read_text())
         self.assertEqual(*texts)
 
+    def test_layers_without_weights(self):
+        self.source = st.write(self.source, self.model | {"empty.weight": st.Tensor("BF16", (0, 64), b""),
+                                                          "flat.weight": st.Tensor("BF16", (64, 0), b"")})
+        report = self.allocate("--min-sqnr", 25)
+        self.assertEqual(self.convert_with_rules().stat().st_size, report["output"]["bytes"])
+
     def test_what_no_choice_reaches(self):
         result = self.allocate("--target-size", 5000, code=UNSUPPORTED)
         self.assertRegex(result.stderr, "smallest output has [0-9]+ bytes")

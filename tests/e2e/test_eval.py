@@ -77,6 +77,22 @@ class Figures(EvalTest):
         self.assertEqual(layer["bytes"], stored)
         self.assertEqual(layer["bits_per_weight"], 8 * stored / (64 * 512))
 
+    def test_what_is_not_measured_is_said(self):
+        file = self.convert(self.source, "fp8")
+        source = st.write(self.folder / "other.safetensors", {"a.weight": self.model["a.weight"], "more.weight": self.model["a.weight"],
+                                                              "norm.weight": self.model["norm.weight"]})
+        report = self.eval(file, source=source)
+        self.assertEqual(sorted(self.layers(report)), ["a.weight"])
+        notes = " ".join(report["notes"])
+        self.assertIn("'b.weight' is not measured: the original has no such weight", notes)
+        self.assertIn("1 tensor of the original is not there", notes)
+
+    def test_layers_without_weights(self):
+        model = self.model | {"empty.weight": st.Tensor("BF16", (0, 64), b""), "flat.weight": st.Tensor("BF16", (64, 0), b"")}
+        source = st.write(self.folder / "empty.safetensors", model)
+        report = self.eval(self.convert(source, "int8-row"), source=source)
+        self.assertIn("a.weight", self.layers(report))
+
     def test_threads_change_nothing(self):
         file = self.convert(self.source, "w4a8")
         first, second = (self.check("eval", file, "--source", self.source, "--json", "--threads", n).stdout for n in (1, 4))
