@@ -12,7 +12,7 @@
 #include "kernels/searched_groups.cuh"
 #include "kernels/sources.cuh"
 #include "runtime/check.hpp"
-#include "runtime/multiprocessors.hpp"
+#include "runtime/device_facts.hpp"
 
 namespace halftone::cuda {
 

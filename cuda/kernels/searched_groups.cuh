@@ -189,7 +189,7 @@ __device__ void group_errors(const typename Source::Raw* __restrict__ in, const 
 }
 
 /// The candidates beside the plain one that a group of a block may still take: with the others the error of its largest
-/// weight alone is more than the whole error of the plain scale, and a sum of squares is not less than any of them.
+/// weight alone is no less than the whole error of the plain scale, and a sum of squares is not less than any of them.
 template <class Format>
 __device__ std::uint64_t worth_trying(const GroupMember& thread, const Encoder<Format>& encode, const Decoder<Format>& decode,
                                       Candidates<Format>& shared) {
@@ -199,7 +199,7 @@ __device__ std::uint64_t worth_trying(const GroupMember& thread, const Encoder<F
     const float positive = difference_of(encode, decode, amax, operands);
     const float negative = difference_of(encode, decode, -amax, operands);
     const float least = fminf(positive * positive, negative * negative);
-    if (c != 0 && !(static_cast<double>(least) > shared.errors[thread.place][0])) atomicOr(&shared.tried, 1ULL << c);
+    if (c != 0 && static_cast<double>(least) < shared.errors[thread.place][0]) atomicOr(&shared.tried, 1ULL << c);
   }
   __syncthreads();
   return shared.tried;

@@ -19,7 +19,7 @@
 #include "kernels/magnitude.cuh"
 #include "kernels/sources.cuh"
 #include "runtime/check.hpp"
-#include "runtime/multiprocessors.hpp"
+#include "runtime/device_facts.hpp"
 #include "runtime/shared_memory.hpp"
 
 namespace halftone::cuda {
