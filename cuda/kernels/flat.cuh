@@ -34,7 +34,6 @@ enum class Order : std::uint8_t { forwards, backwards };
 template <int Width, class In, class Out, class Op>
 __global__ void __launch_bounds__(kFlatThreads)
     flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, std::uint64_t first_kept, Op op, Order order) {
-  if constexpr (Op::kReadAgain) let_next_kernel_begin();
   const std::uint64_t chunks = n / Width;
   const unsigned block = order == Order::forwards ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
   constexpr int n_chunks = kFlatChunks<Op>;

@@ -31,8 +31,8 @@ struct Candidates {
   std::uint32_t largest[kTeams];  ///< of each group, the bits
   Operands operands[kTeams][kCount];
   double errors[kTeams][kCount];
-  float of_pieces[kCount][kTeams];  ///< of each team
-  unsigned long long tried;         ///< candidates that a group of the block may still take
+  float of_pieces[kCount][kTeams];   ///< of each team
+  unsigned long long tried[kTeams];  ///< candidates that each group may still take, a bit for each
   static_assert(kCount <= 64);
 };
 
@@ -110,7 +110,8 @@ struct GroupMember {
   }
 };
 
-/// Adds up the errors of the groups of a block with each candidate of a set, the same in all threads.
+/// Adds up the errors of the groups of a block with each candidate of a set, the same in all threads of a group and of a
+/// warp.
 template <class Format, class Source, int Each>
 __device__ void group_errors(const typename Source::Raw* __restrict__ in, const Groups& groups, const Search& search, const GroupPart& part,
                              const GroupMember& thread, const Encoder<Format>& encode, const Decoder<Format>& decode, std::uint64_t set,
@@ -131,7 +132,7 @@ __device__ void group_errors(const typename Source::Raw* __restrict__ in, const 
   }
 }
 
-/// The candidates beside the plain one that a group of a block may still take: with the others the error of its largest
+/// The candidates beside the plain one that the group of a thread may still take: with the others the error of its largest
 /// weight alone is no less than the whole error of the plain scale, and a sum of squares is not less than any of them.
 template <class Format>
 __device__ std::uint64_t worth_trying(const GroupMember& thread, const Encoder<Format>& encode, const Decoder<Format>& decode,
@@ -142,10 +143,10 @@ __device__ std::uint64_t worth_trying(const GroupMember& thread, const Encoder<F
     const float positive = difference_of(encode, decode, amax, operands);
     const float negative = difference_of(encode, decode, -amax, operands);
     const float least = fminf(positive * positive, negative * negative);
-    if (c != 0 && static_cast<double>(least) < shared.errors[thread.place][0]) atomicOr(&shared.tried, 1ULL << c);
+    if (c != 0 && static_cast<double>(least) < shared.errors[thread.place][0]) atomicOr(&shared.tried[thread.place], 1ULL << c);
   }
   __syncthreads();
-  return shared.tried;
+  return shared.tried[thread.place];
 }
 
 template <class Format, class Source, int Each>
@@ -165,7 +166,7 @@ __global__ void __launch_bounds__(kSearchThreads)
   const GroupPart part = GroupPart::of(groups, group);
 
   if (threadIdx.x < kTeams) shared.largest[threadIdx.x] = 0;
-  if (threadIdx.x == 0) shared.tried = 0;
+  if (threadIdx.x < kTeams) shared.tried[threadIdx.x] = 0;
   __syncthreads();
   find_largest<Source>(in, groups, search, part, thread.team_of_group, &shared.largest[thread.place]);
   __syncthreads();
@@ -181,7 +182,9 @@ __global__ void __launch_bounds__(kSearchThreads)
     group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, 1, shared);
     set = worth_trying(thread, encode, decode, shared);
   }
-  group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, set, shared);
+  // A warp tries what either of its groups may take.
+  const std::uint64_t of_warp = set | __shfl_xor_sync(0xFFFF'FFFFU, set, kTeamThreads);
+  group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, of_warp, shared);
   if (group >= groups.count) return;
 
   int best = 0;

@@ -16,13 +16,6 @@ __device__ inline void wait_for_kernel_before() {
 #endif
 }
 
-/// Says that the dependents of this kernel may begin, once all of its blocks have begun.
-__device__ inline void let_next_kernel_begin() {
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion();
-#endif
-}
-
 /// Launches `kernel`; with `Early`, as soon as every block of the kernel before has ended, or has said that its
 /// dependents may begin, and before what that one wrote can be read.  Such a kernel calls wait_for_kernel_before()
 /// before it reads or writes what that one writes.
