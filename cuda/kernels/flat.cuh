@@ -2,12 +2,15 @@
 
 // Kernels over a run of elements that all have one scale: element i in, element i out.
 
+#include <algorithm>
+
 #include <halftone/codec/hd.hpp>
 
 #include "kernels/access.cuh"
 #include "kernels/reduce.cuh"
 #include "runtime/check.hpp"
 #include "runtime/dependent_launch.cuh"
+#include "runtime/device_facts.hpp"
 
 namespace halftone::cuda {
 
@@ -16,17 +19,21 @@ constexpr unsigned kFlatThreads = 256;
 template <class Op>
 constexpr int kFlatChunks = Op::kWrites ? 4 : 8;
 
+/// Of the second-level cache, in tenths: a little less than half of it, because each half of a GPU keeps what its
+/// multiprocessors read, whichever half has it too (measured on an H100).
+constexpr std::uint64_t kKeptTenths = 4;
+
 /// In which order the blocks of a launch walk over the elements.  After a pass from the first element to
 /// the last, one from the last to the first still finds the end in the second-level cache.
 enum class Order : std::uint8_t { forwards, backwards };
 
 /// Applies `op` to every chunk of `Width` elements and to the rest one by one, between op.begin() and
 /// op.finish(), which every thread calls once.  Op::kWrites tells whether there is an output,
-/// Op::kReadAgain whether another pass follows, and Op::kFollows whether begin() needs what the kernel before
-/// in the stream wrote; the loads need not wait for it.
+/// Op::kReadAgain whether another pass follows, which finds chunks from `first_kept` on in the cache, and Op::kFollows
+/// whether begin() needs what the kernel before in the stream wrote; the loads need not wait for it.
 template <int Width, class In, class Out, class Op>
 __global__ void __launch_bounds__(kFlatThreads)
-    flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, Op op, Order order) {
+    flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, std::uint64_t first_kept, Op op, Order order) {
   const std::uint64_t chunks = n / Width;
   const unsigned block = order == Order::forwards ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
   constexpr int n_chunks = kFlatChunks<Op>;
@@ -35,7 +42,12 @@ __global__ void __launch_bounds__(kFlatThreads)
 #pragma unroll
   for (int k = 0; k < n_chunks; ++k) {
     const std::uint64_t chunk = first + static_cast<std::uint64_t>(k) * kFlatThreads;
-    if (chunk < chunks) loaded[k] = load_chunk<In, Width, Op::kReadAgain>(in + chunk * Width);
+    if (chunk >= chunks) continue;
+    if (Op::kReadAgain && chunk >= first_kept) {
+      loaded[k] = load_chunk<In, Width, true>(in + chunk * Width);
+    } else {
+      loaded[k] = load_chunk<In, Width>(in + chunk * Width);
+    }
   }
   if constexpr (Op::kFollows) wait_for_kernel_before();
   op.begin();  // while the loads are under way
@@ -59,7 +71,10 @@ template <int Width, class In, class Out, class Op>
 void launch_flat_of_width(const In* in, Out* out, std::uint64_t n, const Op& op, Order order, cudaStream_t stream) {
   const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks<Op>;
   const auto blocks = static_cast<unsigned>((n + per_block - 1) / per_block);
-  launch_after<Op::kFollows>(flat_kernel<Width, In, Out, Op>, blocks, kFlatThreads, stream, in, out, n, op, order);
+  const std::uint64_t chunks = n / Width;
+  // The end of what will be read again; the rest would only push it out.
+  const std::uint64_t kept = Op::kReadAgain ? std::min(chunks, cache_bytes() * kKeptTenths / 10 / (sizeof(In) * Width)) : 0;
+  launch_after<Op::kFollows>(flat_kernel<Width, In, Out, Op>, blocks, kFlatThreads, stream, in, out, n, chunks - kept, op, order);
 }
 
 /// Runs `op` over `n` elements; any alignment of the elements' own size.

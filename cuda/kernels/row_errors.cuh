@@ -1,7 +1,7 @@
 #pragma once
 
 // The squared errors of rows of a whole weight, for several candidates of its scale (Backend::add_squared_errors): teams of
-// threads have pieces of a row, as in searched_groups.cuh, and one thread for each candidate adds what they find.
+// threads have pieces of a row (pieces.cuh), and one thread for each candidate adds what they find.
 
 #include <algorithm>
 #include <span>
@@ -9,10 +9,10 @@
 #include <halftone/codec/hd.hpp>
 
 #include "formats/format_traits.hpp"
-#include "kernels/searched_groups.cuh"
+#include "kernels/pieces.cuh"
 #include "kernels/sources.cuh"
 #include "runtime/check.hpp"
-#include "runtime/multiprocessors.hpp"
+#include "runtime/device_facts.hpp"
 
 namespace halftone::cuda {
 

@@ -2,9 +2,7 @@
 
 // Quantization of groups (groups.cuh) with the scale of least squared error.
 //
-// Errors are added in the one order that KernelTable::squared_error states: up to 512 elements of a row of a group, a
-// piece, in 16 lanes and then by halves, both in binary32; then piece by piece in binary64.  So 16 threads, a team, have
-// a piece, each a lane of it, and teams side by side have pieces one behind another.
+// Errors are added piece by piece (pieces.cuh).
 
 #include <type_traits>
 
@@ -16,59 +14,11 @@
 #include "kernels/coders.cuh"
 #include "kernels/codes.cuh"
 #include "kernels/groups.cuh"
+#include "kernels/pieces.cuh"
 #include "kernels/reduce.cuh"
 #include "runtime/check.hpp"
 
 namespace halftone::cuda {
-
-constexpr unsigned kSearchThreads = 256;
-constexpr unsigned kTeamThreads = 16;
-constexpr unsigned kTeams = kSearchThreads / kTeamThreads;
-constexpr unsigned kPieceElements = 512;
-
-/// How the teams of a block share its groups.
-struct Search {
-  unsigned teams = 1;          ///< of each group, a power of two
-  unsigned pieces_across = 1;  ///< of a row of a group
-  unsigned pieces = 1;         ///< of a group
-
-  static Search of(const Groups& groups) {
-    Search search;
-    search.pieces_across = static_cast<unsigned>((groups.width + kPieceElements - 1) / kPieceElements);
-    search.pieces = search.pieces_across * groups.height;
-    while (search.teams < kTeams && search.teams < search.pieces) search.teams *= 2;
-    return search;
-  }
-};
-
-/// The part of a group that lies inside the weight.
-struct GroupPart {
-  std::uint64_t first;  ///< place of its first element in the weight
-  unsigned high;        ///< rows
-  std::uint64_t wide;   ///< columns
-
-  static __device__ GroupPart of(const Groups& groups, unsigned group) {
-    if (group >= groups.count) return {0, 0, 0};
-    const std::uint64_t top = static_cast<std::uint64_t>(group / groups.across) * groups.height;
-    const std::uint64_t left = group % groups.across * groups.width;
-    return {top * groups.columns + left, static_cast<unsigned>(min(static_cast<std::uint64_t>(groups.height), groups.rows - top)),
-            min(groups.width, groups.columns - left)};
-  }
-};
-
-/// A piece of a group: where it begins, and its elements; none behind the last piece.
-struct Piece {
-  std::uint64_t first;
-  unsigned n;
-
-  static __device__ Piece of(const Groups& groups, const Search& search, const GroupPart& part, unsigned piece) {
-    const unsigned row = piece / search.pieces_across;
-    const std::uint64_t column = static_cast<std::uint64_t>(piece % search.pieces_across) * kPieceElements;
-    if (row >= part.high || column >= part.wide) return {0, 0};
-    return {part.first + row * groups.columns + column,
-            static_cast<unsigned>(min(part.wide - column, static_cast<std::uint64_t>(kPieceElements)))};
-  }
-};
 
 /// What the groups of a block know of their candidates.
 template <class Format>
@@ -81,17 +31,10 @@ struct Candidates {
   std::uint32_t largest[kTeams];  ///< of each group, the bits
   Operands operands[kTeams][kCount];
   double errors[kTeams][kCount];
-  float of_pieces[kCount][kTeams];  ///< of each team
-  unsigned long long tried;         ///< candidates that a group of the block may still take
+  float of_pieces[kCount][kTeams];   ///< of each team
+  unsigned long long tried[kTeams];  ///< candidates that each group may still take, a bit for each
   static_assert(kCount <= 64);
 };
-
-/// The sum over the 16 threads of a team by halves; the same in all of them.
-[[nodiscard]] __device__ inline float sum_over_team(float value) {
-#pragma unroll
-  for (unsigned half = kTeamThreads / 2; half > 0; half /= 2) value += __shfl_xor_sync(0xFFFF'FFFFU, value, half);
-  return value;
-}
 
 /// Raises the maximum of the group of each thread, over all its pieces.
 template <class Source>
@@ -167,7 +110,8 @@ struct GroupMember {
   }
 };
 
-/// Adds up the errors of the groups of a block with each candidate of a set, the same in all threads.
+/// Adds up the errors of the groups of a block with each candidate of a set, the same in all threads of a group and of a
+/// warp.
 template <class Format, class Source, int Each>
 __device__ void group_errors(const typename Source::Raw* __restrict__ in, const Groups& groups, const Search& search, const GroupPart& part,
                              const GroupMember& thread, const Encoder<Format>& encode, const Decoder<Format>& decode, std::uint64_t set,
@@ -188,8 +132,8 @@ __device__ void group_errors(const typename Source::Raw* __restrict__ in, const 
   }
 }
 
-/// The candidates beside the plain one that a group of a block may still take: with the others the error of its largest
-/// weight alone is more than the whole error of the plain scale, and a sum of squares is not less than any of them.
+/// The candidates beside the plain one that the group of a thread may still take: with the others the error of its largest
+/// weight alone is no less than the whole error of the plain scale, and a sum of squares is not less than any of them.
 template <class Format>
 __device__ std::uint64_t worth_trying(const GroupMember& thread, const Encoder<Format>& encode, const Decoder<Format>& decode,
                                       Candidates<Format>& shared) {
@@ -199,10 +143,10 @@ __device__ std::uint64_t worth_trying(const GroupMember& thread, const Encoder<F
     const float positive = difference_of(encode, decode, amax, operands);
     const float negative = difference_of(encode, decode, -amax, operands);
     const float least = fminf(positive * positive, negative * negative);
-    if (c != 0 && !(static_cast<double>(least) > shared.errors[thread.place][0])) atomicOr(&shared.tried, 1ULL << c);
+    if (c != 0 && static_cast<double>(least) < shared.errors[thread.place][0]) atomicOr(&shared.tried[thread.place], 1ULL << c);
   }
   __syncthreads();
-  return shared.tried;
+  return shared.tried[thread.place];
 }
 
 template <class Format, class Source, int Each>
@@ -222,7 +166,7 @@ __global__ void __launch_bounds__(kSearchThreads)
   const GroupPart part = GroupPart::of(groups, group);
 
   if (threadIdx.x < kTeams) shared.largest[threadIdx.x] = 0;
-  if (threadIdx.x == 0) shared.tried = 0;
+  if (threadIdx.x < kTeams) shared.tried[threadIdx.x] = 0;
   __syncthreads();
   find_largest<Source>(in, groups, search, part, thread.team_of_group, &shared.largest[thread.place]);
   __syncthreads();
@@ -238,7 +182,9 @@ __global__ void __launch_bounds__(kSearchThreads)
     group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, 1, shared);
     set = worth_trying(thread, encode, decode, shared);
   }
-  group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, set, shared);
+  // A warp tries what either of its groups may take.
+  const std::uint64_t of_warp = set | __shfl_xor_sync(0xFFFF'FFFFU, set, kTeamThreads);
+  group_errors<Format, Source, Each>(in, groups, search, part, thread, encode, decode, of_warp, shared);
   if (group >= groups.count) return;
 
   int best = 0;
