@@ -23,7 +23,9 @@ namespace halftone::formats {
 //                                  for many weights at once, so a format with an encode() of its own has neither
 //   Table, normalised(weight, operand)
 //                                  for tables (codec/codebook.hpp): encode() is Table::encode() of the normalised weight
-//   kRotates                       weights are usually rotated first; kernels may do both at once
+//   kRotates                       weights are usually rotated first; kernels may do both at once, with
+//     encode_within<Added>(weight, operand)  encode() plus an even number, with any bits above the code, for weights of
+//                                  at most the magnitude that the scale is made from
 //   kRun                           elements of a run, with ScaleGrid::run
 //   kPacking                       how two codes share a byte
 //   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too

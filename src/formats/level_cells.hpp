@@ -3,8 +3,9 @@
 #include <cmath>
 #include <cstdint>
 
-#include <halftone/codec/codebook.hpp>
 #include <halftone/codec/quotient.hpp>
+
+#include "formats/level_limits.hpp"
 
 namespace halftone::formats {
 
@@ -22,19 +23,28 @@ class LevelCells {
   static constexpr float kSmallestScale = 13.0F;
   static constexpr float kLargestScale = 128.0F;
 
+  using Limits = LevelLimits<Format>;
+  static constexpr std::uint32_t kLimits = Limits::kLimits;
+
   /// The tables, filled.
   [[nodiscard]] static LevelCells made() {
     static_assert(limits_are_apart(), "two limits share a cell");
     LevelCells cells{};
     for (std::uint32_t cell = 0; cell < kCells; ++cell) {
       std::uint32_t before = 0;
-      while (before < kLimits && offset_of(limit(before)) / 4 < cell) ++before;
-      const bool has_limit = before < kLimits && offset_of(limit(before)) / 4 == cell;
-      cells.limits_[cell] = has_limit ? limit(before) : codec::from_bits(codec::kInfinityBits);
+      while (before < kLimits && offset_of(Limits::limit(before)) / 4 < cell) ++before;
+      const bool has_limit = before < kLimits && offset_of(Limits::limit(before)) / 4 == cell;
+      cells.limits_[cell] = has_limit ? Limits::limit(before) : codec::from_bits(codec::kInfinityBits);
       cells.below_[cell] = Format::level(before);
-      cells.above_[cell] = Format::level(before < kLimits ? before + 1 : before);
     }
+    cells.below_[kCells] = Format::level(kLimits);
     for (std::uint32_t c = 0; c <= kLimits; ++c) cells.levels_[c] = Format::level(c);
+    for (std::uint32_t cell = 0; cell < kLikelyCells; ++cell) {
+      std::uint32_t passed = 0;
+      while (passed + 1 < kLimits && likely_cell(passed, kLikelyBlur) < cell) ++passed;  // the last limit is always compared
+      cells.low_halves_[cell] = half_with_code(passed);
+      cells.high_halves_[cell] = half_with_code(passed + 1);
+    }
     for (std::uint32_t cell = 0; cell < kCodeCells; ++cell) {
       std::uint32_t passed = 0;
       while (passed + 1 < kLimits && last_cell(passed) < cell) ++passed;  // the last limit is always compared
@@ -47,7 +57,26 @@ class LevelCells {
   /// that.
   [[nodiscard]] HALFTONE_HD float fit(const float (&weights)[kWeights], float least, float most, float& largest) const {
     float scale = codec::larger(Format::kSmallest, codec::larger(most, -least));
-    for (int round = 0; round < 2; ++round) scale = fitted_once(weights, scale);
+    for (int round = 0; round < 2; ++round) scale = fitted(sums<0, 1>(Quotients{scale}, weights));
+    return raised(scale, least, most, largest);
+  }
+
+  /// What fit() gives wherever no weight over its scale is close to a limit.
+  struct LikelyFit {
+    float scale;
+    float apart;  ///< of the quotient that is closest to a limit; below kCloseQuotient the scale may be another
+  };
+  [[nodiscard]] HALFTONE_HD LikelyFit likely_fit(const float (&weights)[kWeights], float least, float most) const {
+    float scale = codec::larger(Format::kSmallest, codec::larger(most, -least));
+    float apart = 1.0F;
+    for (int round = 0; round < 2; ++round) scale = fitted(sums<0, 1>(Products(scale, apart), weights));
+    return {scale, apart};
+  }
+  /// Quotients of up to 1.2 and products with reciprocals differ by less than a quarter of it.
+  static constexpr float kCloseQuotient = 0x1p-20F;
+
+  /// `scale`, which was fitted to weights with these extremes; raises `largest`.
+  [[nodiscard]] HALFTONE_HD float raised(float scale, float least, float most, float& largest) const {
     // The nearest level does not grow smaller where the weight does not, and neither do products with the scale.
     const float low = nearest(within_one(codec::ordinary_quotient(least, scale)));
     const float high = nearest(within_one(codec::ordinary_quotient(most, scale)));
@@ -75,28 +104,40 @@ class LevelCells {
     const bool is_high = high - weight < weight - low;
     return {passed + (is_high ? 4U : 0U), is_high ? high : low};
   }
+
+  /// What code<false>() gives wherever the weight is not close to a limit between two codes.
+  struct LikelyCode {
+    std::uint32_t word;  ///< the code in its low four bits
+    float apart;         ///< by how much the weight exceeds the limit; where that is less than kClose, the code may be another
+  };
+  /// `weight` is in units of its own; `row_inverse` is about 1 over the row's scale, in such units, and `inverse` about
+  /// kLikelyFactor times that over `scale`, which is at least kLikelyScale and which code() serves.
+  [[nodiscard]] HALFTONE_HD LikelyCode likely_code(float weight, float row_inverse, float scale, float inverse) const {
+    const std::uint32_t offset = codec::bits(std::fma(weight, inverse, kLikelyOffset)) & ((kLikelyCells - 1) * 4);
+    const float low = at(low_halves_, offset);
+    const float high = at(high_halves_, offset);
+    // Half of either value, rounded to halves, with opposite numbers whose unit in the last place is 1/2: their sum is the middle.
+    constexpr float magic = 6291456.0F;  // 1.5 * 2^22
+    const float middle = std::fma(low, scale, magic) + std::fma(high, scale, -magic);
+    const float apart = std::fma(weight, row_inverse, -middle);
+    return {codec::bits(apart > 0.0F ? high : low), apart};
+  }
+  /// Weights of up to 256 in units of the row's scale are off by less than half of it, whichever way they are rounded.
+  static constexpr float kClose = 0x1p-14F;
+  static constexpr float kLikelyScale = 24.0F;
+  static constexpr float kLikelyFactor = 17.0F;
+  [[nodiscard]] static HALFTONE_HD bool is_likely(float scale) { return scale >= kLikelyScale && scale <= kLargestScale; }
+
   static constexpr float kCodeFactor = 42.0F;
   static constexpr float kMostWeight = 1.5F;
 
  private:
-  static constexpr std::uint32_t kLimits = 15;
-
   // Fits.  Weights over their scale go from -1 to 1 in the first round; in the second, whose scale is at least 0.85 times
   // the first one wherever the largest magnitude is the first scale, to 1.18.
   static constexpr std::uint32_t kCells = 32;
   static constexpr float kFactor = 13.0F;
   /// 2^21, whose unit in the last place is 1/4, and the cell of 0: the sum has the cell in the bits 2 to 6.
   static constexpr float kOffset = 2097152.0F + 16.0F;
-
-  /// Limit `c` of the levels: the last number whose nearest level is `c` or one below.
-  [[nodiscard]] static constexpr float limit(std::uint32_t c) {
-    constexpr float limits[kLimits] = {between(0), between(1), between(2),  between(3),  between(4),  between(5),  between(6), between(7),
-                                       between(8), between(9), between(10), between(11), between(12), between(13), between(14)};
-    return limits[c];
-  }
-  [[nodiscard]] static constexpr float between(std::uint32_t c) {
-    return codec::last_nearer_to_low(Format::level(c), Format::level(c + 1));
-  }
 
   /// Of the cell of `value`, in bytes.
   [[nodiscard]] static HALFTONE_HD std::uint32_t offset_of(float value) {
@@ -122,13 +163,35 @@ class LevelCells {
   [[nodiscard]] static constexpr std::uint32_t first_cell(std::uint32_t c) {
     return static_cast<std::uint32_t>(((Format::level(c) + Format::level(c + 1)) * 0.5F - kBlur) * kCodeFactor + 64.5F);
   }
+  // Likely codes: the same with fewer cells, as their scales are larger.  2^21, whose unit in the last place is 1/4, and the
+  // cell of 0: the sum has the cell in the bits 2 to 7.
+  static constexpr std::uint32_t kLikelyCells = 64;
+  static constexpr float kLikelyOffset = 2097152.0F + 32.0F;
+  static constexpr float kLikelyBlur = 0.5F / kLikelyScale + 0.0005F;
+  /// The cell in which a weight lies that is `blur` above the middle of two levels.
+  [[nodiscard]] static constexpr std::uint32_t likely_cell(std::uint32_t c, float blur) {
+    // Sums are rounded to quarters of cells.
+    return static_cast<std::uint32_t>(((Format::level(c) + Format::level(c + 1)) * 0.5F + blur) * kLikelyFactor + 32.125F);
+  }
+
   [[nodiscard]] static constexpr bool limits_are_apart() {
+    static_assert(kMostWeight * kLikelyFactor < 31.0F, "weights leave the cells");
     for (std::uint32_t c = 1; c < kLimits; ++c) {
+      if (likely_cell(c, -kLikelyBlur) <= likely_cell(c - 1, kLikelyBlur)) return false;
       // More than a cell apart they are, rounded to quarters of cells, at least one apart.
-      if ((limit(c) - limit(c - 1)) * kFactor < 1.01F) return false;
+      if ((Limits::limit(c) - Limits::limit(c - 1)) * kFactor < 1.01F) return false;
+      // Products with reciprocals may round a cell differently, but not across a limit.
+      const float place = Limits::limit(c) * kFactor + 16.125F;
+      const float in_cell = place - static_cast<float>(static_cast<int>(place));
+      if (in_cell < 0.01F || in_cell > 0.99F) return false;
       if (first_cell(c) <= last_cell(c - 1)) return false;
     }
     return true;
+  }
+
+  /// Half a level, with the code in place of its last four bits: with every scale that code() serves it is rounded to the same value.
+  [[nodiscard]] static constexpr float half_with_code(std::uint32_t c) {
+    return codec::from_bits((codec::bits(Format::level(c) * 0.5F) & ~15U) | c);
   }
 
   [[nodiscard]] static HALFTONE_HD float within_one(float value) { return value > 1.0F ? 1.0F : value < -1.0F ? -1.0F : value; }
@@ -139,41 +202,71 @@ class LevelCells {
     return (value + magic) - magic;
   }
 
+  /// The nearest level of a value that lies in the cell at `offset`, where `excess` is above 0 if it is above the limit there.
+  [[nodiscard]] HALFTONE_HD float nearest_in(std::uint32_t offset, float excess) const {
+    // The level above a limit is that below the next cell.
+#if HALFTONE_DEVICE_CONVERSIONS
+    codec::device::add_where_positive(offset, 4, excess);
+#else
+    offset += excess > 0.0F ? 4U : 0U;
+#endif
+    return at(below_, offset);
+  }
   [[nodiscard]] HALFTONE_HD float nearest(float value) const {
     const std::uint32_t offset = offset_of(value);
-    const float below = at(below_, offset);
-    const float above = at(above_, offset);
-    return value > at(limits_, offset) ? above : below;
+    return nearest_in(offset, value - at(limits_, offset));
   }
+
+  /// The nearest levels of weights over a scale.
+  struct Quotients {
+    float scale;
+    [[nodiscard]] HALFTONE_HD float nearest(const LevelCells& cells, float weight) const {
+      return cells.nearest(codec::ordinary_quotient(weight, scale));
+    }
+  };
+  /// The same by the scale's reciprocal, where no product is close to a limit.
+  struct Products {
+    float reciprocal;
+    float factor;
+    float& apart;
+    HALFTONE_HD Products(float scale, float& closest)
+        : reciprocal(codec::ordinary_quotient(1.0F, scale)), factor(reciprocal * kFactor), apart(closest) {}
+    [[nodiscard]] HALFTONE_HD float nearest(const LevelCells& cells, float weight) const {
+      const std::uint32_t offset = codec::bits(std::fma(weight, factor, kOffset)) & ((kCells - 1) * 4);
+      const float excess = std::fma(weight, reciprocal, -cells.at(cells.limits_, offset));
+      apart = std::fmin(apart, std::fabs(excess));
+      return cells.nearest_in(offset, excess);
+    }
+  };
 
   struct Sums {
     float products;
     float squares;
   };
   /// The sums over the lanes First, First + Step, …, as halves of halves.
-  template <std::uint32_t First, std::uint32_t Step>
-  [[nodiscard]] HALFTONE_HD Sums sums(const float (&weights)[kWeights], float scale) const {
+  template <std::uint32_t First, std::uint32_t Step, class Levels>
+  [[nodiscard]] HALFTONE_HD Sums sums(const Levels& levels, const float (&weights)[kWeights]) const {
     if constexpr (Step == kWeights) {
-      const float found = nearest(codec::ordinary_quotient(weights[First], scale));
+      const float found = levels.nearest(*this, weights[First]);
       return {weights[First] * found, found * found};
     } else {
-      const Sums low = sums<First, 2 * Step>(weights, scale);
-      const Sums high = sums<First + Step, 2 * Step>(weights, scale);
+      const Sums low = sums<First, 2 * Step>(levels, weights);
+      const Sums high = sums<First + Step, 2 * Step>(levels, weights);
       return {low.products + high.products, low.squares + high.squares};
     }
   }
 
-  /// Format::fitted_once() of 16 weights: a lane for each, and their sums by halves.
-  [[nodiscard]] HALFTONE_HD float fitted_once(const float (&weights)[kWeights], float scale) const {
-    const Sums all = sums<0, 1>(weights, scale);
+  /// Format::fitted_once() of 16 weights, of their sums: a lane for each, and these by halves.
+  [[nodiscard]] static HALFTONE_HD float fitted(const Sums& all) {
     // No level is 0: the sum of squares is far above the smallest.
     return codec::larger(codec::ordinary_quotient(all.products, all.squares), Format::kSmallest);
   }
 
   float limits_[kCells];
-  float below_[kCells];
-  float above_[kCells];
+  float below_[kCells + 1];
   float levels_[kLimits + 1];
+  float low_halves_[kLikelyCells];
+  float high_halves_[kLikelyCells];
   std::uint8_t passed_[kCodeCells];
 };
 

@@ -24,6 +24,10 @@ struct Format : ClippingSearch {
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float weight, float scale) {
     return codec::Int4::encode_saturating(codec::ordinary_quotient(weight, scale));
   }
+  template <int Added>
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode_within(float weight, float scale) {
+    return codec::Int4::encode_within<Added>(codec::ordinary_quotient(weight, scale));
+  }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float scale) { return scaled(codec::Int4::decode(code), scale); }
 };
 
