@@ -34,7 +34,6 @@ namespace halftone::formats {
 //                                  it, and encode() weights, in units of the row's scale
 //   level(code), decode_level(level, operand)  where a stored layer may bring levels of its own: decode() by way of a level
 //   decode_operand(stored, tensor) what decode() takes, where that is not the stored scale itself
-//   encode_all(weights, n, operand, codes)  encode() of all weights of a group, where that is less work
 //   nearest(weight, encode, decode)  the value of the code of a finite weight, where that is less work than encode() and
 //                                  decode(); the arguments are their operands
 //   kCandidates                    how many scales a search may choose from for a group, and either
