@@ -6,6 +6,12 @@
 
 namespace halftone::formats {
 
+/// What lies `offset` bytes behind the beginning of a table.
+template <class T>
+[[nodiscard]] HALFTONE_HD T entry_at(const T* table, std::uint32_t offset) {
+  return *reinterpret_cast<const T*>(reinterpret_cast<const char*>(table) + offset);
+}
+
 /// The limits between the 16 levels of a format.
 template <class Format>
 struct LevelLimits {
