@@ -146,6 +146,11 @@ HALFTONE_HD FloatLanes values_of_codes(float scale) {
 /// Format::encode() of `n` weights that have one scale, a word each.
 template <class Format>
 HALFTONE_HD void encode_lanes(const float* weights, std::size_t n, float scale, std::uint32_t* words) {
+  if (!(scale >= 0.0F)) {
+    // Of a row whose fits overflowed: the values do not ascend, and no search finds what counting does.
+    for (std::size_t l = 0; l < n; ++l) words[l] = Format::encode(weights[l], scale);
+    return;
+  }
   const LaneTable values(values_of_codes<Format>(scale));
   const auto encode = [&](WordVector & codes, const FloatVector& weight) __attribute__((always_inline)) {
     codes = steps_before([&](const WordVector& c) __attribute__((always_inline)) { return values[c + 1] - weight < weight - values[c]; });
