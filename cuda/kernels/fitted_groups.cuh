@@ -4,6 +4,7 @@
 // the format alone.
 
 #include <halftone/codec/hd.hpp>
+#include <halftone/codec/integer.hpp>
 
 #include "kernels/fitted_rows.cuh"
 
@@ -76,32 +77,66 @@ void launch_fitted_groups(const float* rotated, std::uint64_t rows, std::uint64_
   check_launch("start a fitting quantization kernel");
 }
 
-/// `Width` codes to a thread, all of one group.
+/// Rounded to an integer, ties to even, for magnitudes of at most 2^22.
+[[nodiscard]] __device__ inline float nearest_integer(float value) {
+  constexpr float magic = 12582912.0F;  // 1.5 * 2^23, whose unit in the last place is 1
+  return (value + magic) - magic;
+}
+
+/// The values of `Width` codes of a group, rounded to Target.
+template <class Format, class Target, int Width>
+[[nodiscard]] __device__ Chunk<typename Target::Raw, Width> fitted_values(const float (&levels)[16],
+                                                                          const Chunk<std::uint8_t, Width / 2>& codes, float scale,
+                                                                          float row_scale) {
+  Chunk<typename Target::Raw, Width> made;
+  // No level exceeds 1: up to here no value saturates, nor is a product with a finite number NaN.
+  if (codec::magnitude(scale) <= codec::Int8::max_value() && codec::bits(codec::magnitude(row_scale)) < codec::kInfinityBits) {
+#pragma unroll
+    for (int i = 0; i < Width; ++i) {
+      const float value = nearest_integer(levels[code_at<Format>(codes, i)] * scale);
+      made.items[i] = Target::encode_number(value * row_scale);
+    }
+    return made;
+  }
+#pragma unroll
+  for (int i = 0; i < Width; ++i) {
+    made.items[i] = Target::encode(Format::decode_level(levels[code_at<Format>(codes, i)], scale) * row_scale);
+  }
+  return made;
+}
+
+/// Chunks whose loads a thread has in flight at once.
+constexpr unsigned kFittedChunks = 4;
+
+/// A block to a part of a row; groups have 2^`group_shift` columns, a multiple of `Width`.
 template <class Format, class Target, int Width>
 __global__ void __launch_bounds__(kFittedThreads)
-    dequantize_fitted_kernel(const std::uint8_t* __restrict__ codes, std::uint64_t rows, std::uint64_t columns, std::uint32_t group_size,
+    dequantize_fitted_kernel(const std::uint8_t* __restrict__ codes, std::uint64_t rows, std::uint64_t columns, unsigned group_shift,
                              const std::uint8_t* __restrict__ scales, typename Target::Raw* __restrict__ out) {
-  constexpr int at_once = Width < kVectorElements<typename Target::Raw> ? Width : kVectorElements<typename Target::Raw>;
   __shared__ float levels[16];
+  const std::uint64_t groups = columns >> group_shift;
+  const std::uint64_t first = static_cast<std::uint64_t>(blockIdx.x) * kFittedThreads * Width * kFittedChunks + threadIdx.x * Width;
   if (threadIdx.x < 16) levels[threadIdx.x] = Format::level(threadIdx.x);
   __syncthreads();
-  const std::uint64_t column = (static_cast<std::uint64_t>(blockIdx.x) * kFittedThreads + threadIdx.x) * Width;
-  if (column >= columns) return;
-  const std::uint64_t groups = columns / group_size;
-  const std::uint64_t group = static_cast<unsigned>(column / Width) / (group_size / Width);
   for (std::uint64_t row = blockIdx.y; row < rows; row += gridDim.y) {
     const std::uint8_t* row_scales = scales + row * row_scale_bytes(groups);
-    const float scale = formats::decode_operand<Format>(row_scales[group], 1.0F);
+    const std::uint8_t* from = codes + code_bytes<Format>(row * columns);
     const float row_scale = load_row_scale(row_scales + groups);
-    const auto loaded = load_chunk<std::uint8_t, Width / 2>(codes + code_bytes<Format>(row * columns + column));
+    Chunk<std::uint8_t, Width / 2> loaded[kFittedChunks];
+    std::uint8_t stored[kFittedChunks];
 #pragma unroll
-    for (int first = 0; first < Width; first += at_once) {
-      Chunk<typename Target::Raw, at_once> made;
+    for (unsigned k = 0; k < kFittedChunks; ++k) {
+      const std::uint64_t wanted = first + k * kFittedThreads * Width;
+      const std::uint64_t column = wanted < columns ? wanted : 0;  // always there
+      loaded[k] = load_chunk<std::uint8_t, Width / 2>(from + code_bytes<Format>(column));
+      stored[k] = row_scales[column >> group_shift];
+    }
 #pragma unroll
-      for (int i = 0; i < at_once; ++i) {
-        made.items[i] = Target::encode(Format::decode_level(levels[code_at<Format>(loaded, first + i)], scale) * row_scale);
-      }
-      store_chunk(out + row * columns + column + first, made);
+    for (unsigned k = 0; k < kFittedChunks; ++k) {
+      const std::uint64_t column = first + k * kFittedThreads * Width;
+      if (column >= columns) break;
+      const float scale = formats::decode_operand<Format>(stored[k], 1.0F);
+      store_chunk(out + row * columns + column, fitted_values<Format, Target, Width>(levels, loaded[k], scale, row_scale));
     }
   }
 }
@@ -110,19 +145,21 @@ template <class Format, class Target, int Width>
 void launch_dequantize_fitted_of_width(const std::uint8_t* codes, std::uint64_t rows, std::uint64_t columns, std::uint32_t group_size,
                                        const std::uint8_t* scales, typename Target::Raw* out, cudaStream_t stream) {
   constexpr std::uint64_t most_rows = 65535;  // that a grid can have
-  const std::uint64_t per_block = std::uint64_t{kFittedThreads} * Width;
+  const std::uint64_t per_block = std::uint64_t{kFittedThreads} * Width * kFittedChunks;
   const dim3 blocks(static_cast<unsigned>((columns + per_block - 1) / per_block),
                     static_cast<unsigned>(rows < most_rows ? rows : most_rows));
-  dequantize_fitted_kernel<Format, Target, Width><<<blocks, kFittedThreads, 0, stream>>>(codes, rows, columns, group_size, scales, out);
+  dequantize_fitted_kernel<Format, Target, Width>
+      <<<blocks, kFittedThreads, 0, stream>>>(codes, rows, columns, static_cast<unsigned>(__builtin_ctz(group_size)), scales, out);
 }
 
-/// The values of `codes`, rounded to Target; groups have 4 or 8 columns or a multiple of 16.
+/// The values of `codes`, rounded to Target; groups have 4 columns or a larger power of two.
 template <class Format, class Target>
 void launch_dequantize_fitted(const std::uint8_t* codes, std::uint64_t rows, std::uint64_t columns, std::uint32_t group_size,
                               const std::uint8_t* scales, typename Target::Raw* out, cudaStream_t stream) {
   if (rows == 0 || columns == 0) return;
-  if (group_size % 16 == 0) {
-    launch_dequantize_fitted_of_width<Format, Target, 16>(codes, rows, columns, group_size, scales, out, stream);
+  constexpr int width = kVectorElements<typename Target::Raw>;
+  if (group_size % width == 0) {
+    launch_dequantize_fitted_of_width<Format, Target, width>(codes, rows, columns, group_size, scales, out, stream);
   } else {
     launch_dequantize_fitted_of_width<Format, Target, 4>(codes, rows, columns, group_size, scales, out, stream);
   }

@@ -31,6 +31,23 @@ __device__ inline std::uint32_t max_over_row(std::uint32_t value, unsigned threa
   return __reduce_max_sync(0xFFFF'FFFFU, lane < threads / 32 ? shared[lane] : 0U);
 }
 
+/// Two maxima over a row of threads: of all threads, and, for the first warp of the row alone, of what else they saw.
+struct RowMaxima {
+  std::uint32_t value;
+  std::uint32_t seen;
+};
+
+/// Like max_over_row(), of two values.
+__device__ inline RowMaxima maxima_over_row(RowMaxima own, unsigned threads, RowMaxima* shared) {
+  RowMaxima found{__reduce_max_sync(0xFFFF'FFFFU, own.value), __reduce_max_sync(0xFFFF'FFFFU, own.seen)};
+  if (threads == 32) return found;
+  const unsigned lane = threadIdx.x % 32;
+  if (lane == 0) shared[threadIdx.x / 32] = found;
+  __syncthreads();
+  found = lane < threads / 32 ? shared[lane] : RowMaxima{};
+  return {__reduce_max_sync(0xFFFF'FFFFU, found.value), threadIdx.x < 32 ? __reduce_max_sync(0xFFFF'FFFFU, found.seen) : 0U};
+}
+
 /// The largest `value` of the `threads` consecutive threads of a block to which this thread
 /// belongs; `threads` is a multiple of 32 that divides the block's size.  All threads of the block
 /// must call it.  `shared` holds one word for each warp.

@@ -4,159 +4,108 @@
 
 #include <halftone/codec/hd.hpp>
 
-#include "formats/rotation.hpp"
 #include "kernels/access.cuh"
 #include "kernels/codes.cuh"
-#include "kernels/magnitude.cuh"
 #include "kernels/reduce.cuh"
+#include "kernels/rotated_groups.cuh"
 #include "kernels/sources.cuh"
 #include "runtime/check.hpp"
 #include "runtime/shared_memory.hpp"
 
 namespace halftone::cuda {
 
-/// The groups that the kernel rotates.
-constexpr std::uint32_t kFusedRotationGroup = 256;
-/// Elements of a line.  A team of as many threads, half a warp, has the lines of a group.
-constexpr unsigned kLineElements = 16;
 constexpr unsigned kRotatedThreads = 1024;
+/// Of the blocks for rows of up to 8192 columns.
+constexpr unsigned kFewRotatedThreads = 256;
 
-/// Shared memory of a team, in floats: 16 lines of 16 values, each with 4 words behind it, and 16 words behind them.
-/// Then lines and columns, of two teams side by side, lie in different banks.
-constexpr unsigned kLineFloats = 20;
-constexpr unsigned kTeamFloats = 336;
+/// Where the lines of a thread are: groups of its team in a row of weights.
+struct PairPlace {
+  std::uint32_t column;   ///< of the first group
+  std::uint32_t columns;  ///< of the row
 
-/// The bits of the largest magnitudes above and below zero; 0 where there are none.
-struct Extremes {
-  std::uint32_t above;
-  std::uint32_t below;
+  __device__ PairPlace(unsigned thread, std::uint32_t n) : column(thread / kRotationTeam * kPairElements), columns(n) {}
+  [[nodiscard]] __device__ std::uint32_t first(unsigned group) const { return column + group * kFusedRotationGroup; }
+  [[nodiscard]] __device__ bool holds(unsigned group) const { return first(group) < columns; }
 
-  template <int N>
-  [[nodiscard]] static __device__ Extremes of(const float (&values)[N]) {
-    // Positive numbers order like signed integers, negative ones, by magnitude, like unsigned ones.
-    std::int32_t positive = 0;
-    std::uint32_t negative = 0;
+  /// Threads without work repeat some of what others do, and store nothing.
+  template <class Source>
+  __device__ Lines<Source> load(const typename Source::Raw* row, unsigned member) const {
+    using L = Lines<Source>;
+    L lines;
 #pragma unroll
-    for (int i = 0; i < N; ++i) {
-      positive = max(positive, __float_as_int(values[i]));
-      negative = max(negative, __float_as_uint(values[i]));
+    for (unsigned g = 0; g < 2; ++g) {
+      const typename Source::Raw* line = row + (holds(g) ? first(g) : 0) + member * kLineElements;
+#pragma unroll
+      for (int k = 0; k < L::kChunks; ++k) lines.chunks[g][k] = load_chunk<typename Source::Raw, L::kWidth, true>(line + k * L::kWidth);
     }
-    return {static_cast<std::uint32_t>(positive), negative > codec::kSignMask ? negative & codec::kMagnitudeMask : 0U};
+    return lines;
   }
-  [[nodiscard]] __device__ std::uint32_t largest() const { return max(above, below); }
 };
 
-/// A column of a group becomes its line again.
-__device__ inline void to_line(float (&x)[kLineElements], float* team, unsigned member) {
-#pragma unroll
-  for (unsigned i = 0; i < kLineElements; ++i) team[member + i * kLineFloats] = x[i];
-  __syncwarp();
-#pragma unroll
-  for (unsigned i = 0; i < kLineElements; i += 4) {
-    const float4 four = *reinterpret_cast<const float4*>(team + member * kLineFloats + i);
-    x[i] = four.x;
-    x[i + 1] = four.y;
-    x[i + 2] = four.z;
-    x[i + 3] = four.w;
+/// The codes of two columns go to their places in the line; of those of a group each of 8 threads then stores vectors.
+template <class Format>
+class CodeLines {
+ public:
+  static constexpr unsigned kGroupBytes = static_cast<unsigned>(code_bytes<Format>(kFusedRotationGroup));
+  static constexpr unsigned kVectors = kGroupBytes / 8 / kVectorBytes;
+
+  /// The codes of two weights of a line that are side by side.
+  static __device__ void put(const Team& team, unsigned line, float first, float second, float scale) {
+    std::uint8_t* pair = team.bytes(team.group()) + (line * 8 + team.pair()) * (kGroupBytes / 128);
+    const std::uint32_t high = Format::template encode_within<0>(second, scale);
+    if constexpr (kNibbles<Format>) {
+      static_assert(formats::kPackingOf<Format> == formats::Packing::low_nibble_first);
+      // With 8 more the first code takes nothing from the second one.  What is above the codes ends up above the byte.
+      *pair = static_cast<std::uint8_t>((high << 4) + Format::template encode_within<8>(first, scale));
+    } else {
+      *reinterpret_cast<std::uint16_t*>(pair) =
+          static_cast<std::uint16_t>(__byte_perm(Format::template encode_within<0>(first, scale), high, 0x3340));
+    }
   }
-  __syncwarp();
-}
 
-/// A line of a group becomes its column: thread t of a team goes on with the values t, t + 16, t + 32, … of the group.
-__device__ inline void to_columns(float (&x)[kLineElements], float* team, unsigned member) {
+  /// Stores the codes of the group of a thread to `to`, where those of its group begin.
+  static __device__ void store(const Team& team, std::uint8_t* to) {
 #pragma unroll
-  for (unsigned i = 0; i < kLineElements; i += 4) {
-    *reinterpret_cast<float4*>(team + member * kLineFloats + i) = make_float4(x[i], x[i + 1], x[i + 2], x[i + 3]);
+    for (unsigned k = 0; k < kVectors; ++k) {
+      const unsigned at = (k * 8 + team.pair()) * static_cast<unsigned>(kVectorBytes);
+      uint4 words = *reinterpret_cast<const uint4*>(team.bytes(team.group()) + at);
+      if constexpr (kNibbles<Format>) {
+        constexpr std::uint32_t added = 0x0808'0808U;
+        words = make_uint4(words.x ^ added, words.y ^ added, words.z ^ added, words.w ^ added);
+      }
+      __stcs(reinterpret_cast<uint4*>(to + at), words);
+    }
   }
-  __syncwarp();
-#pragma unroll
-  for (unsigned i = 0; i < kLineElements; ++i) x[i] = team[member + i * kLineFloats];
-  __syncwarp();
-}
+};
 
-/// The chunks of the line of a thread.
-template <class Source>
-using LineChunks =
-    Chunk<typename Source::Raw, kVectorElements<typename Source::Raw>>[kLineElements / kVectorElements<typename Source::Raw>];
-
-/// Rotates the group whose lines the threads of a team have loaded, and leaves its columns in `x`; `plain` also sees the
-/// weights before that.
-template <class Source>
-__device__ void rotate_lines(const LineChunks<Source>& loaded, float* team, unsigned member, LargestMagnitude<Source>& plain,
-                             float (&x)[kLineElements]) {
-  constexpr int width = kVectorElements<typename Source::Raw>;
-  constexpr int chunks = kLineElements / width;
-  constexpr bool halve_before = sizeof(typename Source::Raw) == 2;
-  constexpr auto when = halve_before ? formats::Halving::beforehand : formats::Halving::each_factor;
-#pragma unroll
-  for (int k = 0; k < chunks; ++k) {
-    plain.add(loaded[k]);
-    float values[width];
-    decode_chunk<Source>(loaded[k], values);
-#pragma unroll
-    for (int i = 0; i < width; ++i) x[k * width + i] = values[i] * (halve_before ? 0x1p-4F : 1.0F);
-  }
-  formats::rotate_group<16, 1, when>(x);
-  to_columns(x, team, member);
-  formats::rotate_group<16, 1, when>(x);
-}
-
-/// A block has some rows of threads, each of whole warps, for as many rows of weights; each thread has `Lines` lines, one
-/// row of threads apart.
-template <class Format, class Source, unsigned Lines>
-__global__ void __launch_bounds__(kRotatedThreads)
+/// A block has some rows of threads, each of whole warps, for as many rows of weights.
+template <class Format, class Source, unsigned Threads>
+__global__ void __launch_bounds__(Threads)
     rotated_rows_kernel(const typename Source::Raw* __restrict__ in, std::uint64_t rows, std::uint32_t columns,
                         std::uint8_t* __restrict__ codes, float* __restrict__ scales, std::uint32_t* __restrict__ largest) {
-  using Raw = typename Source::Raw;
-  constexpr int width = kVectorElements<Raw>;
-  constexpr int chunks = kLineElements / width;
   extern __shared__ uint4 dynamic_shared[];
-  __shared__ std::uint32_t of_warps[kRotatedThreads / 32];
-
+  __shared__ RowMaxima of_warps[Threads / 32];
   const std::uint64_t row = static_cast<std::uint64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-  const Raw* from = in + (row < rows ? row * columns : 0);
-  const unsigned member = threadIdx.x % 16;
-  float* team = reinterpret_cast<float*>(dynamic_shared) + (threadIdx.y * blockDim.x + threadIdx.x) / 16 * kTeamFloats;
-  // Threads without work repeat some of what others do, and store nothing.
-  const auto column_of = [&](unsigned l) { return (l * blockDim.x + threadIdx.x) * kLineElements; };
-
-  LineChunks<Source> loaded[Lines];
-#pragma unroll
-  for (unsigned l = 0; l < Lines; ++l) {
-    const unsigned at = column_of(l) < columns ? column_of(l) : member * kLineElements;
-#pragma unroll
-    for (int k = 0; k < chunks; ++k) loaded[l][k] = load_chunk<Raw, width, true>(from + at + k * width);
+  const bool there = row < rows;
+  const Team team(dynamic_shared, threadIdx.y * blockDim.x + threadIdx.x);
+  const PairPlace place(threadIdx.x, columns);
+  const auto lines = place.load<Source>(in + (there ? row * columns : 0), team.member());
+  const SharedMax of_weight(largest, threadIdx.x == 0);  // while the loads are under way
+  float x[2][kLineElements];
+  const std::uint32_t plain = rotate_lines(lines, team, x);
+  const std::uint32_t found = max(Extremes::of(x[0]).largest(), Extremes::of(x[1]).largest());
+  const RowMaxima of_row = maxima_over_row({found, max(found, plain)}, blockDim.x, of_warps + threadIdx.y * (blockDim.x / 32));
+  const auto scale = Format::scale_from_amax(codec::from_bits(of_row.value));
+  if (threadIdx.x == 0 && there) {
+    scales[row] = scale.stored;
+    of_weight.raise(of_row.seen);
   }
-  const SharedMax of_weight(largest, threadIdx.x % 32 == 0);  // while the loads are under way
-  LargestMagnitude<Source> plain;                             // of what is not rotated yet
-  float x[Lines][kLineElements];
-  std::uint32_t found = 0;
+  __syncwarp();
 #pragma unroll
-  for (unsigned l = 0; l < Lines; ++l) {
-    rotate_lines<Source>(loaded[l], team, member, plain, x[l]);
-    found = max(found, Extremes::of(x[l]).largest());
-  }
-  if (row >= rows) found = 0;
-  const std::uint32_t most = __reduce_max_sync(0xFFFF'FFFFU, row < rows ? max(found, plain.bits()) : 0U);
-  if (threadIdx.x % 32 == 0) of_weight.raise(most);
-  const std::uint32_t of_row = max_over_row(found, blockDim.x, of_warps + threadIdx.y * (blockDim.x / 32));
-  const auto scale = Format::scale_from_amax(codec::from_bits(of_row));
-  if (threadIdx.x == 0 && row < rows) scales[row] = scale.stored;
-
-  // The codes go back to their places through the same memory.
-  auto* bytes = reinterpret_cast<std::uint8_t*>(team);
-#pragma unroll
-  for (unsigned l = 0; l < Lines; ++l) {
-#pragma unroll
-    for (unsigned i = 0; i < kLineElements; ++i) {
-      bytes[member + i * 16] = static_cast<std::uint8_t>(Format::encode(x[l][i], scale.encode));
-    }
-    __syncwarp();
-    const auto line = *reinterpret_cast<const Chunk<std::uint8_t, kLineElements>*>(bytes + member * 16);
-    __syncwarp();
-    const unsigned column = column_of(l);
-    if (row < rows && column < columns) store_chunk(codes + code_bytes<Format>(row * columns + column), packed_bytes<Format>(line));
-  }
+  for (unsigned i = 0; i < kLineElements; ++i) CodeLines<Format>::put(team, i, x[0][i], x[1][i], scale.encode);
+  __syncwarp();
+  const unsigned group = team.group();
+  if (there && place.holds(group)) CodeLines<Format>::store(team, codes + code_bytes<Format>(row * columns + place.first(group)));
 }
 
 /// How rows are shared out among blocks.
@@ -165,32 +114,33 @@ struct RotatedBlocks {
   unsigned count;
   std::size_t shared_bytes;
 
-  static RotatedBlocks of(std::uint64_t rows, std::uint32_t columns, unsigned lines) {
-    constexpr unsigned fewest = 256;
-    const unsigned across = (columns / kLineElements + lines * 32 - 1) / (lines * 32) * 32;
-    const dim3 threads(across, across < fewest ? fewest / across : 1);
+  [[nodiscard]] bool has_few_threads() const { return threads.x * threads.y <= kFewRotatedThreads; }
+
+  static RotatedBlocks of(std::uint64_t rows, std::uint32_t columns) {
+    const unsigned across = (columns + 2 * kPairElements - 1) / (2 * kPairElements) * 32;
+    const dim3 threads(across, across < kFewRotatedThreads ? kFewRotatedThreads / across : 1);
     return {threads, static_cast<unsigned>((rows + threads.y - 1) / threads.y),
-            std::size_t{threads.x} * threads.y / 16 * kTeamFloats * sizeof(float)};
+            std::size_t{threads.x} * threads.y / kRotationTeam * kTeamFloats * sizeof(float)};
   }
 };
-
-template <class Format, class Source, unsigned Lines>
-[[nodiscard]] bool launch_rotated_lines(const typename Source::Raw* in, std::uint64_t rows, std::uint32_t columns, std::uint8_t* codes,
-                                        float* scales, std::uint32_t* largest, cudaStream_t stream) {
-  constexpr auto kernel = rotated_rows_kernel<Format, Source, Lines>;
-  const RotatedBlocks blocks = RotatedBlocks::of(rows, columns, Lines);
-  if (blocks.threads.x > kRotatedThreads || blocks.shared_bytes > dynamic_shared_bytes<kernel>()) return false;
-  kernel<<<blocks.count, blocks.threads, blocks.shared_bytes, stream>>>(in, rows, columns, codes, scales, largest);
-  check_launch("start a rotating quantization kernel");
-  return true;
-}
 
 /// Whether rows are whole groups of 256, fit a block and begin at vectors.
 template <class Raw>
 [[nodiscard]] bool rotated_rows_fit(const Raw* in, const std::uint8_t* codes, std::uint64_t columns, std::uint32_t rotation_group) {
-  constexpr std::uint64_t most_columns = std::uint64_t{2} * kRotatedThreads * kLineElements;
+  constexpr std::uint64_t most_columns = std::uint64_t{kRotatedThreads} / kRotationTeam * kPairElements;
   return rotation_group == kFusedRotationGroup && columns % kFusedRotationGroup == 0 && columns <= most_columns &&
          rows_align<Raw, std::uint8_t>(in, codes, columns, static_cast<int>(kLineElements));
+}
+
+template <class Format, class Source, unsigned Threads>
+[[nodiscard]] bool launch_rotated_blocks(const RotatedBlocks& blocks, const typename Source::Raw* in, std::uint64_t rows,
+                                         std::uint32_t columns, std::uint8_t* codes, float* scales, std::uint32_t* largest,
+                                         cudaStream_t stream) {
+  constexpr auto kernel = rotated_rows_kernel<Format, Source, Threads>;
+  if (blocks.shared_bytes > dynamic_shared_bytes<kernel>()) return false;
+  kernel<<<blocks.count, blocks.threads, blocks.shared_bytes, stream>>>(in, rows, columns, codes, scales, largest);
+  check_launch("start a rotating quantization kernel");
+  return true;
 }
 
 /// Rotates and quantizes `in`, rows × columns, as launch_rotate() and launch_groups() would; false, and nothing done,
@@ -199,12 +149,15 @@ template <class Format, class Source>
 [[nodiscard]] bool launch_rotated_rows(const typename Source::Raw* in, std::uint64_t rows, std::uint64_t columns,
                                        std::uint32_t rotation_group, std::uint8_t* codes, float* scales, std::uint32_t* largest,
                                        cudaStream_t stream) {
-  constexpr std::uint64_t few_columns = 4096;
   if (!rotated_rows_fit<typename Source::Raw>(in, codes, columns, rotation_group)) return false;
   if (rows == 0 || columns == 0) return true;
   const auto width = static_cast<std::uint32_t>(columns);
-  if (columns <= few_columns) return launch_rotated_lines<Format, Source, 1>(in, rows, width, codes, scales, largest, stream);
-  return launch_rotated_lines<Format, Source, 2>(in, rows, width, codes, scales, largest, stream);
+  const RotatedBlocks blocks = RotatedBlocks::of(rows, width);
+  // Rows of up to 8192 columns: the compiler places less under the limit of registers that large blocks have.
+  if (blocks.has_few_threads()) {
+    return launch_rotated_blocks<Format, Source, kFewRotatedThreads>(blocks, in, rows, width, codes, scales, largest, stream);
+  }
+  return launch_rotated_blocks<Format, Source, kRotatedThreads>(blocks, in, rows, width, codes, scales, largest, stream);
 }
 
 }  // namespace halftone::cuda

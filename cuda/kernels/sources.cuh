@@ -37,7 +37,7 @@ struct F16 {
   static __device__ Raw encode_number(float value) { return codec::F16::encode_number(value); }
 };
 
-/// The values of a chunk that is to be quantized: a NaN, which has no code, is any NaN.
+/// The values of a chunk; NaN as the device spells it.
 template <class Source, int N>
 __device__ void decode_chunk(const Chunk<typename Source::Raw, N>& chunk, float (&values)[N]) {
   if constexpr (std::is_same_v<Source, Bf16> && N % 2 == 0) {
@@ -46,9 +46,11 @@ __device__ void decode_chunk(const Chunk<typename Source::Raw, N>& chunk, float 
     memcpy(words, &chunk, sizeof words);
 #pragma unroll
     for (int i = 0; i < N; ++i) values[i] = codec::from_bits(i % 2 == 0 ? words[i / 2] << 16 : words[i / 2] & 0xFFFF'0000U);
+#if HALFTONE_DEVICE_CONVERSIONS
   } else if constexpr (std::is_same_v<Source, F16>) {
 #pragma unroll
-    for (int i = 0; i < N; ++i) values[i] = __half2float(__ushort_as_half(chunk.items[i]));
+    for (int i = 0; i < N; ++i) values[i] = codec::device::from_f16(chunk.items[i]);
+#endif
   } else {
 #pragma unroll
     for (int i = 0; i < N; ++i) values[i] = Source::decode(chunk.items[i]);

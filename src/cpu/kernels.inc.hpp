@@ -16,13 +16,16 @@
 #include "cpu/kernel_table.hpp"
 #include "formats/all_formats.hpp"
 #include "formats/format_traits.hpp"
+#include "formats/level_limits.hpp"
 #include "formats/rotation.hpp"
 
 namespace halftone::cpu {
 namespace {
 
+#include "cpu/kernels/lanes.inc.hpp"
 #include "cpu/kernels/sources.inc.hpp"
-// What follows uses the sources.
+// What follows uses the lanes and the sources.
+#include "cpu/kernels/fit.inc.hpp"
 #include "cpu/kernels/maxima.inc.hpp"
 #include "cpu/kernels/packing.inc.hpp"
 // What follows uses the packing.
@@ -30,7 +33,6 @@ namespace {
 #include "cpu/kernels/encode.inc.hpp"
 #include "cpu/kernels/squared_error.inc.hpp"
 // What follows uses the squared errors.
-#include "cpu/kernels/fit.inc.hpp"
 #include "cpu/kernels/search.inc.hpp"
 
 }  // namespace

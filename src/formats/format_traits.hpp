@@ -23,7 +23,9 @@ namespace halftone::formats {
 //                                  for many weights at once, so a format with an encode() of its own has neither
 //   Table, normalised(weight, operand)
 //                                  for tables (codec/codebook.hpp): encode() is Table::encode() of the normalised weight
-//   kRotates                       weights are usually rotated first; kernels may do both at once
+//   kRotates                       weights are usually rotated first; kernels may do both at once, with
+//     encode_within<Added>(weight, operand)  encode() plus an even number, with any bits above the code, for weights of
+//                                  at most the magnitude that the scale is made from
 //   kRun                           elements of a run, with ScaleGrid::run
 //   kPacking                       how two codes share a byte
 //   tensor_scale(amax)             a scale for the whole weight; scale_from_amax() then takes it too
@@ -32,7 +34,6 @@ namespace halftone::formats {
 //                                  it, and encode() weights, in units of the row's scale
 //   level(code), decode_level(level, operand)  where a stored layer may bring levels of its own: decode() by way of a level
 //   decode_operand(stored, tensor) what decode() takes, where that is not the stored scale itself
-//   encode_all(weights, n, operand, codes)  encode() of all weights of a group, where that is less work
 //   nearest(magnitude, encode, decode)  the value of the code of a finite weight of at least 0, where that is less work than
 //                                  encode() and decode(), of which the others are the operands; negated, it is that of
 //                                  the negated weight

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include <halftone/codec/hd.hpp>
@@ -25,10 +26,11 @@ inline constexpr std::uint32_t kMostRotationGroup = 4096;
 
 /// Whether each factor of H halves its sums.  Where it does not, the values are 2^stages times as large.
 ///
-/// Values of BF16 or F16 may instead be multiplied with 2^-stages beforehand, which gives the same bits: they are
-/// multiples of 2^-133, so that sums of theirs, up to kMostRotationGroup of them and halved six times, are multiples of
-/// 2^-139 and never lose bits to the 2^-149 of subnormal numbers.
-enum class Halving : std::uint8_t { each_factor, beforehand };
+/// Values of BF16 or F16 may instead be multiplied with 2^-stages beforehand, or by the last factor (rotate_four_last()),
+/// which gives the same bits: they are multiples of 2^-133, so that sums of theirs, up to kMostRotationGroup of them and
+/// halved six times, are multiples of 2^-139 and never lose bits to the 2^-149 of subnormal numbers.  By the last factor
+/// only where the sums stay finite.
+enum class Halving : std::uint8_t { each_factor, elsewhere };
 
 /// One factor of H on four values `Stride` apart.  Sums run from left to right in binary32, where b - a + c is
 /// c - (a - b), bit for bit; the halving is exact but for subnormal sums.
@@ -45,6 +47,21 @@ HALFTONE_HD void rotate_four(float* x) {
   x[Stride] = (sum - c + d) * factor;
   x[2 * Stride] = (difference + c + d) * factor;
   x[3 * Stride] = (c - difference + d) * factor;
+}
+
+/// The last factor, which multiplies with `factor`, a power of two: a product that is exact, and so no rounding more.
+template <std::uint32_t Stride>
+HALFTONE_HD void rotate_four_last(float* x, float factor) {
+  const float a = x[0];
+  const float b = x[Stride];
+  const float c = x[2 * Stride];
+  const float d = x[3 * Stride] * factor;
+  const float sum = a + b;
+  const float difference = a - b;
+  x[0] = std::fma(sum + c, factor, -d);
+  x[Stride] = std::fma(sum - c, factor, d);
+  x[2 * Stride] = std::fma(difference + c, factor, d);
+  x[3 * Stride] = std::fma(c - difference, factor, d);
 }
 
 /// The factors with strides Stride, 4 · Stride, … on a group of `Size` values, in that order: the

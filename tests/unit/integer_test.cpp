@@ -75,6 +75,17 @@ TEST(Int8, Both_zeros_give_code_zero) {
   EXPECT_EQ(Int8::encode_saturating(-0.0F), 0U);
 }
 
+TEST(Int8, Codes_within_the_range_are_those_that_saturate_and_what_is_added) {
+  for (int quarter = -4 * 127; quarter <= 4 * 127; ++quarter) {
+    const float value = static_cast<float>(quarter) / 4;
+    EXPECT_EQ(Int8::encode_within(value) & 0xFFU, Int8::encode_saturating(value)) << value;
+    EXPECT_EQ((Int8::encode_within<8>(value) - 8) & 0xFFU, Int8::encode_saturating(value)) << value;
+    if (std::fabs(value) <= 7.0F) {
+      EXPECT_EQ(Int4::encode_within(value) & 15U, Int4::encode_saturating(value)) << value;
+    }
+  }
+}
+
 TEST(Int8, Works_in_constant_expressions) {
   static_assert(Int8::encode_saturating(63.5F) == 64 && Int8::encode_saturating(62.5F) == 62);
   static_assert(Int8::encode_saturating(-31.242F) == 0xE1 && Int8::decode(0xE1) == -31.0F);

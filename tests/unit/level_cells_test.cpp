@@ -18,6 +18,10 @@ void expect_same_fit(const LevelCells<Format>& cells, const float (&weights)[16]
   const float wanted = Format::fit(weights, 16, wanted_largest);
   const auto [least, most] = std::minmax_element(std::begin(weights), std::end(weights));
   const float found = cells.fit(weights, std::min(*least, 0.0F), std::max(*most, 0.0F), found_largest);
+  const auto likely = cells.likely_fit(weights, std::min(*least, 0.0F), std::max(*most, 0.0F));
+  if (likely.apart >= LevelCells<Format>::kCloseQuotient) {
+    EXPECT_EQ(codec::bits(likely.scale), codec::bits(wanted)) << likely.scale << " instead of " << wanted;
+  }
   EXPECT_EQ(codec::bits(found), codec::bits(wanted)) << found << " instead of " << wanted;
   EXPECT_EQ(codec::bits(found_largest), codec::bits(wanted_largest)) << found_largest << " instead of " << wanted_largest;
 }
@@ -59,11 +63,14 @@ TEST(LevelCells, Fit_of_zeros_and_of_tiny_weights_is_the_smallest_scale) {
 TEST(LevelCells, Codes_are_those_of_the_format_at_and_beside_every_limit) {
   const auto cells = LevelCells<Format>::made();
   int served = 0;
+  int likely_scales = 0;
   for (std::uint32_t stored = 0; stored < 127; ++stored) {
     const float scale = codec::E4M3::decode(static_cast<std::uint8_t>(stored));
     if (!LevelCells<Format>::serves(scale)) continue;
     ++served;
     const float inverse = LevelCells<Format>::kCodeFactor / scale;
+    const float likely_inverse = LevelCells<Format>::kLikelyFactor / scale;
+    likely_scales += LevelCells<Format>::is_likely(scale) ? 1 : 0;
     const auto expect_same = [&](float weight) {
       const std::uint32_t wanted = Format::encode(weight, scale);
       const auto beyond = cells.code<true>(weight, scale, inverse);
@@ -71,6 +78,10 @@ TEST(LevelCells, Codes_are_those_of_the_format_at_and_beside_every_limit) {
       EXPECT_EQ(beyond.value, Format::decode(static_cast<std::uint8_t>(wanted), scale)) << weight << " with " << scale;
       if (codec::magnitude(weight) > LevelCells<Format>::kMostWeight * scale) return;
       EXPECT_EQ(cells.code<false>(weight, scale, inverse).times_4, 4 * wanted) << weight << " with " << scale;
+      if (!LevelCells<Format>::is_likely(scale)) return;
+      const auto likely = cells.likely_code(weight, 1.0F, scale, likely_inverse);
+      if (codec::magnitude(likely.apart) < LevelCells<Format>::kClose) return;
+      EXPECT_EQ(likely.word & 15U, wanted) << weight << " with " << scale;
     };
     for (int half = -400; half <= 400; ++half) {
       // Limits are multiples of 1/2, or a little above.
@@ -83,7 +94,8 @@ TEST(LevelCells, Codes_are_those_of_the_format_at_and_beside_every_limit) {
       expect_same(std::nextafter(limit, -1e3F));
     }
   }
-  EXPECT_EQ(served, 28);  // 13, 14, 15, 16 to 120 in three octaves of eight, 128
+  EXPECT_EQ(served, 28);         // 13, 14, 15, 16 to 120 in three octaves of eight, 128
+  EXPECT_EQ(likely_scales, 21);  // 24, 26, 28, 30, 32 to 120 in two octaves of eight, 128
 }
 
 }  // namespace

@@ -67,10 +67,25 @@ __device__ __forceinline__ float divide(float a, float b) {
   return fabsf(quotient) < 0x1p20F ? __fmaf_rn(rest, reciprocal, quotient) : quotient;
 }
 
+/// 1 / divisor, rounded to nearest, for a divisor from 2^-60 to 2^126: what __frcp_rn() does there, without looking.
+__device__ __forceinline__ float ordinary_reciprocal(float divisor) {
+  float about;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(about) : "f"(divisor));
+  const float excess = __fmaf_rn(about, divisor, -1.0F);
+  return __fmaf_rn(about, -excess, about);
+}
+
+/// Adds `added` to `word` where `value` is above 0: a comparison and one more instruction.
+__device__ __forceinline__ void add_where_positive(std::uint32_t& word, std::uint32_t added, float value) {
+  asm("{\n\t.reg .pred positive;\n\tsetp.gt.f32 positive, %2, 0f00000000;\n\t@positive add.u32 %0, %0, %1;\n\t}"
+      : "+r"(word)
+      : "r"(added), "f"(value));
+}
+
 /// fl(value / divisor) for a divisor from 2^-60 to 2^126 and magnitudes of at most 2^20 times of it; quotients below 2^-60
 /// may be off in their last place.  A quotient of -0 stays -0.
 __device__ __forceinline__ float ordinary_quotient(float value, float divisor) {
-  const float reciprocal = __frcp_rn(divisor);
+  const float reciprocal = ordinary_reciprocal(divisor);
   const float first = __fmul_rn(value, reciprocal);
   const float excess = __fmaf_rn(first, divisor, -value);
   return __fmaf_rn(-excess, reciprocal, first);

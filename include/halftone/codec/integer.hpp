@@ -31,6 +31,15 @@ struct SignedInteger {
     return (bounded + kMagic) - kMagic;
   }
 
+  /// The code plus `Added` in the low bits, and others above them, of a value that rounds to a magnitude of at most
+  /// max_value().  `Added` is even, so that ties stay ties to even.
+  template <int Added = 0>
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode_within(float value) {
+    static_assert(Added % 2 == 0);
+    constexpr float magic = 12582912.0F + static_cast<float>(Added);
+    return bits(value + magic);
+  }
+
   /// The value of the low bits of `code`.
   [[nodiscard]] static HALFTONE_HD constexpr float decode(std::uint8_t code) {
     constexpr int unused = 32 - Bits;

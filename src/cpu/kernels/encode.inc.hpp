@@ -22,12 +22,10 @@ struct Beginning {
 template <class Format, class Source>
 HALFTONE_HD void encode_words(const std::byte* __restrict from, std::size_t n, float operand, std::uint32_t* __restrict words) {
   using Raw = typename Source::Raw;
-  if constexpr (requires { Format::encode_all(nullptr, 0U, 1.0F, nullptr); }) {
+  if constexpr (formats::RowScaled<Format>) {
     alignas(64) float weights[kPackElements];
     for (std::size_t i = 0; i < n; ++i) weights[i] = Source::decode(load<Raw>(from, i));
-    // The usual size is known to the compiler, which then needs no loop over a group.
-    if (n == 16) return Format::encode_all(weights, 16, operand, words);
-    Format::encode_all(weights, static_cast<std::uint32_t>(n), operand, words);
+    encode_lanes<Format>(weights, n, operand, words);
   } else {
     for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(Source::decode(load<Raw>(from, i)), operand);
   }

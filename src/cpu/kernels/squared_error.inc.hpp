@@ -5,7 +5,6 @@
 /// Squared errors that are added before the sum goes on in binary64: part of what decides bytes
 /// (KernelTable::squared_error).
 constexpr std::size_t kSumElements = 512;
-constexpr std::size_t kLanes = 16;
 
 /// The operand of each of `n` elements.
 template <std::size_t Run>
@@ -37,11 +36,9 @@ HALFTONE_HD void squared_errors_of(const float* __restrict weights, std::size_t 
   alignas(64) float operands[kSumElements];
   alignas(64) std::uint32_t words[kSumElements];
   spread<Run>(encodes, n, operands);
-  if constexpr (requires { Format::encode_all(weights, 0U, 1.0F, words); }) {
+  if constexpr (formats::RowScaled<Format>) {
     for (std::size_t first = 0; first < n; first += Run) {
-      const std::size_t count = smaller(Run, n - first);
-      if (count == 16) Format::encode_all(weights + first, 16, operands[first], words + first);
-      if (count != 16) Format::encode_all(weights + first, static_cast<std::uint32_t>(count), operands[first], words + first);
+      encode_lanes<Format>(weights + first, smaller(Run, n - first), operands[first], words + first);
     }
   } else {
     for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(weights[i], operands[i]);
@@ -58,18 +55,6 @@ HALFTONE_HD void squared_errors(const std::byte* __restrict source, std::size_t 
   alignas(64) float weights[kSumElements];
   for (std::size_t i = 0; i < n; ++i) weights[i] = Source::decode(load<typename Source::Raw>(source, i));
   squared_errors_of<Format, Run>(weights, n, encodes, decodes, errors);
-}
-
-/// The sum of 16 numbers by halves.  In vectors, because the compiler would add numbers one by one.
-HALFTONE_HD float sum_of_lanes(const float* numbers) {
-  static_assert(kLanes == 16);
-  using Four = float __attribute__((vector_size(16)));
-  Four parts[4];
-  __builtin_memcpy(parts, numbers, sizeof parts);
-  const Four low = parts[0] + parts[2];
-  const Four high = parts[1] + parts[3];
-  const Four four = low + high;
-  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 /// The sum of up to kSumElements numbers behind which there is room for kLanes more.

@@ -10,6 +10,10 @@ namespace halftone::formats::int8_convrot {
 /// INT8, one scale for each row, of a weight that was rotated along its rows.
 struct Format : int8_row::Format {
   static constexpr bool kRotates = true;
+  template <int Added>
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode_within(float weight, float scale) {
+    return Codec::encode_within<Added>(weight * scale);
+  }
 };
 
 /// Names, shapes and JSON of the format.

@@ -27,6 +27,10 @@ struct Format : ClippingSearch {
   [[nodiscard]] static HALFTONE_HD float nearest(float magnitude, float scale, float stored) {
     return codec::Int4::round_magnitude(codec::ordinary_quotient(magnitude, scale)) * stored;
   }
+  template <int Added>
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode_within(float weight, float scale) {
+    return codec::Int4::encode_within<Added>(codec::ordinary_quotient(weight, scale));
+  }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float scale) { return scaled(codec::Int4::decode(code), scale); }
 };
 

@@ -43,16 +43,6 @@ struct Format {
     return code;
   }
 
-  /// The codes of `n` weights of a group.
-  static HALFTONE_HD void encode_all(const float* weights, std::uint32_t n, float scale, std::uint32_t* codes) {
-    float values[16];
-    for (std::uint32_t i = 0; i < 16; ++i) values[i] = decode_level(level(i), scale);
-    for (std::uint32_t l = 0; l < n; ++l) codes[l] = 0;
-    for (std::uint32_t i = 1; i < 16; ++i) {
-      for (std::uint32_t l = 0; l < n; ++l) codes[l] += values[i] - weights[l] < weights[l] - values[i - 1] ? 1U : 0U;
-    }
-  }
-
   /// The scale of a group, of a fitted one in units of its row's.
   [[nodiscard]] static HALFTONE_HD ByteScale scale_from_amax(float fitted) {
     const auto stored = static_cast<std::uint8_t>(codec::E4M3::encode_saturating(fitted));
