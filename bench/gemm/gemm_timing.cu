@@ -11,7 +11,6 @@
 
 #include "check_product.cuh"
 #include "matmul/block_scales.cuh"
-#include "matmul/deferred_blocks.cuh"
 #include "matmul/gemm_launch.cuh"
 #include "matmul/quantize_activations.hpp"
 #include "matmul/row_scales.cuh"
@@ -36,8 +35,8 @@ struct Variant {
 template <class Tile>
 std::string name_of(const char* kind) {
   char text[96];
-  std::snprintf(text, sizeof text, "%s %3dx%-3d groups %d part %3d stages %d lag %d", kind, Tile::kRows, Tile::kColumns, Tile::kGroups,
-                Tile::kPartColumns, Tile::kStages, Tile::kLag);
+  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d lag %d", kind, Tile::kRows, Tile::kColumns, Tile::kPartColumns,
+                Tile::kStages, Tile::kLag);
   return text;
 }
 
@@ -45,14 +44,6 @@ template <class Tile>
 Variant rows() {
   return {name_of<Tile>("int8-rows"), Scales::rows, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
             launch_gemm<Tile, ScaledRows<Tile>>(p.matrices(), {{p.x_scales, true}, {p.w_scales, true}, p.bias}, stream);
-          }};
-}
-
-template <class Tile>
-Variant deferred(CodeKind kind) {
-  return {name_of<Tile>(kind == CodeKind::int8 ? "int8-blocks deferred" : "fp8-blocks deferred"), Scales::blocks, kind,
-          [](const Problem& p, cudaStream_t stream) {
-            launch_gemm<Tile, DeferredBlocks<Tile>>(p.matrices(), {{p.x_scales, 1, p.shape.m}, p.w_scales, p.bias}, stream);
           }};
 }
 
@@ -84,42 +75,35 @@ Variant blocks(CodeKind kind) {
 template <class Codes>
 void add_blocks(std::vector<Variant>& list, CodeKind kind) {
 #define ADD(...) list.push_back(blocks<Tile<Codes, __VA_ARGS__>>(kind))
-  ADD(2, 64, 256, 128, 4);
-  ADD(2, 128, 128, 128, 4);
-  ADD(2, 64, 192, 192, 5);
-  ADD(2, 64, 128, 128, 6);
-  ADD(3, 64, 128, 128, 4);
-  ADD(2, 64, 192, 64, 5);
-  ADD(2, 64, 64, 64, 8);
-#undef ADD
-#define ADD(...) list.push_back(deferred<Tile<Codes, __VA_ARGS__>>(kind))
-  ADD(2, 64, 128, 128, 6);
-  ADD(2, 64, 192, 96, 5);
-  ADD(2, 64, 256, 64, 4);
-  ADD(3, 64, 128, 64, 4);
+  ADD(64, 256, 128, 4, 0);
+  ADD(64, 256, 128, 4, 1);
+  ADD(128, 128, 128, 4, 0);
+  ADD(64, 192, 192, 5, 0);
+  ADD(64, 128, 128, 6, 0);
+  ADD(64, 64, 64, 8, 0);
 #undef ADD
 }
 
 std::vector<Variant> variants() {
   std::vector<Variant> list;
 #define ADD(...) list.push_back(rows<Tile<Int8Codes, __VA_ARGS__>>())
-  ADD(2, 64, 256, 256, 4, 0);
-  ADD(2, 64, 256, 256, 4, 1);
-  ADD(2, 64, 256, 256, 4, 2);
-  ADD(2, 128, 128, 128, 4, 0);
-  ADD(2, 128, 128, 128, 4, 1);
-  ADD(2, 64, 192, 192, 5, 0);
-  ADD(2, 64, 192, 192, 5, 1);
-  ADD(2, 128, 192, 192, 3, 0);
-  ADD(2, 64, 128, 128, 6, 0);
-  ADD(2, 64, 128, 128, 6, 1);
-  ADD(2, 64, 64, 64, 8, 0);
+  ADD(64, 256, 256, 4, 0);
+  ADD(64, 256, 256, 4, 1);
+  ADD(64, 256, 256, 4, 2);
+  ADD(128, 128, 128, 4, 0);
+  ADD(64, 192, 192, 5, 0);
+  ADD(64, 192, 192, 5, 1);
+  ADD(128, 192, 192, 3, 0);
+  ADD(128, 192, 192, 3, 1);
+  ADD(64, 128, 128, 6, 0);
+  ADD(64, 64, 64, 8, 0);
 #undef ADD
-  list.push_back(linear<Tile<Int8Codes, 2, 64, 256, 256, 4, 1>>());
-  list.push_back(linear<Tile<Int8Codes, 2, 64, 64, 64, 8>>());
+  list.push_back(linear<Tile<Int8Codes, 64, 256, 256, 4, 0>>());
+  list.push_back(linear<Tile<Int8Codes, 64, 256, 256, 4, 1>>());
+  list.push_back(linear<Tile<Int8Codes, 64, 64, 64, 8>>());
   list.push_back(quantizing("quantize rows int8", Scales::none, CodeKind::int8, launch_quantize_rows_int8));
-  list.push_back({"quantize rows int8, 8 kept", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
-                    quantize_kept = 8;
+  list.push_back({"quantize rows int8, 2 kept", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
+                    quantize_kept = 2;
                     launch_quantize_rows_int8({p.activations, p.shape.m, p.shape.k, p.other_codes, p.shape.k}, p.other_scales, stream);
                     quantize_kept = 4;
                   }});
@@ -174,8 +158,8 @@ int run(const char* filter, int only) {
   const Stream stream;
   int wrong = 0;
   const std::vector<Variant> list = variants();
-  const MatmulShape shapes[] = {{333, 456, 400},     {1, 130, 144},      {8192, 8192, 8192}, {4096, 12288, 3072},
-                                {4096, 3072, 12288}, {4096, 3072, 3072}, {256, 3072, 3072}};
+  const MatmulShape shapes[] = {{333, 456, 400},    {1, 130, 144},     {8192, 8192, 8192}, {4096, 12288, 3072}, {4096, 3072, 12288},
+                                {4096, 3072, 3072}, {256, 3072, 3072}, {16, 12288, 3072},  {16, 3072, 12288}};
   for (const MatmulShape& shape : shapes) {
     if (only >= 0 && &shape != &shapes[only]) continue;
     for (const CodeKind codes : {CodeKind::int8, CodeKind::e4m3}) {

@@ -25,7 +25,7 @@ struct ScaledBlocks {
 
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             BoxWriter<Tile>& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float totals[Tile::kParts][Tile::kPartSums] = {};
     const Factors factors(arguments, out, n_blocks, group);
@@ -48,7 +48,7 @@ struct ScaledBlocks {
         if (part == Tile::kParts - 1) release(shared, cursor.stage);
         add_scaled(sums, part, rows, columns, totals[part]);
       }
-      cursor.advance();
+      advance<Tile>(cursor, group);
 #pragma unroll
       for (int i = 0; i < Tile::kPartsDown * 2; ++i) rows[i / 2][i % 2] = next_rows[i / 2][i % 2];
 #pragma unroll
@@ -57,7 +57,7 @@ struct ScaledBlocks {
     sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);  // the values of the tile before are no longer needed
     bias.put(shared.bias[group]);
     sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);
-    store_tile(writer, out, group, totals, [&](int, int, float total, int column) { return total + shared.bias[group][column]; });
+    store_tile<Tile>(writer, out, group, totals, [&](int, int, float total, int column) { return total + shared.bias[group][column]; });
   }
 
  private:

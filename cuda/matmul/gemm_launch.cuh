@@ -49,19 +49,8 @@ template <class Tile>
                           .box_columns = kRowBytes});
 }
 
-[[nodiscard]] inline CUtensorMap map_of_y(std::uint16_t* y, const MatmulShape& shape) {
-  return make_tensor_map({.data = y,
-                          .type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-                          .swizzle = CU_TENSOR_MAP_SWIZZLE_64B,
-                          .rows = shape.m,
-                          .columns = shape.n,
-                          .row_bytes = shape.n * sizeof(std::uint16_t),
-                          .box_rows = kStoreRows,
-                          .box_columns = kStoreColumns});
-}
-
-/// Whether the copy engine can store y: its rows are aligned to 16 bytes.
-[[nodiscard]] inline bool can_store_boxes(const GemmMatrices& matrices) {
+/// Whether y can be stored in vectors of 16 bytes.
+[[nodiscard]] inline bool has_aligned_rows(const GemmMatrices& matrices) {
   return matrices.shape.n * sizeof(std::uint16_t) % 16 == 0 && reinterpret_cast<std::uintptr_t>(matrices.y) % 16 == 0;
 }
 
@@ -74,17 +63,25 @@ void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments
                                              .n = static_cast<std::uint32_t>(shape.n),
                                              .n_blocks = divide_up(shape.k, kRowBytes),
                                              .y = matrices.y,
-                                             .in_boxes = can_store_boxes(matrices),
+                                             .in_vectors = has_aligned_rows(matrices),
                                              .arguments = arguments};
   const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, Tile::kRows);
   const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kColumns);
-  const CUtensorMap y = work.in_boxes ? map_of_y(matrices.y, shape) : CUtensorMap{};
 
   constexpr auto kernel = gemm_kernel<Tile, Scaling>;
   static_assert(sizeof(SharedTiles<Tile>) <= 227 * 1024, "more than a block of compute capability 9.0 may have");
   (void)dynamic_shared_bytes<kernel>();
-  kernel<<<std::min(at_once, work.order.count()), Tile::kThreads, sizeof(SharedTiles<Tile>), stream>>>(a, b, y, work);
-  check_launch("start a matrix product");
+  cudaLaunchAttribute early{};  // what precedes the first fetch overlaps the end of the kernel before
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(std::min(at_once, work.order.count()));
+  config.blockDim = dim3(Tile::kThreads);
+  config.dynamicSmemBytes = sizeof(SharedTiles<Tile>);
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelEx(&config, kernel, a, b, work), "start a matrix product");
 }
 
 }  // namespace halftone::cuda::matmul

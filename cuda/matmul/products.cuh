@@ -29,6 +29,15 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
 /// Where the second group waits for the first to be Tile::kLag stages ahead; the groups themselves have the first ones.
 inline constexpr std::uint32_t kLagBarrier = 8;
 
+/// Goes on to the next stage, and lets the second group begin when it is time.
+template <class Tile>
+__device__ __forceinline__ void advance(StageCursor<Tile::kStages>& cursor, int group) {
+  cursor.advance();
+  if constexpr (Tile::kLag > 0) {
+    if (group == 0 && cursor.passed == Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
+  }
+}
+
 /// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
 template <class Tile>
 __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t n_blocks,
@@ -45,10 +54,7 @@ __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCur
       release(shared, before);
     }
     before = cursor.stage;
-    cursor.advance();
-    if constexpr (Tile::kLag > 0) {
-      if (group == 0 && cursor.passed == Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
-    }
+    advance<Tile>(cursor, group);
   }
   wait_for_products<0>();
 #pragma unroll

@@ -20,7 +20,7 @@ struct ScaledRows {
 
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             BoxWriter<Tile>& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
     const ColumnValues<Tile> factors(arguments.w.values, arguments.w.per_row ? 1 : 0, 0.0F, out.column, out.n);
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float row_factors[Tile::kPartsDown][2];
@@ -37,7 +37,7 @@ struct ScaledRows {
     factors.put(shared.factors[group]);
     bias.put(shared.bias[group]);
     sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);
-    store_tile(writer, out, group, sums, [&](int part, int down, typename Tile::Sum sum, int column) {
+    store_tile<Tile>(writer, out, group, sums, [&](int part, int down, typename Tile::Sum sum, int column) {
       const float factor = row_factors[part / Tile::kPartsAcross][down] * shared.factors[group][column];
       return static_cast<float>(sum) * factor + shared.bias[group][column];
     });

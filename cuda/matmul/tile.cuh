@@ -5,13 +5,13 @@
 
 namespace halftone::cuda::matmul {
 
-/// The part of y that a block computes at a time, and how.  kGroups_ groups of 128 threads have kGroupRows_ rows each, in parts
+/// The part of y that a block computes at a time, and how.  Two groups of 128 threads have kGroupRows_ rows each, in parts
 /// of 64 rows and kPartColumns_ columns, the sums of which one instruction adds to.
-template <class Codes_, int kGroups_, int kGroupRows_, int kColumns_, int kPartColumns_, int kStages_, int kLag_ = 0>
+template <class Codes_, int kGroupRows_, int kColumns_, int kPartColumns_, int kStages_, int kLag_ = 0>
 struct Tile {
   using Codes = Codes_;
   using Sum = typename Codes::Sum;
-  static constexpr int kGroups = kGroups_;
+  static constexpr int kGroups = 2;
   static constexpr int kGroupRows = kGroupRows_;
   static constexpr int kRows = kGroups * kGroupRows;
   static constexpr int kColumns = kColumns_;
@@ -27,28 +27,28 @@ struct Tile {
 
   static constexpr int kGroupThreads = 128;
   static constexpr int kThreads = (kGroups + 1) * kGroupThreads;  ///< the last group fetches
-  /// Registers of a thread that fetches, and of one that multiplies: together not more than there are.
-  static constexpr int kFetchingRegisters = kGroups == 2 ? 40 : 32;
-  static constexpr int kMultiplyingRegisters = kGroups == 2 ? 232 : 160;
+  /// Registers of a thread that fetches, and of one that multiplies: together those of as many threads with 168.
+  static constexpr int kFetchingRegisters = 40;
+  static constexpr int kMultiplyingRegisters = 232;
 
-  static_assert(kGroups == 2 || (kGroups == 3 && kLag == 0));
   static_assert(kGroupRows % 64 == 0 && kColumns % kPartColumns == 0);
   static_assert(kRows <= 256 && kColumns <= 256, "a copy fetches at most 256 rows");
 };
 
-/// Columns of y that are stored at a time: rows of 64 bytes.
-inline constexpr int kStoreColumns = 32;
-inline constexpr int kStoreRows = 64;
-/// Boxes of each group that may be on their way to y.
-inline constexpr int kStoreBoxes = 2;
+/// Columns of y that a warp stores at a time: rows of 128 bytes.
+inline constexpr int kStoreColumns = 64;
+/// Rows of a part that a warp has.
+inline constexpr int kStripRows = 16;
+/// Elements of y on their way.
+using Strip = std::uint16_t[kStripRows][kStoreColumns];
 
 /// Shared memory of a block.
 template <class Tile>
 struct alignas(1024) SharedTiles {
   std::uint8_t a[Tile::kStages][Tile::kRows][kRowBytes];
   std::uint8_t b[Tile::kStages][Tile::kColumns][kRowBytes];
-  std::uint16_t y[Tile::kGroups][kStoreBoxes][kStoreRows][kStoreColumns];
-  float factors[Tile::kGroups][Tile::kColumns];  ///< of columns
+  Strip strips[Tile::kGroups * Tile::kGroupThreads / 32];  ///< of warps
+  float factors[Tile::kGroups][Tile::kColumns];            ///< of columns
   float bias[Tile::kGroups][Tile::kColumns];
   Barrier full[Tile::kStages];   ///< a stage has been fetched
   Barrier empty[Tile::kStages];  ///< every warp is through with a stage
