@@ -35,8 +35,8 @@ struct Variant {
 template <class Tile>
 std::string name_of(const char* kind) {
   char text[96];
-  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d lag %d", kind, Tile::kRows, Tile::kColumns, Tile::kPartColumns,
-                Tile::kStages, Tile::kLag);
+  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d turns %d", kind, Tile::kRows, Tile::kColumns, Tile::kPartColumns,
+                Tile::kStages, Tile::kTurns);
   return text;
 }
 
@@ -77,10 +77,14 @@ void add_blocks(std::vector<Variant>& list, CodeKind kind) {
 #define ADD(...) list.push_back(blocks<Tile<Codes, __VA_ARGS__>>(kind))
   ADD(64, 256, 128, 4, 0);
   ADD(64, 256, 128, 4, 1);
-  ADD(128, 128, 128, 4, 0);
+  ADD(64, 256, 128, 4, 2);
   ADD(64, 192, 192, 5, 0);
+  ADD(64, 192, 192, 5, 1);
+  ADD(64, 192, 192, 5, 2);
   ADD(64, 128, 128, 6, 0);
+  ADD(64, 128, 128, 6, 1);
   ADD(64, 64, 64, 8, 0);
+  ADD(64, 64, 64, 8, 1);
 #undef ADD
 }
 
@@ -88,18 +92,12 @@ std::vector<Variant> variants() {
   std::vector<Variant> list;
 #define ADD(...) list.push_back(rows<Tile<Int8Codes, __VA_ARGS__>>())
   ADD(64, 256, 256, 4, 0);
-  ADD(64, 256, 256, 4, 1);
-  ADD(64, 256, 256, 4, 2);
   ADD(128, 128, 128, 4, 0);
   ADD(64, 192, 192, 5, 0);
-  ADD(64, 192, 192, 5, 1);
-  ADD(128, 192, 192, 3, 0);
-  ADD(128, 192, 192, 3, 1);
   ADD(64, 128, 128, 6, 0);
   ADD(64, 64, 64, 8, 0);
 #undef ADD
   list.push_back(linear<Tile<Int8Codes, 64, 256, 256, 4, 0>>());
-  list.push_back(linear<Tile<Int8Codes, 64, 256, 256, 4, 1>>());
   list.push_back(linear<Tile<Int8Codes, 64, 64, 64, 8>>());
   list.push_back(quantizing("quantize rows int8", Scales::none, CodeKind::int8, launch_quantize_rows_int8));
   list.push_back({"quantize rows int8, 2 kept", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {

@@ -25,7 +25,8 @@ struct ScaledBlocks {
 
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group,
+                                             const Turns<Tile>& turns) {
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float totals[Tile::kParts][Tile::kPartSums] = {};
     const Factors factors(arguments, out, n_blocks, group);
@@ -40,15 +41,18 @@ struct ScaledBlocks {
 #pragma unroll
       for (int part = 0; part < Tile::kParts; ++part) {
         typename Tile::Sum sums[Tile::kPartSums];
+        if constexpr (Tile::kTurns > 0) turns.wait();
         begin_products();
         multiply(shared, cursor.stage, group, part, sums, false);
         end_products();
+        if constexpr (Tile::kTurns == 1) turns.pass();
         wait_for_products<0>();
         pin(sums);
+        if constexpr (Tile::kTurns == 2) turns.pass();
         if (part == Tile::kParts - 1) release(shared, cursor.stage);
         add_scaled(sums, part, rows, columns, totals[part]);
       }
-      advance<Tile>(cursor, group);
+      cursor.advance();
 #pragma unroll
       for (int i = 0; i < Tile::kPartsDown * 2; ++i) rows[i / 2][i % 2] = next_rows[i / 2][i % 2];
 #pragma unroll

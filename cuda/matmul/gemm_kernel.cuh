@@ -14,7 +14,8 @@ struct GemmWork {
   TileOrder order;
   std::uint32_t m;
   std::uint32_t n;
-  std::uint32_t n_blocks;  ///< stages of a tile: ceil(k / kRowBytes)
+  std::uint32_t rows_of_x;  ///< that a fetch brings: no more than a tile has or x has, in eights
+  std::uint32_t n_blocks;   ///< stages of a tile: ceil(k / kRowBytes)
   std::uint16_t* y;
   bool in_vectors;  ///< rows of y are aligned to 16 bytes
   Arguments arguments;
@@ -28,7 +29,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) std::uint8_t memory[];
   auto& shared = *reinterpret_cast<SharedTiles<Tile>*>(memory);
-  const int group = static_cast<int>(threadIdx.x) / Tile::kGroupThreads;
+  // Read from one lane, so that the compiler knows it to be the same in a warp.
+  const int group = __shfl_sync(~0U, static_cast<int>(threadIdx.x) / Tile::kGroupThreads, 0);
   if (threadIdx.x == 0) {
     for (Barrier& full : shared.full) full.initialise(1);
     for (Barrier& empty : shared.empty) empty.initialise(Tile::kGroups * Tile::kGroupThreads / 32);
@@ -45,23 +47,19 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
       prefetch_map(b);
       for (std::uint32_t index = blockIdx.x; index < work.order.count(); index += gridDim.x) {
         const auto place = work.order.place(index);
-        fetch_tile(shared, cursor, a, b, place.row * Tile::kRows, place.column * Tile::kColumns, work.n_blocks);
+        fetch_tile(shared, cursor, a, b, work.rows_of_x, place.row * Tile::kRows, place.column * Tile::kColumns, work.n_blocks);
       }
     }
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Tile::kMultiplyingRegisters));
+    const Turns<Tile> turns(Tile::kTurns > 0 ? group : 0);
     StripWriter writer(shared.strips[threadIdx.x / 32]);
-    if constexpr (Tile::kLag > 0) {
-      if (group == 1) sync_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
-    }
     for (std::uint32_t index = blockIdx.x; index < work.order.count(); index += gridDim.x) {
       const auto place = work.order.place(index);
       const OutputTile out{work.y, work.m, work.n, place.row * Tile::kRows, place.column * Tile::kColumns, work.in_vectors};
-      Scaling::run(work.arguments, shared, cursor, writer, out, work.n_blocks, group);
+      Scaling::run(work.arguments, shared, cursor, writer, out, work.n_blocks, group, turns);
     }
-    if constexpr (Tile::kLag > 0) {
-      if (group == 0 && cursor.passed < Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
-    }
+    if constexpr (Tile::kTurns > 0) turns.finish();
   }
 #else
   __trap();  // the host launches nothing that was compiled for another architecture

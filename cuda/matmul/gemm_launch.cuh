@@ -38,14 +38,22 @@ template <class Tile>
   return {divide_up(shape.m, Tile::kRows), divide_up(shape.n, Tile::kColumns), std::max(1U, band)};
 }
 
-[[nodiscard]] inline CUtensorMap map_of_codes(const void* codes, std::uint64_t rows, std::uint64_t k, int box_rows) {
+/// Rows of x that a fetch brings.  Rows of a tile beyond them, and beyond x, are multiplied as they are found, and stored
+/// nowhere.
+template <class Tile>
+[[nodiscard]] std::uint32_t rows_of_x(const MatmulShape& shape) {
+  constexpr std::uint64_t kSwizzled = 8;  // rows that the copy engine swizzles together
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(Tile::kRows, (shape.m + kSwizzled - 1) / kSwizzled * kSwizzled));
+}
+
+[[nodiscard]] inline CUtensorMap map_of_codes(const void* codes, std::uint64_t rows, std::uint64_t k, std::uint32_t box_rows) {
   return make_tensor_map({.data = codes,
                           .type = CU_TENSOR_MAP_DATA_TYPE_UINT8,
                           .swizzle = CU_TENSOR_MAP_SWIZZLE_128B,
                           .rows = rows,
                           .columns = k,
                           .row_bytes = k,
-                          .box_rows = static_cast<std::uint32_t>(box_rows),
+                          .box_rows = box_rows,
                           .box_columns = kRowBytes});
 }
 
@@ -61,11 +69,12 @@ void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments
   GemmWork<typename Scaling::Arguments> work{.order = order_of<Tile>(shape, at_once),
                                              .m = static_cast<std::uint32_t>(shape.m),
                                              .n = static_cast<std::uint32_t>(shape.n),
+                                             .rows_of_x = rows_of_x<Tile>(shape),
                                              .n_blocks = divide_up(shape.k, kRowBytes),
                                              .y = matrices.y,
                                              .in_vectors = has_aligned_rows(matrices),
                                              .arguments = arguments};
-  const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, Tile::kRows);
+  const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, work.rows_of_x);
   const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kColumns);
 
   constexpr auto kernel = gemm_kernel<Tile, Scaling>;

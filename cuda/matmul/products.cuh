@@ -26,17 +26,27 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
   }
 }
 
-/// Where the second group waits for the first to be Tile::kLag stages ahead; the groups themselves have the first ones.
-inline constexpr std::uint32_t kLagBarrier = 8;
-
-/// Goes on to the next stage, and lets the second group begin when it is time.
+/// The groups take turns in beginning products: those of one then run while the other scales its sums.  Without turns the
+/// tensor cores would serve both at once, and stand still while both scale.
 template <class Tile>
-__device__ __forceinline__ void advance(StageCursor<Tile::kStages>& cursor, int group) {
-  cursor.advance();
-  if constexpr (Tile::kLag > 0) {
-    if (group == 0 && cursor.passed == Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
+class Turns {
+ public:
+  __device__ explicit Turns(int group) : group_(static_cast<std::uint32_t>(group)) {
+    if (group_ == 1) pass();
   }
-}
+  __device__ void wait() const { sync_group(kFirst + group_, kThreads); }
+  /// Gives the turn to the other group.
+  __device__ void pass() const { arrive_group(kFirst + (1 - group_), kThreads); }
+  /// After the last turn of both.
+  __device__ void finish() const {
+    if (group_ == 0) wait();
+  }
+
+ private:
+  static constexpr std::uint32_t kFirst = 3;  ///< barrier; the groups themselves have 1 and 2
+  static constexpr std::uint32_t kThreads = Tile::kGroups * Tile::kGroupThreads;
+  std::uint32_t group_;
+};
 
 /// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
 template <class Tile>
@@ -54,7 +64,7 @@ __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCur
       release(shared, before);
     }
     before = cursor.stage;
-    advance<Tile>(cursor, group);
+    cursor.advance();
   }
   wait_for_products<0>();
 #pragma unroll

@@ -20,7 +20,8 @@ struct ScaledRows {
 
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group,
+                                             const Turns<Tile>&) {
     const ColumnValues<Tile> factors(arguments.w.values, arguments.w.per_row ? 1 : 0, 0.0F, out.column, out.n);
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float row_factors[Tile::kPartsDown][2];

@@ -30,12 +30,6 @@ __device__ __forceinline__ void store_matrices(std::uint32_t row, const std::uin
                : "memory");
 }
 
-#ifdef GEMM_STREAM
-__device__ __forceinline__ void store_vector(uint4* to, const uint4& v) { __stcs(to, v); }
-#else
-__device__ __forceinline__ void store_vector(uint4* to, const uint4& v) { *to = v; }
-#endif
-
 /// Stores what a warp has of a part, kStoreColumns columns of its 16 rows at a time.
 class StripWriter {
  public:
@@ -59,8 +53,7 @@ class StripWriter {
       const uint4 whole = *reinterpret_cast<const uint4*>(&strip_[in_strip][place(in_strip, vector) * kVector]);
       const std::uint32_t to_row = row + in_strip;
       const std::uint32_t to_column = column + vector * kVector;
-      if (to_row < out.m && to_column < out.n)
-        store_vector(reinterpret_cast<uint4*>(out.y + std::uint64_t{to_row} * out.n + to_column), whole);
+      if (to_row < out.m && to_column < out.n) *reinterpret_cast<uint4*>(out.y + std::uint64_t{to_row} * out.n + to_column) = whole;
     }
   }
 

@@ -15,11 +15,11 @@ template <class Tile>
   constexpr double kProductsPerCycle = 2900;  // of codes, of a multiprocessor
   constexpr double kBytesPerCycle = 44;       // that reach one from the cache
   constexpr double kCyclesAround = 2500;      // before the first stage of a tile, and for storing it
-  constexpr double kFetched = (Tile::kRows + Tile::kColumns) * kRowBytes;
+  const double fetched = (rows_of_x<Tile>(shape) + Tile::kColumns) * kRowBytes;
   constexpr double kMultiplied = 1.0 * Tile::kRows * Tile::kColumns * kRowBytes;
   const std::uint32_t tiles = order_of<Tile>(shape, at_once).count();
   const double rounds = divide_up(tiles, at_once);
-  return rounds * (kCyclesAround + divide_up(shape.k, kRowBytes) * std::max(kFetched / kBytesPerCycle, kMultiplied / kProductsPerCycle));
+  return rounds * (kCyclesAround + divide_up(shape.k, kRowBytes) * std::max(fetched / kBytesPerCycle, kMultiplied / kProductsPerCycle));
 }
 
 /// Launches with the tile of `Tiles` that is estimated to be the fastest: a choice by the shape and the device alone.
