@@ -23,10 +23,13 @@ struct ScaledBlocks {
 
   using Arguments = BlockArguments;
 
+  // For the choice of a tile: what goes by in each stage while the tensor cores stand still, and how they do otherwise.
+  static constexpr double kCyclesPerStage = 490;
+  static constexpr double kProductsPerCycle = 5200;
+
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group,
-                                             const Turns<Tile>& turns) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float totals[Tile::kParts][Tile::kPartSums] = {};
     const Factors factors(arguments, out, n_blocks, group);
@@ -41,14 +44,11 @@ struct ScaledBlocks {
 #pragma unroll
       for (int part = 0; part < Tile::kParts; ++part) {
         typename Tile::Sum sums[Tile::kPartSums];
-        if constexpr (Tile::kTurns > 0) turns.wait();
         begin_products();
         multiply(shared, cursor.stage, group, part, sums, false);
         end_products();
-        if constexpr (Tile::kTurns == 1) turns.pass();
         wait_for_products<0>();
         pin(sums);
-        if constexpr (Tile::kTurns == 2) turns.pass();
         if (part == Tile::kParts - 1) release(shared, cursor.stage);
         add_scaled(sums, part, rows, columns, totals[part]);
       }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "matmul/fetch.cuh"
-#include "matmul/products.cuh"
 #include "matmul/store.cuh"
 #include "matmul/tile_order.cuh"
 #include "runtime/dependent_launch.cuh"
@@ -52,14 +51,12 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     }
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Tile::kMultiplyingRegisters));
-    const Turns<Tile> turns(Tile::kTurns > 0 ? group : 0);
     StripWriter writer(shared.strips[threadIdx.x / 32]);
     for (std::uint32_t index = blockIdx.x; index < work.order.count(); index += gridDim.x) {
       const auto place = work.order.place(index);
       const OutputTile out{work.y, work.m, work.n, place.row * Tile::kRows, place.column * Tile::kColumns, work.in_vectors};
-      Scaling::run(work.arguments, shared, cursor, writer, out, work.n_blocks, group, turns);
+      Scaling::run(work.arguments, shared, cursor, writer, out, work.n_blocks, group);
     }
-    if constexpr (Tile::kTurns > 0) turns.finish();
   }
 #else
   __trap();  // the host launches nothing that was compiled for another architecture

@@ -26,28 +26,6 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
   }
 }
 
-/// The groups take turns in beginning products: those of one then run while the other scales its sums.  Without turns the
-/// tensor cores would serve both at once, and stand still while both scale.
-template <class Tile>
-class Turns {
- public:
-  __device__ explicit Turns(int group) : group_(static_cast<std::uint32_t>(group)) {
-    if (group_ == 1) pass();
-  }
-  __device__ void wait() const { sync_group(kFirst + group_, kThreads); }
-  /// Gives the turn to the other group.
-  __device__ void pass() const { arrive_group(kFirst + (1 - group_), kThreads); }
-  /// After the last turn of both.
-  __device__ void finish() const {
-    if (group_ == 0) wait();
-  }
-
- private:
-  static constexpr std::uint32_t kFirst = 3;  ///< barrier; the groups themselves have 1 and 2
-  static constexpr std::uint32_t kThreads = Tile::kGroups * Tile::kGroupThreads;
-  std::uint32_t group_;
-};
-
 /// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
 template <class Tile>
 __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t n_blocks,

@@ -164,13 +164,16 @@ void launch_rows(const Activations& a, float* scales, cudaStream_t stream) {
 
 }  // namespace
 
-int quantize_kept = 4;
-
 void launch_quantize_rows_int8(const Activations& a, float* scales, cudaStream_t stream) {
   matmul::check_activations(a);
   if (a.rows == 0) return;
-  if (quantize_kept == 2) return launch_rows<2>(a, scales, stream);
-  launch_rows<4>(a, scales, stream);
+  // Short rows want more threads each, long ones more rows at a time.
+  constexpr std::uint64_t kShort = 4096;
+  if (a.columns <= kShort) {
+    launch_rows<2>(a, scales, stream);
+  } else {
+    launch_rows<4>(a, scales, stream);
+  }
 }
 
 void launch_quantize_runs_int8(const Activations& a, float* scales, cudaStream_t stream) {

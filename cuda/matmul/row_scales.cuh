@@ -18,10 +18,13 @@ template <class Tile>
 struct ScaledRows {
   using Arguments = RowArguments;
 
+  // For the choice of a tile; the products of stages follow each other without a pause.
+  static constexpr double kCyclesPerStage = 0;
+  static constexpr double kProductsPerCycle = 3700;
+
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group,
-                                             const Turns<Tile>&) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
     const ColumnValues<Tile> factors(arguments.w.values, arguments.w.per_row ? 1 : 0, 0.0F, out.column, out.n);
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float row_factors[Tile::kPartsDown][2];

@@ -7,7 +7,7 @@ namespace halftone::cuda::matmul {
 
 /// The part of y that a block computes at a time, and how.  Two groups of 128 threads have kGroupRows_ rows each, in parts
 /// of 64 rows and kPartColumns_ columns, the sums of which one instruction adds to.
-template <class Codes_, int kGroupRows_, int kColumns_, int kPartColumns_, int kStages_, int kTurns_ = 0>
+template <class Codes_, int kGroupRows_, int kColumns_, int kPartColumns_, int kStages_>
 struct Tile {
   using Codes = Codes_;
   using Sum = typename Codes::Sum;
@@ -17,7 +17,6 @@ struct Tile {
   static constexpr int kColumns = kColumns_;
   static constexpr int kPartColumns = kPartColumns_;
   static constexpr int kStages = kStages_;
-  static constexpr int kTurns = kTurns_;
 
   static constexpr int kPartsDown = kGroupRows / 64;
   static constexpr int kPartsAcross = kColumns / kPartColumns;
