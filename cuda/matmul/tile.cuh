@@ -52,6 +52,20 @@ struct alignas(1024) SharedTiles {
   Barrier empty[Tile::kStages];  ///< every warp is through with a stage
 };
 
+/// Row, in a tile, of which a thread of group `group` has sums: the i-th of Tile::kPartsDown * 2.
+template <class Tile>
+[[nodiscard]] __device__ __forceinline__ std::uint32_t row_of_thread(int group, int i) {
+  return static_cast<std::uint32_t>(group * Tile::kGroupRows + i / 2 * 64 + i % 2 * 8) + threadIdx.x % Tile::kGroupThreads / 32 * 16 +
+         threadIdx.x % 32 / 4;
+}
+
+/// Waits for the threads of group `group`, which all call it.
+template <class Tile>
+__device__ __forceinline__ void sync_threads_of(int group) {
+  constexpr std::uint32_t kFirst = 1;  // 0 is that of the whole block
+  sync_group(kFirst + static_cast<std::uint32_t>(group), Tile::kGroupThreads);
+}
+
 /// Goes through the stages in turn, with the parity of the phase of their barriers.
 template <int kStages>
 struct StageCursor {

@@ -12,6 +12,7 @@
 #include "gpu_test.cuh"
 #include "matmul/block_gemm.hpp"
 #include "matmul/int8_gemm.hpp"
+#include "matmul/quantize_activations.hpp"
 #include "matmul/support.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/stream.hpp"
@@ -184,6 +185,43 @@ TEST_F(Matmul, Int8_sums_reach_the_ends_of_INT32) {
         launch_int8_gemm({kShape, codes, codes, {one.device(), false}, {one.device(), false}, nullptr, y}, stream);
       },
       [](std::uint64_t, std::uint64_t) { return static_cast<float>(kInt8GemmLongestRow << 14); });
+}
+
+// A product may start up while its activations are still being quantized; it must not read them too early.
+TEST_F(Matmul, A_product_waits_for_the_quantizing_of_its_activations) {
+  Random random(test_seed());
+  constexpr MatmulShape kShape{300, 264, 1040};
+  const auto w = random_codes(kShape.n * kShape.k, random);
+  const auto w_scales = random_floats(kShape.n, 6, random);
+  Elements<std::uint8_t> codes(std::vector<std::uint8_t>(kShape.m * kShape.k));
+  Elements<float> x_scales(std::vector<float>(kShape.m));
+  std::normal_distribution<float> normal;
+  for (int i = 0; i < 4; ++i) {
+    const auto x = elements<std::uint16_t>(kShape.m * kShape.k, [&] { return codec::Bf16::encode(normal(random)); });
+    bool fetched = false;
+    expect_product(
+        kShape,
+        [&](std::uint16_t* y, cudaStream_t stream) {
+          launch_quantize_rows_int8({x.device(), kShape.m, kShape.k, codes.device(), kShape.k}, x_scales.device(), stream);
+          launch_int8_gemm({kShape,
+                            reinterpret_cast<const std::int8_t*>(codes.device()),
+                            reinterpret_cast<const std::int8_t*>(w.device()),
+                            {x_scales.device(), true},
+                            {w_scales.device(), true},
+                            nullptr,
+                            y},
+                           stream);
+        },
+        [&](std::uint64_t row, std::uint64_t column) {
+          if (!fetched) {
+            codes.fetch();
+            x_scales.fetch();
+            fetched = true;
+          }
+          const float factor = x_scales[row] * w_scales[column];
+          return static_cast<float>(integer_sum(codes, row * kShape.k, w, column * kShape.k, kShape.k)) * factor + 0.0F;  // no -0
+        });
+  }
 }
 
 /// Operands of a product with scales of blocks.
