@@ -3,11 +3,12 @@
 // that the library then has.
 #include <cuda_runtime.h>
 
-#include <cmath>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "check_product.cuh"
@@ -108,8 +109,9 @@ std::vector<Variant> variants() {
   return list;
 }
 
-/// Seconds of one launch: of many in a row.
+/// Seconds of one launch: of many in a row, after a pause, for a GPU that has been busy for long lowers its clock.
 double time_warm(const Variant& variant, const Problem& problem, const Stream& stream) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
   const int n = std::max(3, static_cast<int>(0.015 / (problem.operations() / 0.8e15 + 5e-6)));
   for (int i = 0; i < 3; ++i) variant.launch(problem, stream.get());
   const Graph graph(stream, {}, [&] {

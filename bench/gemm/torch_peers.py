@@ -2,6 +2,7 @@
 """Times the matrix products of PyTorch (cuBLAS, cuBLASLt) at the shapes of gemm_timing."""
 import statistics
 import sys
+import time
 
 import torch
 
@@ -19,6 +20,7 @@ def random_fp8(rows, columns):
 
 
 def warm(function, operations):
+    time.sleep(0.2)  # as gemm_timing does
     for _ in range(3):
         function()
     count = max(3, int(0.015 / (operations / 0.8e15 + 5e-6)))
