@@ -11,13 +11,13 @@
 #include <thread>
 #include <vector>
 
-#include "check_product.cuh"
 #include "matmul/block_gemm.hpp"
 #include "matmul/block_scales.cuh"
 #include "matmul/gemm_launch.cuh"
 #include "matmul/int8_gemm.hpp"
 #include "matmul/quantize_activations.hpp"
 #include "matmul/row_scales.cuh"
+#include "problem.cuh"
 #include "runtime/event.hpp"
 #include "runtime/graph.hpp"
 #include "runtime/stream.hpp"
