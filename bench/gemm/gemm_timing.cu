@@ -1,26 +1,28 @@
-// Checks and times tiles of the matrix products: gemm_timing [FILTER].  Built by hand with the flags of cuda/CMakeLists.txt:
-// it is for finding the tiles that the library then has.
+// Checks and times tiles of the matrix products on a GPU of compute capability 9.0: halftone_gemm_timing [FILTER [SHAPE]], where
+// a variant is timed if FILTER is in its name, and SHAPE is the place of a shape in the list below.  It is for finding the tiles
+// that the library then has.
 #include <cuda_runtime.h>
 
-#include <cmath>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "check_product.cuh"
+#include "matmul/block_gemm.hpp"
 #include "matmul/block_scales.cuh"
-#include "matmul/deferred_blocks.cuh"
 #include "matmul/gemm_launch.cuh"
+#include "matmul/int8_gemm.hpp"
 #include "matmul/quantize_activations.hpp"
 #include "matmul/row_scales.cuh"
+#include "problem.cuh"
 #include "runtime/event.hpp"
 #include "runtime/graph.hpp"
 #include "runtime/stream.hpp"
 
 namespace halftone::cuda {
-extern int quantize_kept;
 namespace {
 
 using namespace matmul;
@@ -36,8 +38,7 @@ struct Variant {
 template <class Tile>
 std::string name_of(const char* kind) {
   char text[96];
-  std::snprintf(text, sizeof text, "%s %3dx%-3d groups %d part %3d stages %d lag %d", kind, Tile::kRows, Tile::kColumns, Tile::kGroups,
-                Tile::kPartColumns, Tile::kStages, Tile::kLag);
+  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d", kind, Tile::kRows, Tile::kColumns, Tile::kPartColumns, Tile::kStages);
   return text;
 }
 
@@ -48,29 +49,9 @@ Variant rows() {
           }};
 }
 
-template <class Tile>
-Variant deferred(CodeKind kind) {
-  return {name_of<Tile>(kind == CodeKind::int8 ? "int8-blocks deferred" : "fp8-blocks deferred"), Scales::blocks, kind,
-          [](const Problem& p, cudaStream_t stream) {
-            launch_gemm<Tile, DeferredBlocks<Tile>>(p.matrices(), {{p.x_scales, 1, p.shape.m}, p.w_scales, p.bias}, stream);
-          }};
-}
-
-/// With the quantizing of the activations, whose codes become those of x by other scales: not compared.
-template <class Tile>
-Variant linear() {
-  return {name_of<Tile>("int8-linear"), Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
-            launch_quantize_rows_int8({p.activations, p.shape.m, p.shape.k, p.other_codes, p.shape.k}, p.other_scales, stream);
-            auto matrices = p.matrices();
-            matrices.x = p.other_codes;
-            launch_gemm<Tile, ScaledRows<Tile>>(matrices, {{p.other_scales, true}, {p.w_scales, true}, p.bias}, stream);
-          }};
-}
-
-Variant quantizing(const char* name, Scales scales, CodeKind kind, void (*launch)(const Activations&, float*, cudaStream_t)) {
-  return {name, scales, kind, [launch](const Problem& p, cudaStream_t stream) {
-            launch({p.activations, p.shape.m, p.shape.k, p.other_codes, p.shape.k}, p.other_scales, stream);
-          }};
+/// What callers of the library get; with Scales::none it is not compared.
+Variant library(const char* name, Scales scales, CodeKind kind, void (*launch)(const Problem&, cudaStream_t)) {
+  return {name, scales, kind, launch};
 }
 
 template <class Tile>
@@ -83,55 +64,54 @@ Variant blocks(CodeKind kind) {
 
 template <class Codes>
 void add_blocks(std::vector<Variant>& list, CodeKind kind) {
-#define ADD(...) list.push_back(blocks<Tile<Codes, __VA_ARGS__>>(kind))
-  ADD(2, 64, 256, 128, 4);
-  ADD(2, 128, 128, 128, 4);
-  ADD(2, 64, 192, 192, 5);
-  ADD(2, 64, 128, 128, 6);
-  ADD(3, 64, 128, 128, 4);
-  ADD(2, 64, 192, 64, 5);
-  ADD(2, 64, 64, 64, 8);
-#undef ADD
-#define ADD(...) list.push_back(deferred<Tile<Codes, __VA_ARGS__>>(kind))
-  ADD(2, 64, 128, 128, 6);
-  ADD(2, 64, 192, 96, 5);
-  ADD(2, 64, 256, 64, 4);
-  ADD(3, 64, 128, 64, 4);
-#undef ADD
+  list.push_back(blocks<Tile<Codes, 64, 256, 128, 4>>(kind));
+  list.push_back(blocks<Tile<Codes, 128, 128, 128, 4>>(kind));
+  list.push_back(blocks<Tile<Codes, 64, 192, 192, 5>>(kind));
+  list.push_back(blocks<Tile<Codes, 64, 128, 128, 6>>(kind));
+  list.push_back(blocks<Tile<Codes, 64, 64, 64, 8>>(kind));
 }
 
 std::vector<Variant> variants() {
   std::vector<Variant> list;
-#define ADD(...) list.push_back(rows<Tile<Int8Codes, __VA_ARGS__>>())
-  ADD(2, 64, 256, 256, 4, 0);
-  ADD(2, 64, 256, 256, 4, 1);
-  ADD(2, 64, 256, 256, 4, 2);
-  ADD(2, 128, 128, 128, 4, 0);
-  ADD(2, 128, 128, 128, 4, 1);
-  ADD(2, 64, 192, 192, 5, 0);
-  ADD(2, 64, 192, 192, 5, 1);
-  ADD(2, 128, 192, 192, 3, 0);
-  ADD(2, 64, 128, 128, 6, 0);
-  ADD(2, 64, 128, 128, 6, 1);
-  ADD(2, 64, 64, 64, 8, 0);
-#undef ADD
-  list.push_back(linear<Tile<Int8Codes, 2, 64, 256, 256, 4, 1>>());
-  list.push_back(linear<Tile<Int8Codes, 2, 64, 64, 64, 8>>());
-  list.push_back(quantizing("quantize rows int8", Scales::none, CodeKind::int8, launch_quantize_rows_int8));
-  list.push_back({"quantize rows int8, 8 kept", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
-                    quantize_kept = 8;
-                    launch_quantize_rows_int8({p.activations, p.shape.m, p.shape.k, p.other_codes, p.shape.k}, p.other_scales, stream);
-                    quantize_kept = 4;
-                  }});
-  list.push_back(quantizing("quantize runs int8", Scales::none, CodeKind::int8, launch_quantize_runs_int8));
-  list.push_back(quantizing("quantize runs fp8", Scales::none, CodeKind::e4m3, launch_quantize_runs_fp8));
+  list.push_back(rows<Tile<Int8Codes, 64, 256, 256, 4>>());
+  list.push_back(rows<Tile<Int8Codes, 128, 128, 128, 4>>());
+  list.push_back(rows<Tile<Int8Codes, 64, 192, 192, 5>>());
+  list.push_back(rows<Tile<Int8Codes, 64, 128, 128, 6>>());
+  list.push_back(rows<Tile<Int8Codes, 64, 64, 64, 8>>());
+  list.push_back(library("int8-rows of the library", Scales::rows, CodeKind::int8,
+                         [](const Problem& p, cudaStream_t stream) { launch_int8_gemm(p.int8(p.codes(), p.x_scales), stream); }));
+  list.push_back(library("int8-linear of the library", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
+    launch_quantize_rows_int8(p.to_quantize(), p.other_scales, stream);
+    launch_int8_gemm(p.int8(p.other_codes, p.other_scales), stream);
+  }));
+  list.push_back(library("quantize rows int8", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
+    launch_quantize_rows_int8(p.to_quantize(), p.other_scales, stream);
+  }));
+  list.push_back(library("quantize runs int8", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
+    launch_quantize_runs_int8(p.to_quantize(), p.other_scales, stream);
+  }));
+  list.push_back(library("quantize runs fp8", Scales::none, CodeKind::e4m3,
+                         [](const Problem& p, cudaStream_t stream) { launch_quantize_runs_fp8(p.to_quantize(), p.other_scales, stream); }));
   add_blocks<Int8Codes>(list, CodeKind::int8);
   add_blocks<E4M3Codes>(list, CodeKind::e4m3);
+  list.push_back(library("int8-blocks of the library", Scales::blocks, CodeKind::int8,
+                         [](const Problem& p, cudaStream_t stream) { launch_int8_block_gemm(p.blocks(p.codes()), stream); }));
+  list.push_back(library("fp8-blocks of the library", Scales::blocks, CodeKind::e4m3,
+                         [](const Problem& p, cudaStream_t stream) { launch_fp8_block_gemm(p.blocks(p.codes()), stream); }));
+  list.push_back(library("int8-blocks linear of the library", Scales::none, CodeKind::int8, [](const Problem& p, cudaStream_t stream) {
+    launch_quantize_runs_int8(p.to_quantize(), p.other_scales, stream);
+    launch_int8_block_gemm(p.blocks(p.other_codes, p.other_scales), stream);
+  }));
+  list.push_back(library("fp8-blocks linear of the library", Scales::none, CodeKind::e4m3, [](const Problem& p, cudaStream_t stream) {
+    launch_quantize_runs_fp8(p.to_quantize(), p.other_scales, stream);
+    launch_fp8_block_gemm(p.blocks(p.other_codes, p.other_scales), stream);
+  }));
   return list;
 }
 
-/// Seconds of one launch: of many in a row.
+/// Seconds of one launch: of many in a row, after a pause, for a GPU that has been busy for long lowers its clock.
 double time_warm(const Variant& variant, const Problem& problem, const Stream& stream) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
   const int n = std::max(3, static_cast<int>(0.015 / (problem.operations() / 0.8e15 + 5e-6)));
   for (int i = 0; i < 3; ++i) variant.launch(problem, stream.get());
   const Graph graph(stream, {}, [&] {
@@ -174,8 +154,8 @@ int run(const char* filter, int only) {
   const Stream stream;
   int wrong = 0;
   const std::vector<Variant> list = variants();
-  const MatmulShape shapes[] = {{333, 456, 400},     {1, 130, 144},      {8192, 8192, 8192}, {4096, 12288, 3072},
-                                {4096, 3072, 12288}, {4096, 3072, 3072}, {256, 3072, 3072}};
+  const MatmulShape shapes[] = {{333, 456, 400},    {1, 130, 144},     {8192, 8192, 8192}, {4096, 12288, 3072}, {4096, 3072, 12288},
+                                {4096, 3072, 3072}, {256, 3072, 3072}, {16, 12288, 3072},  {16, 3072, 12288}};
   for (const MatmulShape& shape : shapes) {
     if (only >= 0 && &shape != &shapes[only]) continue;
     for (const CodeKind codes : {CodeKind::int8, CodeKind::e4m3}) {

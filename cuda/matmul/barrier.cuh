@@ -58,9 +58,4 @@ __device__ __forceinline__ void sync_group(std::uint32_t id, std::uint32_t threa
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-/// Arrives there without waiting.
-__device__ __forceinline__ void arrive_group(std::uint32_t id, std::uint32_t threads) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-
 }  // namespace halftone::cuda::matmul

@@ -7,10 +7,11 @@
 
 namespace halftone::cuda::matmul {
 
+/// What ScaledBlocks needs, on the device.
 struct BlockArguments {
   RunScales x;
   const float* w;
-  const float* bias;
+  const float* bias;  ///< or null
 };
 
 /// A sum over every kScaleBlock elements of k, multiplied by factors of its row and its block of W and added to those before.
@@ -23,9 +24,13 @@ struct ScaledBlocks {
 
   using Arguments = BlockArguments;
 
+  // For the choice of a tile: what goes by in each stage while the tensor cores stand still, and how they do otherwise.
+  static constexpr double kCyclesPerStage = 490;
+  static constexpr double kProductsPerCycle = 5200;
+
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             BoxWriter<Tile>& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float totals[Tile::kParts][Tile::kPartSums] = {};
     const Factors factors(arguments, out, n_blocks, group);
@@ -54,10 +59,10 @@ struct ScaledBlocks {
 #pragma unroll
       for (int i = 0; i < kSegments; ++i) columns[i] = next_columns[i];
     }
-    sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);  // the values of the tile before are no longer needed
+    sync_threads_of<Tile>(group);  // the values of the tile before are no longer needed
     bias.put(shared.bias[group]);
-    sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);
-    store_tile(writer, out, group, totals, [&](int, int, float total, int column) { return total + shared.bias[group][column]; });
+    sync_threads_of<Tile>(group);
+    store_tile<Tile>(writer, out, group, totals, [&](int, int, float total, int column) { return total + shared.bias[group][column]; });
   }
 
  private:
@@ -82,8 +87,7 @@ struct ScaledBlocks {
         : x_(arguments.x.values), run_stride_(arguments.x.run_stride) {
 #pragma unroll
       for (int i = 0; i < Tile::kPartsDown * 2; ++i) {
-        const std::uint32_t row = out.row + static_cast<std::uint32_t>(group * Tile::kGroupRows + i / 2 * 64 + i % 2 * 8) +
-                                  threadIdx.x % Tile::kGroupThreads / 32 * 16 + threadIdx.x % 32 / 4;
+        const std::uint32_t row = out.row + row_of_thread<Tile>(group, i);
         rows_[i] = (row < out.m ? row : out.m - 1) * arguments.x.row_stride;  // one beyond the edge is stored nowhere
       }
       const std::uint32_t last = (out.n - 1) / kScaleBlock;

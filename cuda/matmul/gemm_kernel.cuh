@@ -1,9 +1,9 @@
 #pragma once
 
 #include "matmul/fetch.cuh"
-#include "matmul/products.cuh"
 #include "matmul/store.cuh"
 #include "matmul/tile_order.cuh"
+#include "runtime/dependent_launch.cuh"
 
 namespace halftone::cuda::matmul {
 
@@ -13,27 +13,30 @@ struct GemmWork {
   TileOrder order;
   std::uint32_t m;
   std::uint32_t n;
-  std::uint32_t n_blocks;  ///< stages of a tile: ceil(k / kRowBytes)
+  std::uint32_t rows_of_x;  ///< that a fetch brings: no more than a tile has or x has, in eights
+  std::uint32_t n_blocks;   ///< stages of a tile: ceil(k / kRowBytes)
   std::uint16_t* y;
-  bool in_boxes;  ///< y can be stored by its map
+  bool in_vectors;  ///< rows of y are aligned to 16 bytes
   Arguments arguments;
 };
 
 /// y = x Wᵀ with the scales of `Scaling`.  As many blocks as run at once; each takes every so many-th tile.
 template <class Tile, class Scaling>
 __global__ void __launch_bounds__(Tile::kThreads, 1)
-    gemm_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b, const __grid_constant__ CUtensorMap y,
+    gemm_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                 const __grid_constant__ GemmWork<typename Scaling::Arguments> work) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) std::uint8_t memory[];
   auto& shared = *reinterpret_cast<SharedTiles<Tile>*>(memory);
-  const int group = static_cast<int>(threadIdx.x) / Tile::kGroupThreads;
+  // Read from one lane, so that the compiler knows it to be the same in a warp.
+  const int group = __shfl_sync(~0U, static_cast<int>(threadIdx.x) / Tile::kGroupThreads, 0);
   if (threadIdx.x == 0) {
     for (Barrier& full : shared.full) full.initialise(1);
     for (Barrier& empty : shared.empty) empty.initialise(Tile::kGroups * Tile::kGroupThreads / 32);
     publish_barriers();
   }
   __syncthreads();
+  wait_for_kernel_before();
 
   StageCursor<Tile::kStages> cursor;
   if (group == Tile::kGroups) {
@@ -43,24 +46,17 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
       prefetch_map(b);
       for (std::uint32_t index = blockIdx.x; index < work.order.count(); index += gridDim.x) {
         const auto place = work.order.place(index);
-        fetch_tile(shared, cursor, a, b, place.row * Tile::kRows, place.column * Tile::kColumns, work.n_blocks);
+        fetch_tile(shared, cursor, a, b, work.rows_of_x, place.row * Tile::kRows, place.column * Tile::kColumns, work.n_blocks);
       }
     }
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Tile::kMultiplyingRegisters));
-    BoxWriter<Tile> writer(shared, group);
-    if constexpr (Tile::kLag > 0) {
-      if (group == 1) sync_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
-    }
+    StripWriter writer(shared.strips[threadIdx.x / 32]);
     for (std::uint32_t index = blockIdx.x; index < work.order.count(); index += gridDim.x) {
       const auto place = work.order.place(index);
-      const OutputTile out{work.in_boxes ? &y : nullptr, work.y, work.m, work.n, place.row * Tile::kRows, place.column * Tile::kColumns};
+      const OutputTile out{work.y, work.m, work.n, place.row * Tile::kRows, place.column * Tile::kColumns, work.in_vectors};
       Scaling::run(work.arguments, shared, cursor, writer, out, work.n_blocks, group);
     }
-    if constexpr (Tile::kLag > 0) {
-      if (group == 0 && cursor.passed < Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
-    }
-    writer.finish();
   }
 #else
   __trap();  // the host launches nothing that was compiled for another architecture

@@ -38,30 +38,27 @@ template <class Tile>
   return {divide_up(shape.m, Tile::kRows), divide_up(shape.n, Tile::kColumns), std::max(1U, band)};
 }
 
-[[nodiscard]] inline CUtensorMap map_of_codes(const void* codes, std::uint64_t rows, std::uint64_t k, int box_rows) {
+/// Rows of x that a fetch brings.  Rows of a tile beyond them, and beyond x, are multiplied as they are found, and stored
+/// nowhere.
+template <class Tile>
+[[nodiscard]] std::uint32_t rows_of_x(const MatmulShape& shape) {
+  constexpr std::uint64_t kSwizzled = 8;  // rows that the copy engine swizzles together
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(Tile::kRows, (shape.m + kSwizzled - 1) / kSwizzled * kSwizzled));
+}
+
+[[nodiscard]] inline CUtensorMap map_of_codes(const void* codes, std::uint64_t rows, std::uint64_t k, std::uint32_t box_rows) {
   return make_tensor_map({.data = codes,
                           .type = CU_TENSOR_MAP_DATA_TYPE_UINT8,
                           .swizzle = CU_TENSOR_MAP_SWIZZLE_128B,
                           .rows = rows,
                           .columns = k,
                           .row_bytes = k,
-                          .box_rows = static_cast<std::uint32_t>(box_rows),
+                          .box_rows = box_rows,
                           .box_columns = kRowBytes});
 }
 
-[[nodiscard]] inline CUtensorMap map_of_y(std::uint16_t* y, const MatmulShape& shape) {
-  return make_tensor_map({.data = y,
-                          .type = CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-                          .swizzle = CU_TENSOR_MAP_SWIZZLE_64B,
-                          .rows = shape.m,
-                          .columns = shape.n,
-                          .row_bytes = shape.n * sizeof(std::uint16_t),
-                          .box_rows = kStoreRows,
-                          .box_columns = kStoreColumns});
-}
-
-/// Whether the copy engine can store y: its rows are aligned to 16 bytes.
-[[nodiscard]] inline bool can_store_boxes(const GemmMatrices& matrices) {
+/// Whether y can be stored in vectors of 16 bytes.
+[[nodiscard]] inline bool has_aligned_rows(const GemmMatrices& matrices) {
   return matrices.shape.n * sizeof(std::uint16_t) % 16 == 0 && reinterpret_cast<std::uintptr_t>(matrices.y) % 16 == 0;
 }
 
@@ -72,19 +69,28 @@ void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments
   GemmWork<typename Scaling::Arguments> work{.order = order_of<Tile>(shape, at_once),
                                              .m = static_cast<std::uint32_t>(shape.m),
                                              .n = static_cast<std::uint32_t>(shape.n),
+                                             .rows_of_x = rows_of_x<Tile>(shape),
                                              .n_blocks = divide_up(shape.k, kRowBytes),
                                              .y = matrices.y,
-                                             .in_boxes = can_store_boxes(matrices),
+                                             .in_vectors = has_aligned_rows(matrices),
                                              .arguments = arguments};
-  const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, Tile::kRows);
+  const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, work.rows_of_x);
   const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kColumns);
-  const CUtensorMap y = work.in_boxes ? map_of_y(matrices.y, shape) : CUtensorMap{};
 
   constexpr auto kernel = gemm_kernel<Tile, Scaling>;
   static_assert(sizeof(SharedTiles<Tile>) <= 227 * 1024, "more than a block of compute capability 9.0 may have");
   (void)dynamic_shared_bytes<kernel>();
-  kernel<<<std::min(at_once, work.order.count()), Tile::kThreads, sizeof(SharedTiles<Tile>), stream>>>(a, b, y, work);
-  check_launch("start a matrix product");
+  cudaLaunchAttribute early{};  // what precedes the first fetch overlaps the end of the kernel before
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(std::min(at_once, work.order.count()));
+  config.blockDim = dim3(Tile::kThreads);
+  config.dynamicSmemBytes = sizeof(SharedTiles<Tile>);
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelEx(&config, kernel, a, b, work), "start a matrix product");
 }
 
 }  // namespace halftone::cuda::matmul

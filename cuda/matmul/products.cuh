@@ -26,9 +26,6 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
   }
 }
 
-/// Where the second group waits for the first to be Tile::kLag stages ahead; the groups themselves have the first ones.
-inline constexpr std::uint32_t kLagBarrier = 8;
-
 /// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
 template <class Tile>
 __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t n_blocks,
@@ -46,9 +43,6 @@ __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCur
     }
     before = cursor.stage;
     cursor.advance();
-    if constexpr (Tile::kLag > 0) {
-      if (group == 0 && cursor.passed == Tile::kLag) arrive_group(kLagBarrier, Tile::kGroups * Tile::kGroupThreads);
-    }
   }
   wait_for_products<0>();
 #pragma unroll

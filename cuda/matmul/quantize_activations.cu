@@ -85,9 +85,17 @@ __device__ std::uint32_t largest_of_block(std::uint32_t bits) {
   return __reduce_max_sync(~0U, lane < blockDim.x / 32 ? of_warps[lane] : 0);
 }
 
+/// A product that follows may start up while this runs; it waits for the end before it reads.
+__device__ void let_next_kernel_begin() {
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
+
 /// One row for each block.  A thread keeps kKept vectors; a longer row is read twice.
 template <int kKept, bool kAligned>
 __global__ void quantize_rows(Activations a, float* scales) {
+  let_next_kernel_begin();
   const std::uint64_t row = blockIdx.x;
   const auto n_vectors = static_cast<std::uint32_t>(a.pitch / kVector);
   Vector kept[kKept];
@@ -112,6 +120,7 @@ __global__ void quantize_rows(Activations a, float* scales) {
 /// Half a warp for each run.
 template <class Format, bool kAligned>
 __global__ void quantize_runs(Activations a, std::uint32_t threads_of_row, float* scales) {
+  let_next_kernel_begin();
   const std::uint64_t thread = std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const std::uint64_t row = thread / threads_of_row;
   const auto index = static_cast<std::uint32_t>(thread % threads_of_row);
@@ -155,13 +164,16 @@ void launch_rows(const Activations& a, float* scales, cudaStream_t stream) {
 
 }  // namespace
 
-int quantize_kept = 4;
-
 void launch_quantize_rows_int8(const Activations& a, float* scales, cudaStream_t stream) {
   matmul::check_activations(a);
   if (a.rows == 0) return;
-  if (quantize_kept == 8) return launch_rows<8>(a, scales, stream);
-  launch_rows<4>(a, scales, stream);
+  // Short rows want more threads each, long ones more rows at a time.
+  constexpr std::uint64_t kShort = 4096;
+  if (a.columns <= kShort) {
+    launch_rows<2>(a, scales, stream);
+  } else {
+    launch_rows<4>(a, scales, stream);
+  }
 }
 
 void launch_quantize_runs_int8(const Activations& a, float* scales, cudaStream_t stream) {

@@ -7,10 +7,11 @@
 
 namespace halftone::cuda::matmul {
 
+/// What ScaledRows needs, on the device.
 struct RowArguments {
   RowScales x;
   RowScales w;
-  const float* bias;
+  const float* bias;  ///< or null
 };
 
 /// One sum over the whole of k, multiplied by factors of its row and its column.
@@ -18,34 +19,34 @@ template <class Tile>
 struct ScaledRows {
   using Arguments = RowArguments;
 
+  // For the choice of a tile; the products of stages follow each other without a pause.
+  static constexpr double kCyclesPerStage = 0;
+  static constexpr double kProductsPerCycle = 3700;
+
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             BoxWriter<Tile>& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
     const ColumnValues<Tile> factors(arguments.w.values, arguments.w.per_row ? 1 : 0, 0.0F, out.column, out.n);
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float row_factors[Tile::kPartsDown][2];
 #pragma unroll
     for (int i = 0; i < Tile::kPartsDown * 2; ++i) {
-      const std::uint32_t row = out.row + static_cast<std::uint32_t>(group * Tile::kGroupRows + i / 2 * 64 + i % 2 * 8) + thread_row();
+      const std::uint32_t row = out.row + row_of_thread<Tile>(group, i);
       row_factors[i / 2][i % 2] = row >= out.m ? 0.0F : __ldg(arguments.x.values + (arguments.x.per_row ? row : 0));
     }
 
     typename Tile::Sum sums[Tile::kParts][Tile::kPartSums];
     sum_products(shared, cursor, n_blocks, group, sums);
 
-    sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);  // the values of the tile before are no longer needed
+    sync_threads_of<Tile>(group);  // the values of the tile before are no longer needed
     factors.put(shared.factors[group]);
     bias.put(shared.bias[group]);
-    sync_group(static_cast<std::uint32_t>(group) + 1, Tile::kGroupThreads);
-    store_tile(writer, out, group, sums, [&](int part, int down, typename Tile::Sum sum, int column) {
+    sync_threads_of<Tile>(group);
+    store_tile<Tile>(writer, out, group, sums, [&](int part, int down, typename Tile::Sum sum, int column) {
       const float factor = row_factors[part / Tile::kPartsAcross][down] * shared.factors[group][column];
       return static_cast<float>(sum) * factor + shared.bias[group][column];
     });
   }
-
- private:
-  /// The first row of this thread in a part.
-  [[nodiscard]] __device__ static std::uint32_t thread_row() { return threadIdx.x % Tile::kGroupThreads / 32 * 16 + threadIdx.x % 32 / 4; }
 };
 
 }  // namespace halftone::cuda::matmul

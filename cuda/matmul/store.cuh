@@ -1,20 +1,19 @@
 #pragma once
 
-// The way of finished sums to y: rounded to BF16, put together in shared memory, and stored as boxes.
+// The way of finished sums to y: rounded to BF16, turned into whole rows by each warp in its part of shared memory, and stored.
 
 #include "matmul/tile.cuh"
-#include "matmul/tma.cuh"
 
 namespace halftone::cuda::matmul {
 
 /// y, and where a tile lies in it.
 struct OutputTile {
-  const CUtensorMap* matrix;  ///< null where rows of y are not aligned to 16 bytes
   std::uint16_t* y;
   std::uint32_t m;
   std::uint32_t n;
   std::uint32_t row;
   std::uint32_t column;
+  bool in_vectors;  ///< rows of y are aligned to 16 bytes
 };
 
 /// Two floats as BF16, the first in the low half.
@@ -31,74 +30,78 @@ __device__ __forceinline__ void store_matrices(std::uint32_t row, const std::uin
                : "memory");
 }
 
-/// Stores a box of kStoreRows x kStoreColumns of a group; `pairs` as the sums of a part lie in its threads.
-template <class Tile>
-class BoxWriter {
+/// Stores what a warp has of a part, kStoreColumns columns of its 16 rows at a time.
+class StripWriter {
  public:
-  __device__ BoxWriter(SharedTiles<Tile>& shared, int group) : shared_(shared), group_(group), thread_(threadIdx.x % Tile::kGroupThreads) {}
+  /// Pairs of elements as the sums of a part lie in the threads.
+  using Pairs = std::uint32_t[kStoreColumns / 8][2];
 
-  __device__ void write(const OutputTile& out, std::uint32_t row, std::uint32_t column,
-                        const std::uint32_t (&pairs)[kStoreColumns / 8][2]) {
-    if (out.matrix == nullptr) {
-      write_singly(out, row, column, pairs);
-      return;
-    }
-    auto& box = shared_.y[group_][next_];
-    next_ = (next_ + 1) % kStoreBoxes;
-    if (thread_ == 0) wait_for_stores<kStoreBoxes - 1>();
-    sync_group(static_cast<std::uint32_t>(group_) + 1, Tile::kGroupThreads);
-    // Rows of 64 bytes under the 64-byte swizzle: the number of a vector of 16 bytes changes with bits 1 and 2 of its row.
-    const std::uint32_t in_box = thread_ / 32 * 16 + thread_ % 16;
-    const std::uint32_t base = shared_address(&box) + in_box * sizeof(box[0]);
+  /// `strip`: shared memory of this warp alone.
+  __device__ explicit StripWriter(Strip& strip) : strip_(strip) {}
+
+  /// `row` and `column`: where in y the strip begins.
+  __device__ void write(const OutputTile& out, std::uint32_t row, std::uint32_t column, const Pairs& pairs) {
+    if (!out.in_vectors) return write_singly(out, row, column, pairs);
+    __syncwarp();  // the strip before has been read
+    put(pairs);
+    __syncwarp();
 #pragma unroll
-    for (std::uint32_t half = 0; half < 2; ++half) {
-      const std::uint32_t vector = half * 2 + thread_ % 32 / 16;
-      const std::uint32_t four[4] = {pairs[half * 2][0], pairs[half * 2][1], pairs[half * 2 + 1][0], pairs[half * 2 + 1][1]};
-      store_matrices(base + (vector ^ (in_box >> 1 & 3)) * 16, four);
+    for (std::uint32_t i = 0; i < kStripRows * kRowVectors / 32; ++i) {
+      const std::uint32_t at = i * 32 + lane();
+      const std::uint32_t in_strip = at / kRowVectors;
+      const std::uint32_t vector = at % kRowVectors;
+      const uint4 whole = *reinterpret_cast<const uint4*>(&strip_[in_strip][place(in_strip, vector) * kVector]);
+      const std::uint32_t to_row = row + in_strip;
+      const std::uint32_t to_column = column + vector * kVector;
+      if (to_row < out.m && to_column < out.n) *reinterpret_cast<uint4*>(out.y + std::uint64_t{to_row} * out.n + to_column) = whole;
     }
-    publish_box();
-    sync_group(static_cast<std::uint32_t>(group_) + 1, Tile::kGroupThreads);
-    if (thread_ != 0) return;
-    if (row < out.m && column < out.n) store_box(*out.matrix, &box, column, row);
-    end_store();
-  }
-
-  /// Until y may be read by what follows the kernel, and shared memory may be given back.
-  __device__ void finish() {
-    if (thread_ == 0) wait_for_stores<0>();
   }
 
  private:
-  __device__ void write_singly(const OutputTile& out, std::uint32_t row, std::uint32_t column,
-                               const std::uint32_t (&pairs)[kStoreColumns / 8][2]) {
+  static constexpr std::uint32_t kVector = 8;  ///< elements of 16 bytes
+  static constexpr std::uint32_t kRowVectors = kStoreColumns / kVector;
+  static_assert(kRowVectors == 8);
+
+  [[nodiscard]] __device__ static std::uint32_t lane() { return threadIdx.x % 32; }
+  /// Vectors of a row change places with its number, so that those of a column are in different banks.
+  [[nodiscard]] __device__ static std::uint32_t place(std::uint32_t row, std::uint32_t vector) { return vector ^ row % kRowVectors; }
+
+  __device__ void put(const Pairs& pairs) {
+    const std::uint32_t row = lane() % 16;
+#pragma unroll
+    for (std::uint32_t i = 0; i < kRowVectors; i += 2) {
+      const std::uint32_t four[4] = {pairs[i][0], pairs[i][1], pairs[i + 1][0], pairs[i + 1][1]};
+      store_matrices(shared_address(&strip_[row][place(row, i + lane() / 16) * kVector]), four);
+    }
+  }
+
+  __device__ static void write_singly(const OutputTile& out, std::uint32_t row, std::uint32_t column, const Pairs& pairs) {
 #pragma unroll
     for (std::uint32_t i = 0; i < kStoreColumns / 8 * 4; ++i) {
-      const std::uint32_t at_row = row + thread_ / 32 * 16 + thread_ % 32 / 4 + i % 4 / 2 * 8;
-      const std::uint32_t at_column = column + i / 4 * 8 + thread_ % 4 * 2 + i % 2;
-      if (at_row < out.m && at_column < out.n) {
-        out.y[static_cast<std::uint64_t>(at_row) * out.n + at_column] = static_cast<std::uint16_t>(pairs[i / 4][i % 4 / 2] >> i % 2 * 16);
+      const std::uint32_t to_row = row + lane() / 4 + i % 4 / 2 * 8;
+      const std::uint32_t to_column = column + i / 4 * 8 + lane() % 4 * 2 + i % 2;
+      if (to_row < out.m && to_column < out.n) {
+        out.y[std::uint64_t{to_row} * out.n + to_column] = static_cast<std::uint16_t>(pairs[i / 4][i % 4 / 2] >> i % 2 * 16);
       }
     }
   }
 
-  SharedTiles<Tile>& shared_;
-  int group_;
-  std::uint32_t thread_;
-  int next_ = 0;
+  Strip& strip_;
 };
 
-/// Stores the tile of a group.  value(part, down, sum, column) is what `sum` becomes: `down` says whether it is in the first or
-/// the second row of the thread, `column` its column in the tile.
+/// Stores the part of a tile that group `group` has.  value(part, down, sum, column) is what `sum` becomes: `down` says whether
+/// it is in the first or the second row of the thread, `column` its column in the tile.
 template <class Tile, class Sum, class Value>
-__device__ __forceinline__ void store_tile(BoxWriter<Tile>& writer, const OutputTile& out, int group,
+__device__ __forceinline__ void store_tile(StripWriter& writer, const OutputTile& out, int group,
                                            const Sum (&sums)[Tile::kParts][Tile::kPartSums], const Value& value) {
+  const int warp_row = static_cast<int>(threadIdx.x) % Tile::kGroupThreads / 32 * kStripRows;
 #pragma unroll
   for (int part = 0; part < Tile::kParts; ++part) {
-    const int row = group * Tile::kGroupRows + part / Tile::kPartsAcross * 64;
+    const int row = group * Tile::kGroupRows + part / Tile::kPartsAcross * 64 + warp_row;
 #pragma unroll
     for (int from = 0; from < Tile::kPartColumns; from += kStoreColumns) {
       const int column = part % Tile::kPartsAcross * Tile::kPartColumns + from;
-      std::uint32_t pairs[kStoreColumns / 8][2];
+      StripWriter::Pairs pairs;
 #pragma unroll
       for (int i = 0; i < kStoreColumns / 8; ++i) {
         const int at = column + i * 8 + static_cast<int>(threadIdx.x % 4) * 2;

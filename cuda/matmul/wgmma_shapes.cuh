@@ -9,7 +9,6 @@
 #define HALFTONE_THIRTY HALFTONE_TEN() HALFTONE_TEN(1) HALFTONE_TEN(2)
 #define HALFTONE_SIXTY HALFTONE_THIRTY HALFTONE_TEN(3) HALFTONE_TEN(4) HALFTONE_TEN(5)
 #define HALFTONE_NAMES_32 HALFTONE_THIRTY "%30,%31"
-#define HALFTONE_NAMES_48 HALFTONE_THIRTY HALFTONE_TEN(3) "%40,%41,%42,%43,%44,%45,%46,%47"
 #define HALFTONE_NAMES_64 HALFTONE_SIXTY "%60,%61,%62,%63"
 #define HALFTONE_NAMES_96 HALFTONE_SIXTY HALFTONE_TEN(6) HALFTONE_TEN(7) HALFTONE_TEN(8) "%90,%91,%92,%93,%94,%95"
 #define HALFTONE_NAMES_128 HALFTONE_SIXTY HALFTONE_TEN(6) HALFTONE_TEN(7) HALFTONE_TEN(8) HALFTONE_TEN(9) HALFTONE_TEN(10) HALFTONE_TEN(11) \
@@ -19,7 +18,6 @@
   kind(sums[i + 4]), kind(sums[i + 5]), kind(sums[i + 6]), kind(sums[i + 7])
 #define HALFTONE_SUMS_32_FROM(kind, i) HALFTONE_SUMS_8(kind, i), HALFTONE_SUMS_8(kind, i + 8), HALFTONE_SUMS_8(kind, i + 16), HALFTONE_SUMS_8(kind, i + 24)
 #define HALFTONE_SUMS_32(kind) HALFTONE_SUMS_32_FROM(kind, 0)
-#define HALFTONE_SUMS_48(kind) HALFTONE_SUMS_32(kind), HALFTONE_SUMS_8(kind, 32), HALFTONE_SUMS_8(kind, 40)
 #define HALFTONE_SUMS_64(kind) HALFTONE_SUMS_32(kind), HALFTONE_SUMS_32_FROM(kind, 32)
 #define HALFTONE_SUMS_96(kind) HALFTONE_SUMS_64(kind), HALFTONE_SUMS_32_FROM(kind, 64)
 #define HALFTONE_SUMS_128(kind) HALFTONE_SUMS_96(kind), HALFTONE_SUMS_32_FROM(kind, 96)
@@ -41,12 +39,10 @@
 namespace halftone::cuda::matmul {
 
 HALFTONE_WGMMA(Int8Codes, 64, 32, "s32.s8.s8", "+r", "", "%32", "%33", "%34")
-HALFTONE_WGMMA(Int8Codes, 96, 48, "s32.s8.s8", "+r", "", "%48", "%49", "%50")
 HALFTONE_WGMMA(Int8Codes, 128, 64, "s32.s8.s8", "+r", "", "%64", "%65", "%66")
 HALFTONE_WGMMA(Int8Codes, 192, 96, "s32.s8.s8", "+r", "", "%96", "%97", "%98")
 HALFTONE_WGMMA(Int8Codes, 256, 128, "s32.s8.s8", "+r", "", "%128", "%129", "%130")
 HALFTONE_WGMMA(E4M3Codes, 64, 32, "f32.e4m3.e4m3", "+f", ", 1, 1", "%32", "%33", "%34")
-HALFTONE_WGMMA(E4M3Codes, 96, 48, "f32.e4m3.e4m3", "+f", ", 1, 1", "%48", "%49", "%50")
 HALFTONE_WGMMA(E4M3Codes, 128, 64, "f32.e4m3.e4m3", "+f", ", 1, 1", "%64", "%65", "%66")
 HALFTONE_WGMMA(E4M3Codes, 192, 96, "f32.e4m3.e4m3", "+f", ", 1, 1", "%96", "%97", "%98")
 HALFTONE_WGMMA(E4M3Codes, 256, 128, "f32.e4m3.e4m3", "+f", ", 1, 1", "%128", "%129", "%130")

@@ -12,6 +12,7 @@
 #include "gpu_test.cuh"
 #include "matmul/block_gemm.hpp"
 #include "matmul/int8_gemm.hpp"
+#include "matmul/quantize_activations.hpp"
 #include "matmul/support.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/stream.hpp"
@@ -79,26 +80,34 @@ void expect_bf16(std::uint16_t found, float expected, std::uint64_t row, std::ui
   }
 }
 
-/// Calls expected(row, column) for every element of y, after `launch` was to fill it.
-void expect_product(const MatmulShape& shape, const std::function<void(std::uint16_t*, cudaStream_t)>& launch,
-                    const std::function<float(std::uint64_t, std::uint64_t)>& expected) {
+/// Calls check(row, column, element) for elements of y, which `launch` is to fill.
+void check_product(const MatmulShape& shape, const std::function<void(std::uint16_t*, cudaStream_t)>& launch,
+                   const std::function<void(std::uint64_t, std::uint64_t, std::uint16_t)>& check) {
   SCOPED_TRACE(std::to_string(shape.m) + " x " + std::to_string(shape.n) + " x " + std::to_string(shape.k));
-  // An element more on both sides, which must stay as it is.
-  Elements<std::uint16_t> y(std::vector<std::uint16_t>(shape.m * shape.n + 16, 0xABCD));
+  constexpr std::uint64_t kAround = 8;  // elements on both sides that must stay as they are
+  Elements<std::uint16_t> y(std::vector<std::uint16_t>(shape.m * shape.n + 2 * kAround, 0xABCD));
   const Stream stream;
-  launch(y.device() + 8, stream.get());
+  launch(y.device() + kAround, stream.get());
   HALFTONE_TEST_CUDA(cudaStreamSynchronize(stream.get()));
   y.fetch();
-  for (std::uint64_t row = 0; row < shape.m; ++row) {
-    for (std::uint64_t column = 0; column < shape.n; ++column) {
-      expect_bf16(y[8 + row * shape.n + column], expected(row, column), row, column);
-      if (::testing::Test::HasFailure()) return;  // one place is enough
-    }
+  constexpr std::uint64_t kAll = 100'000;  // elements; of a larger y some, in every row and column
+  const std::uint64_t step = shape.m * shape.n <= kAll ? 1 : 19;
+  for (std::uint64_t i = 0; i < shape.m * shape.n; i += step) {
+    check(i / shape.n, i % shape.n, y[kAround + i]);
+    if (::testing::Test::HasFailure()) return;  // one place is enough
   }
-  for (std::uint64_t i = 0; i < 8; ++i) {
+  for (std::uint64_t i = 0; i < kAround; ++i) {
     EXPECT_EQ(y[i], 0xABCD);
-    EXPECT_EQ(y[8 + shape.m * shape.n + i], 0xABCD);
+    EXPECT_EQ(y[kAround + shape.m * shape.n + i], 0xABCD);
   }
+}
+
+/// Holds y to the BF16 of expected(row, column).
+void expect_product(const MatmulShape& shape, const std::function<void(std::uint16_t*, cudaStream_t)>& launch,
+                    const std::function<float(std::uint64_t, std::uint64_t)>& expected) {
+  check_product(shape, launch, [&](std::uint64_t row, std::uint64_t column, std::uint16_t found) {
+    expect_bf16(found, expected(row, column), row, column);
+  });
 }
 
 std::int64_t integer_sum(const Elements<std::uint8_t>& x, std::uint64_t from_x, const Elements<std::uint8_t>& w, std::uint64_t from_w,
@@ -143,15 +152,21 @@ void check_int8(const Int8Case& c) {
       });
 }
 
-// Every tile of the library: whole ones, edges on both sides, rows of y that are not aligned, rows of codes that end within a stage.
+// Edges of tiles on both sides, rows of y that are not aligned, rows of codes that end within a stage.
 constexpr MatmulShape kShapes[] = {{1, 1, 16},     {1, 8, 144},     {3, 133, 128},   {64, 64, 512},  {129, 72, 272},
                                    {200, 300, 80}, {257, 520, 400}, {1, 4104, 1040}, {900, 17, 160}, {130, 2056, 96}};
+
+// For which the launch functions choose each of their larger tiles on an H100, with whole tiles, edges and more tiles than
+// blocks; the last again with rows of y that are not aligned.
+constexpr MatmulShape kLargeShapes[] = {{20, 12304, 272}, {700, 3080, 400}, {1100, 3088, 400}, {1100, 3085, 400}};
 
 TEST_F(Matmul, Int8_product_is_the_chain_of_the_host) {
   for (const MatmulShape& shape : kShapes) check_int8({shape});
 }
 
-TEST_F(Matmul, Int8_product_of_large_tiles_is_the_chain_of_the_host) { check_int8({{2200, 2304, 48}}); }
+TEST_F(Matmul, Int8_product_of_large_tiles_is_the_chain_of_the_host) {
+  for (const MatmulShape& shape : kLargeShapes) check_int8({shape});
+}
 
 TEST_F(Matmul, Int8_scales_may_be_single_and_the_bias_absent) {
   for (const int kinds : {0, 1, 2, 3}) check_int8({{130, 136, 288}, 6, kinds % 2 == 0, kinds / 2 == 0, false});
@@ -170,6 +185,43 @@ TEST_F(Matmul, Int8_sums_reach_the_ends_of_INT32) {
         launch_int8_gemm({kShape, codes, codes, {one.device(), false}, {one.device(), false}, nullptr, y}, stream);
       },
       [](std::uint64_t, std::uint64_t) { return static_cast<float>(kInt8GemmLongestRow << 14); });
+}
+
+// A product may start up while its activations are still being quantized; it must not read them too early.
+TEST_F(Matmul, A_product_waits_for_the_quantizing_of_its_activations) {
+  Random random(test_seed());
+  constexpr MatmulShape kShape{300, 264, 1040};
+  const auto w = random_codes(kShape.n * kShape.k, random);
+  const auto w_scales = random_floats(kShape.n, 6, random);
+  Elements<std::uint8_t> codes(std::vector<std::uint8_t>(kShape.m * kShape.k));
+  Elements<float> x_scales(std::vector<float>(kShape.m));
+  std::normal_distribution<float> normal;
+  for (int i = 0; i < 4; ++i) {
+    const auto x = elements<std::uint16_t>(kShape.m * kShape.k, [&] { return codec::Bf16::encode(normal(random)); });
+    bool fetched = false;
+    expect_product(
+        kShape,
+        [&](std::uint16_t* y, cudaStream_t stream) {
+          launch_quantize_rows_int8({x.device(), kShape.m, kShape.k, codes.device(), kShape.k}, x_scales.device(), stream);
+          launch_int8_gemm({kShape,
+                            reinterpret_cast<const std::int8_t*>(codes.device()),
+                            reinterpret_cast<const std::int8_t*>(w.device()),
+                            {x_scales.device(), true},
+                            {w_scales.device(), true},
+                            nullptr,
+                            y},
+                           stream);
+        },
+        [&](std::uint64_t row, std::uint64_t column) {
+          if (!fetched) {
+            codes.fetch();
+            x_scales.fetch();
+            fetched = true;
+          }
+          const float factor = x_scales[row] * w_scales[column];
+          return static_cast<float>(integer_sum(codes, row * kShape.k, w, column * kShape.k, kShape.k)) * factor + 0.0F;  // no -0
+        });
+  }
 }
 
 /// Operands of a product with scales of blocks.
@@ -231,7 +283,9 @@ TEST_F(Matmul, Int8_blocks_are_the_chain_of_the_host) {
   for (const MatmulShape& shape : kShapes) check_int8_blocks(shape, 6);
 }
 
-TEST_F(Matmul, Int8_blocks_of_large_tiles_are_the_chain_of_the_host) { check_int8_blocks({2200, 2304, 48}, 6); }
+TEST_F(Matmul, Int8_blocks_of_large_tiles_are_the_chain_of_the_host) {
+  for (const MatmulShape& shape : kLargeShapes) check_int8_blocks(shape, 6);
+}
 
 TEST_F(Matmul, Int8_blocks_may_have_extreme_scales) { check_int8_blocks({70, 150, 528}, 60); }
 
@@ -266,7 +320,59 @@ TEST_F(Matmul, Fp8_blocks_of_short_codes_are_the_chain_of_the_host) {
   for (const MatmulShape& shape : kShapes) check_fp8_blocks(shape);
 }
 
-TEST_F(Matmul, Fp8_blocks_of_large_tiles_are_the_chain_of_the_host) { check_fp8_blocks({2200, 2304, 48}); }
+TEST_F(Matmul, Fp8_blocks_of_large_tiles_are_the_chain_of_the_host) {
+  for (const MatmulShape& shape : kLargeShapes) check_fp8_blocks(shape);
+}
+
+/// What a sum of products may be off by.  The tensor cores add the 32 products of a step to the sum before at once; of each
+/// term they keep what reaches down to 13 bits below the largest.
+struct RoughSum {
+  static constexpr std::uint64_t kStep = 32;
+  double sum = 0;
+  double error = 0;
+
+  void add_step(const float* x, const float* w, std::uint64_t count) {
+    double largest = std::fabs(sum);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const double product = static_cast<double>(x[i]) * static_cast<double>(w[i]);
+      largest = std::max(largest, std::fabs(product));
+      sum += product;
+    }
+    error += static_cast<double>(count + 1) * 0x1p-13 * (largest + error);
+  }
+};
+
+TEST_F(Matmul, Fp8_blocks_of_any_codes_are_as_near_as_the_tensor_cores_allow) {
+  Random random(test_seed());
+  constexpr MatmulShape kShape{150, 136, 400};
+  std::normal_distribution<float> normal(0.0F, 32.0F);
+  const auto number = [&] { return static_cast<std::uint8_t>(codec::E4M3::encode_saturating(normal(random))); };
+  const auto x = elements<std::uint8_t>(kShape.m * kShape.k, number);
+  const auto w = elements<std::uint8_t>(kShape.n * kShape.k, number);
+  const std::vector<float> x_values = decoded(x, kShape.m * kShape.k);
+  const std::vector<float> w_values = decoded(w, kShape.n * kShape.k);
+  const BlockOperands operands(kShape, 2, random);
+  check_product(
+      kShape,
+      [&](std::uint16_t* y, cudaStream_t stream) {
+        launch_fp8_block_gemm({kShape, x.device(), w.device(), operands.runs(true), operands.w_scales.device(), nullptr, y}, stream);
+      },
+      [&](std::uint64_t row, std::uint64_t column, std::uint16_t found) {
+        double total = 0;
+        double error = 0;
+        for (std::uint64_t from = 0; from < kShape.k; from += kScaleBlock) {
+          RoughSum run;
+          for (std::uint64_t at = from; at < std::min(from + kScaleBlock, kShape.k); at += RoughSum::kStep) {
+            run.add_step(&x_values[row * kShape.k + at], &w_values[column * kShape.k + at], std::min(RoughSum::kStep, kShape.k - at));
+          }
+          const double factor = static_cast<double>(operands.factor(row, column, from / kScaleBlock, true));
+          total += run.sum * factor;
+          error += run.error * std::fabs(factor);
+        }
+        error += (std::fabs(total) + error) * 0x1p-8;  // of BF16; that of binary32 is far below
+        EXPECT_NEAR(static_cast<double>(codec::Bf16::decode(found)), total, error) << "row " << row << ", column " << column;
+      });
+}
 
 /// launch() throws unsupported with a sentence that contains `words`.
 void expect_refused(const std::function<void()>& launch, const std::string& words) {
