@@ -59,7 +59,8 @@ enum class Activations : std::uint8_t {
   dynamic,  ///< the same, with scales that are made from the inputs wherever there are scales
 };
 
-/// A linear layer on a device, ready to run: y = x · weightᵀ + bias.  One thread at a time uses it.
+/// A linear layer on a device, ready to run: y = x · weightᵀ + bias.  One thread at a time uses it; the Operations that made it
+/// outlive it.
 class Linear {
  public:
   virtual ~Linear() = default;

@@ -111,7 +111,7 @@ TEST_P(LinearLaw, Any_number_of_rows_is_multiplied) {
 }
 
 TEST_P(LinearLaw, Sizes_need_fit_no_block) {
-  for (const auto& [rows, columns] : {std::pair{1U, 7U}, {5U, 33U}, {17U, 48U}, {130U, 300U}, {300U, 1040U}}) {
+  for (const auto& [rows, columns] : {std::pair{9U, 7U}, {1U, 70U}, {5U, 33U}, {17U, 48U}, {130U, 300U}, {300U, 1040U}}) {
     const std::uint64_t even = columns + (format().storage().code_bits == 4 ? columns % 2 : 0);
     for (const std::uint64_t n : {1U, 20U}) expect_all(layer(rows, even, 0.02F, false), n);
   }
