@@ -7,16 +7,14 @@
 #include "kernels/codes.cuh"
 #include "kernels/sources.cuh"
 #include "linear/decoding_launches.hpp"
+#include "linear/level_rows.cuh"
+#include "linear/tensor_core.cuh"
 #include "runtime/check.hpp"
 
 namespace halftone::cuda {
 
-/// Rows of the weight that a block has: those of a tile of the tensor cores.
-constexpr unsigned kDecodingOutputs = 16;
 /// Warps of a block, which share out the columns.
 constexpr unsigned kDecodingWarps = 4;
-/// Rows of inputs in a tile.
-constexpr unsigned kTileRows = 8;
 
 /// Codes that a thread loads of a row at once.
 template <class Format>
@@ -30,7 +28,13 @@ class ChunkDecoder {
  public:
   struct Shared {};
   __device__ explicit ChunkDecoder(Shared&) {}
-  __device__ float operator()(std::uint8_t code, float operand) const { return Format::decode(code, operand); }
+  __device__ float operator()(std::uint8_t code, float operand) const {
+    if constexpr (requires { typename Format::Codec; }) {
+      return Format::Codec::decode(code) * operand;  // how a NaN is spelt makes no difference here
+    } else {
+      return Format::decode(code, operand);
+    }
+  }
 };
 
 /// Sixteen levels, in shared memory once for each lane: no two threads of a warp ever meet in a bank.
@@ -62,30 +66,6 @@ requires(kNibbles<Format>) class ChunkDecoder<Format> {
     }
   }
   const float* levels_;
-};
-
-__device__ inline std::uint32_t bf16_pair(float low, float high) {
-  std::uint32_t pair = 0;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
-}
-
-/// sums += a · b: a tile of 16 × 16 weights, 16 × 8 inputs.
-__device__ inline void multiply_tile(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-/// Where a row of the weight lies.
-struct DecodedRow {
-  const std::uint8_t* codes;
-  std::uint64_t first_scale;
-
-  [[nodiscard]] static __device__ DecodedRow of(const DecodingArgs& args, std::uint64_t row) {
-    const std::uint64_t known = min(row, args.n - 1);  // rows behind the last repeat it, and are not stored
-    return {args.codes + known * args.code_pitch, known / args.group_rows * args.groups_across};
-  }
 };
 
 /// What a thread has of two rows of the weight, eight rows apart, and of the inputs, at the same columns.
@@ -156,9 +136,8 @@ template <class Format, int Tiles>
 __global__ void __launch_bounds__(kDecodingWarps * 32) decoding_rows_kernel(DecodingArgs args) {
   constexpr unsigned chunk = kDecodingChunk<Format>;
   constexpr unsigned step = kDecodingWarps * 4 * chunk;
-  constexpr unsigned width = Tiles * kTileRows;
   __shared__ typename ChunkDecoder<Format>::Shared levels;
-  __shared__ float parts[kDecodingWarps][kDecodingOutputs][width];
+  __shared__ SumParts<kDecodingWarps, Tiles> parts;
   const ChunkDecoder<Format> decode(levels);
   const unsigned warp = threadIdx.x / 32;
   const unsigned group = threadIdx.x % 32 / 4;
@@ -176,32 +155,15 @@ __global__ void __launch_bounds__(kDecodingWarps * 32) decoding_rows_kernel(Deco
     now.multiply(decode, sums);
     now = next;
   }
-#pragma unroll
-  for (int tile = 0; tile < Tiles; ++tile) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) parts[warp][group + i / 2 * 8][tile * kTileRows + member * 2 + i % 2] = sums[tile][i];
-  }
-  __syncthreads();
-  for (unsigned i = threadIdx.x; i < kDecodingOutputs * width; i += kDecodingWarps * 32) {
-    const std::uint64_t output = first + i % kDecodingOutputs;
-    const unsigned row = i / kDecodingOutputs;
-    if (output >= args.n || row >= args.m) continue;
-    float sum = 0.0F;
-#pragma unroll
-    for (unsigned w = 0; w < kDecodingWarps; ++w) sum += parts[w][i % kDecodingOutputs][row];
-    if (args.row_scales != nullptr) sum *= args.row_scales[output];
-    if (args.bias != nullptr) sum += args.bias[output];
-    if (args.y_is_f32) {
-      static_cast<float*>(args.y)[row * args.n + output] = sum;
-    } else {
-      static_cast<std::uint16_t*>(args.y)[row * args.n + output] = Bf16::encode(sum);
-    }
-  }
+  store_sums<kDecodingWarps, Tiles>(args, sums, parts, first);
 }
 
 template <class Format>
 void launch_decoding_rows(const DecodingArgs& args, cudaStream_t stream) {
   if (args.m == 0 || args.n == 0) return;
+  if constexpr (kHasLevels<Format>) {
+    if (levels_fit(args)) return launch_level_rows<Format>(args, stream);
+  }
   const auto blocks = static_cast<unsigned>((args.n + kDecodingOutputs - 1) / kDecodingOutputs);
   if (args.m <= kTileRows) {
     decoding_rows_kernel<Format, 1><<<blocks, kDecodingWarps * 32, 0, stream>>>(args);
