@@ -1,7 +1,9 @@
 #pragma once
 
-// Decoding products of formats whose codes of four bits are levels, with one scale for at least 64 columns: the tensor cores
-// multiply levels, and their sums are multiplied with the scale.  A byte of codes becomes two levels by one look into a table.
+// Decoding products of formats whose codes of four bits are levels.  A byte of codes becomes two levels of BF16 by one look into
+// a table.  Where at least 64 columns have one scale, the tensor cores multiply levels, and their sums are multiplied with the
+// scale.  Where 16 have one, with another above them, levels are multiplied with it before: those of NVFP4 and its scales have
+// so few bits that this is exact.
 
 #include "formats/format_traits.hpp"
 #include "kernels/codes.cuh"
@@ -11,10 +13,10 @@
 namespace halftone::cuda {
 
 template <class Format>
-constexpr bool kHasLevels = kNibbles<Format> && !formats::RowScaled<Format> && !formats::TwoLevel<Format>;
+constexpr bool kHasLevels = kNibbles<Format> && !formats::RowScaled<Format>;
 
 constexpr unsigned kLevelWarps = 8;
-/// Columns with one scale, four threads having 16 of them each.
+/// Columns of which four threads have 16 each.
 constexpr unsigned kLevelColumns = 64;
 /// Such runs of columns that a warp has at once.
 constexpr unsigned kLevelRuns = 2;
@@ -41,9 +43,18 @@ struct LevelTable {
   }
 };
 
+/// a · b of two pairs of BF16.
+__device__ inline std::uint32_t multiplied_pairs(std::uint32_t a, std::uint32_t b) {
+  constexpr std::uint32_t negative_zeros = 0x8000'8000U;  // added to anything they change nothing
+  std::uint32_t product = 0;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(product) : "r"(a), "r"(b), "r"(negative_zeros));
+  return product;
+}
+
 /// What a thread has of two rows of the weight, and of the inputs, at the same columns.
-template <int Tiles>
+template <class Format, int Tiles>
 struct LevelStep {
+  static constexpr bool kScalesLevels = formats::TwoLevel<Format>;
   uint2 codes[2][kLevelRuns];
   float scales[2][kLevelRuns];
   uint4 inputs[Tiles][kLevelRuns][2];
@@ -59,8 +70,7 @@ struct LevelStep {
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         codes[r][run] = inside ? __ldg(reinterpret_cast<const uint2*>(rows[r].codes + at / 2)) : make_uint2(0, 0);
-        scales[r][run] =
-            inside ? __ldg(reinterpret_cast<const float*>(args.scales) + rows[r].first_scale + (at >> args.group_shift)) : 0.0F;
+        scales[r][run] = inside ? scale_at(args, rows[r].first_scale + (at >> args.group_shift)) : 0.0F;
       }
 #pragma unroll
       for (int tile = 0; tile < Tiles; ++tile) {
@@ -73,11 +83,18 @@ struct LevelStep {
     }
   }
 
+  /// Of a group, without that of the whole weight.
+  [[nodiscard]] static __device__ float scale_at(const DecodingArgs& args, std::uint64_t group) {
+    const auto stored = __ldg(reinterpret_cast<const formats::StoredScale<Format>*>(args.scales) + group);
+    return formats::decode_operand<Format>(stored, 1.0F);
+  }
+
   /// `lane_table`: the table of this lane.
   __device__ void multiply(const std::uint32_t* lane_table, float (&sums)[Tiles][4]) const {
 #pragma unroll
     for (unsigned run = 0; run < kLevelRuns; ++run) {
       float of_run[Tiles][4] = {};
+      const std::uint32_t factors[2] = {bf16_pair(scales[0][run], scales[0][run]), bf16_pair(scales[1][run], scales[1][run])};
 #pragma unroll
       for (unsigned j = 0; j < 4; ++j) {
         std::uint32_t a[4];
@@ -87,6 +104,7 @@ struct LevelStep {
           for (unsigned r = 0; r < 2; ++r) {
             const std::uint32_t word = j < 2 ? codes[r][run].x : codes[r][run].y;
             a[2 * half + r] = lane_table[(word >> (j % 2 * 16 + half * 8) & 255U) * 32];
+            if constexpr (kScalesLevels) a[2 * half + r] = multiplied_pairs(a[2 * half + r], factors[r]);
           }
         }
 #pragma unroll
@@ -98,7 +116,9 @@ struct LevelStep {
 #pragma unroll
       for (int tile = 0; tile < Tiles; ++tile) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) sums[tile][i] = __fmaf_rn(of_run[tile][i], scales[i / 2][run], sums[tile][i]);
+        for (int i = 0; i < 4; ++i) {
+          sums[tile][i] = __fmaf_rn(of_run[tile][i], kScalesLevels ? 1.0F : scales[i / 2][run], sums[tile][i]);
+        }
       }
     }
   }
@@ -119,10 +139,10 @@ __global__ void __launch_bounds__(kLevelWarps * 32, kLevelBlocks<Tiles>) level_r
        first += static_cast<std::uint64_t>(gridDim.x) * kDecodingOutputs) {
     const DecodedRow rows[2] = {DecodedRow::of(args, first + group), DecodedRow::of(args, first + group + 8)};
     float sums[Tiles][4] = {};
-    LevelStep<Tiles> now;
+    LevelStep<Format, Tiles> now;
     now.load(args, rows, column);
     for (unsigned at = 0; at < args.k; at += step) {
-      LevelStep<Tiles> next;
+      LevelStep<Format, Tiles> next;
       next.load(args, rows, column + at + step);  // under way while this one is multiplied
       now.multiply(lane_table, sums);
       now = next;
@@ -132,8 +152,11 @@ __global__ void __launch_bounds__(kLevelWarps * 32, kLevelBlocks<Tiles>) level_r
   }
 }
 
-/// Whether runs of 64 columns have one scale.
-[[nodiscard]] inline bool levels_fit(const DecodingArgs& args) { return args.k % kLevelColumns == 0 && args.group_shift >= 6; }
+/// Whether the columns of a thread have one scale, or runs of 64 have.
+template <class Format>
+[[nodiscard]] bool levels_fit(const DecodingArgs& args) {
+  return args.k % kLevelColumns == 0 && (formats::TwoLevel<Format> ? args.group_shift == 4 : args.group_shift >= 6);
+}
 
 template <class Format, int Tiles>
 void launch_level_tiles(const DecodingArgs& args, cudaStream_t stream) {
@@ -149,7 +172,8 @@ void launch_level_tiles(const DecodingArgs& args, cudaStream_t stream) {
 }
 
 template <class Format>
-void launch_level_rows(const DecodingArgs& args, cudaStream_t stream) {
+void launch_level_rows(DecodingArgs args, cudaStream_t stream) {
+  if constexpr (formats::TwoLevel<Format>) args.sum_scale = args.tensor_scale;
   if (args.m <= kTileRows) return launch_level_tiles<Format, 1>(args, stream);
   launch_level_tiles<Format, 2>(args, stream);
 }

@@ -62,6 +62,7 @@ __device__ void store_sums(const DecodingArgs& args, const float (&sums)[Tiles][
     float sum = 0.0F;
 #pragma unroll
     for (unsigned w = 0; w < Warps; ++w) sum += parts.of[w][i % kDecodingOutputs][row];
+    if (args.sum_scale != nullptr) sum *= *args.sum_scale;
     if (args.row_scales != nullptr) sum *= args.row_scales[output];
     if (args.bias != nullptr) sum += args.bias[output];
     if (args.y_is_f32) {

@@ -65,7 +65,7 @@ class Linear {
  public:
   virtual ~Linear() = default;
 
-  /// Which kernels multiply: "FP8 product", "dequantize + BF16 product".
+  /// Which kernels multiply, "FP8 product" or "dequantize + BF16 product"; after a run, which did.
   [[nodiscard]] virtual std::string method() const = 0;
   [[nodiscard]] virtual std::uint64_t rows() const noexcept = 0;     ///< output features
   [[nodiscard]] virtual std::uint64_t columns() const noexcept = 0;  ///< input features
