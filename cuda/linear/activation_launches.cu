@@ -41,8 +41,9 @@ struct EncodeWithStored {
 Groups rows_of(const Inputs& inputs) { return Groups::of(inputs.rows, inputs.columns, 1, inputs.columns); }
 
 template <class Maths>
-void quantize_rotated_rows(const Inputs& inputs, std::uint32_t rotation_group, float* rotated, std::uint8_t* codes, float* scales,
-                           std::uint32_t* unused, cudaStream_t stream) {
+void quantize_rows(const Inputs& inputs, std::uint32_t rotation_group, float* rotated, std::uint8_t* codes, float* scales,
+                   std::uint32_t* unused, cudaStream_t stream) {
+  if (rotation_group == 0) return launch_groups<Maths, Bf16>(inputs.x, rows_of(inputs), codes, scales, unused, stream);
   if (launch_rotated_rows<Maths, Bf16>(inputs.x, inputs.rows, inputs.columns, rotation_group, codes, scales, unused, stream)) return;
   launch_rotate<Bf16>(inputs.x, inputs.rows * inputs.columns, rotation_group, rotated, stream);
   launch_groups<Maths, F32>(rotated, rows_of(inputs), codes, scales, unused, stream);
@@ -109,8 +110,8 @@ void launch_fp8_rows(const Inputs& inputs, std::uint8_t* codes, float* scales, s
 
 void launch_int8_rows(const Inputs& inputs, std::uint32_t rotation_group, bool four_bits, float* rotated, std::uint8_t* codes,
                       float* scales, std::uint32_t* unused, cudaStream_t stream) {
-  if (four_bits) return quantize_rotated_rows<ops::Int4RowBytes>(inputs, rotation_group, rotated, codes, scales, unused, stream);
-  quantize_rotated_rows<Int8Row>(inputs, rotation_group, rotated, codes, scales, unused, stream);
+  if (four_bits) return quantize_rows<ops::Int4RowBytes>(inputs, rotation_group, rotated, codes, scales, unused, stream);
+  quantize_rows<Int8Row>(inputs, rotation_group, rotated, codes, scales, unused, stream);
 }
 
 bool has_whole_scale(ops::ActivationKind kind) {

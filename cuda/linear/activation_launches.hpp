@@ -27,7 +27,7 @@ void launch_fp8_tensor(const Inputs& inputs, const WholeScale& whole, std::uint8
 /// Codes with a scale for each row; *unused is raised to anything.
 void launch_fp8_rows(const Inputs& inputs, std::uint8_t* codes, float* scales, std::uint32_t* unused, cudaStream_t stream);
 
-/// INT8 codes of rows that are rotated first, in groups of `rotation_group`; `rotated` has room for them in F32.
+/// INT8 codes of rows that are rotated first, in groups of `rotation_group` unless that is 0; `rotated` has room for them in F32.
 /// `four_bits`: of codes within ±7.
 void launch_int8_rows(const Inputs& inputs, std::uint32_t rotation_group, bool four_bits, float* rotated, std::uint8_t* codes,
                       float* scales, std::uint32_t* unused, cudaStream_t stream);

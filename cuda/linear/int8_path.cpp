@@ -4,7 +4,6 @@
 #include "linear/expanded_codes.hpp"
 #include "linear/product_path.hpp"
 #include "matmul/int8_gemm.hpp"
-#include "matmul/quantize_activations.hpp"
 #include "matmul/support.hpp"
 #include "ops/operation_table.hpp"
 
@@ -22,12 +21,7 @@ class Int8Path : public ProductPath {
 
   [[nodiscard]] bool prepare(LinearLane& lane, const Inputs& inputs) override {
     const std::uint32_t rotation = weight_.spec().rotation_group;
-    if (rotation == 0) {
-      launch_quantize_rows_int8({inputs.x, inputs.rows, inputs.columns, codes(lane, inputs), inputs.columns}, scales(lane, inputs),
-                                lane.stream());
-      return true;
-    }
-    auto* rotated = lane.room<float>(Room::rotated, inputs.rows * inputs.columns);
+    float* rotated = rotation == 0 ? nullptr : lane.room<float>(Room::rotated, inputs.rows * inputs.columns);
     const bool four_bits = ops::operations_of(*weight_.spec().format).activations == ops::ActivationKind::int4_row;
     launch_int8_rows(inputs, rotation, four_bits, rotated, codes(lane, inputs), scales(lane, inputs), lane.words(), lane.stream());
     return true;
