@@ -4,7 +4,7 @@
 
 PROGRAM is the halftone program; `bench --ops linear` gives our figures.  PyTorch is needed; comfy-kitchen and bitsandbytes are
 measured where they are installed.  Each figure is the median of some CUDA graphs of 20 calls, the second-level cache warm, as
-in `bench`.  What a peer computes is compared with a product in binary64 of some rows and columns before it is timed.
+in `bench`.  Peers are timed before and after Halftone: clocks fall while a GPU grows warm.  What a peer computes is compared with a product in binary64 of some rows and columns before it is timed.
 """
 import argparse
 import json
@@ -137,6 +137,16 @@ class Peers:
         self.add("bitsandbytes NF4", lambda: bitsandbytes.matmul_4bit(self.x, codes.t(), quant_state=state), 0.2)
 
 
+def peers_of(text):
+    """The times of all peers for a shape, MxNxK."""
+    peers = Peers(tuple(int(extent) for extent in text.split("x")))
+    peers.pytorch()
+    peers.comfy_kitchen()
+    peers.bitsandbytes()
+    torch.cuda.empty_cache()
+    return peers.rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
@@ -149,13 +159,7 @@ def main():
     ours = []
     failed = False
     for text in arguments.shapes.split(","):
-        peers = Peers(tuple(int(extent) for extent in text.split("x")))
-        peers.pytorch()
-        peers.comfy_kitchen()
-        peers.bitsandbytes()
-        rows += peers.rows
-        del peers
-        torch.cuda.empty_cache()
+        rows += peers_of(text)
         command = [arguments.program, "bench", "--ops", "linear", "--shapes", text, "--json"]
         command += ["--formats", arguments.formats] if arguments.formats else []
         run = subprocess.run(command, capture_output=True, text=True)
@@ -169,6 +173,7 @@ def main():
             what = f"halftone {row['format']} {'quantized' if row['quantized_inputs'] else 'plain'}"
             print(f"{row['m']:>5} x {row['n']:>5} x {row['k']:>5}  {what:<44} {row['seconds'] * 1e6:9.1f} us {row['tflops']:7.0f} TFLOP/s"
                   f", product {row['product_seconds'] * 1e6:9.1f} us {row['product_tflops']:7.0f} TFLOP/s  {row['method']}", flush=True)
+        rows += peers_of(text)
     if arguments.json:
         report = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "peers": rows, "halftone": ours}
         Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n")

@@ -38,14 +38,15 @@ struct EncodeWithStored {
   __device__ void finish() const {}
 };
 
+Groups rows_of(const Inputs& inputs) { return Groups::of(inputs.rows, inputs.columns, 1, inputs.columns); }
+
 template <class Maths>
 void quantize_rows(const Inputs& inputs, std::uint32_t rotation_group, float* rotated, std::uint8_t* codes, float* scales,
                    std::uint32_t* unused, cudaStream_t stream) {
-  const Groups groups = Groups::of(inputs.rows, inputs.columns, 1, inputs.columns);
-  if (rotation_group == 0) return launch_groups<Maths, Bf16>(inputs.x, groups, codes, scales, unused, stream);
+  if (rotation_group == 0) return launch_groups<Maths, Bf16>(inputs.x, rows_of(inputs), codes, scales, unused, stream);
   if (launch_rotated_rows<Maths, Bf16>(inputs.x, inputs.rows, inputs.columns, rotation_group, codes, scales, unused, stream)) return;
   launch_rotate<Bf16>(inputs.x, inputs.rows * inputs.columns, rotation_group, rotated, stream);
-  launch_groups<Maths, F32>(rotated, groups, codes, scales, unused, stream);
+  launch_groups<Maths, F32>(rotated, rows_of(inputs), codes, scales, unused, stream);
 }
 
 constexpr unsigned kRoundThreads = 256;
@@ -104,7 +105,7 @@ void launch_fp8_tensor(const Inputs& inputs, const WholeScale& whole, std::uint8
 }
 
 void launch_fp8_rows(const Inputs& inputs, std::uint8_t* codes, float* scales, std::uint32_t* unused, cudaStream_t stream) {
-  quantize_rows<Fp8Row>(inputs, 0, nullptr, codes, scales, unused, stream);
+  launch_groups<Fp8Row, Bf16>(inputs.x, rows_of(inputs), codes, scales, unused, stream);
 }
 
 void launch_int8_rows(const Inputs& inputs, std::uint32_t rotation_group, bool four_bits, float* rotated, std::uint8_t* codes,

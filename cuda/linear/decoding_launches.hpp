@@ -24,9 +24,10 @@ struct DecodingArgs {
   std::uint32_t groups_across;  ///< groups side by side; 0 where one scale serves all rows
   const std::uint16_t* x;       ///< BF16, m × k, aligned to 16 bytes
   std::uint64_t m, n, k;
-  const float* bias;  ///< n elements, or null
-  void* y;            ///< m × n
-  bool y_is_f32;      ///< else BF16
+  const float* bias;                 ///< n elements, or null
+  void* y;                           ///< m × n
+  bool y_is_f32;                     ///< else BF16
+  const float* sum_scale = nullptr;  ///< what all sums are multiplied with, or null
 };
 
 /// Whether a weight of rows of `k` codes can be multiplied so: groups of whole chunks of 16 codes whose width is a power of two,

@@ -3,20 +3,22 @@
 // Products of few rows of inputs with a weight that is decoded on its way into the tensor cores: the codes are all that is
 // read of the weight, once.
 
+#include <type_traits>
+
+#include <halftone/codec/minifloat.hpp>
+
 #include "formats/format_traits.hpp"
 #include "kernels/codes.cuh"
 #include "kernels/sources.cuh"
 #include "linear/decoding_launches.hpp"
+#include "linear/level_rows.cuh"
+#include "linear/tensor_core.cuh"
 #include "runtime/check.hpp"
 
 namespace halftone::cuda {
 
-/// Rows of the weight that a block has: those of a tile of the tensor cores.
-constexpr unsigned kDecodingOutputs = 16;
 /// Warps of a block, which share out the columns.
 constexpr unsigned kDecodingWarps = 4;
-/// Rows of inputs in a tile.
-constexpr unsigned kTileRows = 8;
 
 /// Codes that a thread loads of a row at once.
 template <class Format>
@@ -24,13 +26,53 @@ constexpr unsigned kDecodingChunk = kNibbles<Format> ? 2 * kVectorBytes : kVecto
 /// Codes that certainly share a scale.
 constexpr unsigned kSharedScale = 16;
 
-/// What codes stand for, times the scale of their group.
+/// A vector of codes.
+struct CodeWords {
+  std::uint32_t words[4];
+};
+__device__ inline CodeWords load_words(const std::uint8_t* from) {
+  const uint4 four = __ldg(reinterpret_cast<const uint4*>(from));
+  return {{four.x, four.y, four.z, four.w}};
+}
+
+/// What codes stand for, times the scale of their group, as pairs of BF16.
 template <class Format>
 class ChunkDecoder {
  public:
   struct Shared {};
   __device__ explicit ChunkDecoder(Shared&) {}
-  __device__ float operator()(std::uint8_t code, float operand) const { return Format::decode(code, operand); }
+
+  /// Codes `i` and `i` + 1; `i` is even.
+  [[nodiscard]] __device__ std::uint32_t pair(const CodeWords& codes, unsigned i, float operand) const {
+    const std::uint32_t both = codes.words[i / 4] >> (i % 4 * 8);
+#if HALFTONE_DEVICE_CONVERSIONS
+    if constexpr (kIsE4M3) {
+      std::uint32_t halves = 0;
+      asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"(static_cast<std::uint16_t>(both)));
+      const float low = codec::device::from_f16(static_cast<std::uint16_t>(halves));
+      const float high = codec::device::from_f16(static_cast<std::uint16_t>(halves >> 16));
+      return bf16_pair(low * operand, high * operand);
+    }
+#endif
+    return bf16_pair(value(static_cast<std::uint8_t>(both), operand), value(static_cast<std::uint8_t>(both >> 8), operand));
+  }
+
+ private:
+  static constexpr bool kIsE4M3 = [] {
+    if constexpr (requires { typename Format::Codec; }) {
+      return std::is_same_v<typename Format::Codec, codec::E4M3>;
+    } else {
+      return false;
+    }
+  }();
+
+  [[nodiscard]] static __device__ float value(std::uint8_t code, float operand) {
+    if constexpr (requires { typename Format::Codec; }) {
+      return Format::Codec::decode(code) * operand;  // how a NaN is spelt makes no difference here
+    } else {
+      return Format::decode(code, operand);
+    }
+  }
 };
 
 /// Sixteen levels, in shared memory once for each lane: no two threads of a warp ever meet in a bank.
@@ -44,7 +86,16 @@ requires(kNibbles<Format>) class ChunkDecoder<Format> {
     for (unsigned i = threadIdx.x; i < 16 * 32; i += blockDim.x) shared.levels[i / 32][i % 32] = level(static_cast<std::uint8_t>(i / 32));
     __syncthreads();
   }
-  __device__ float operator()(std::uint8_t code, float operand) const {
+
+  [[nodiscard]] __device__ std::uint32_t pair(const CodeWords& codes, unsigned i, float operand) const {
+    constexpr unsigned first = formats::kPackingOf<Format> == formats::Packing::high_nibble_first ? 4 : 0;
+    const std::uint32_t word = codes.words[i / 8];
+    const unsigned shift = i % 8 * 4;
+    return bf16_pair(value(word >> (shift + first) & 15U, operand), value(word >> (shift + 4 - first) & 15U, operand));
+  }
+
+ private:
+  [[nodiscard]] __device__ float value(std::uint32_t code, float operand) const {
     const float found = levels_[code * 32];
     if constexpr (formats::RowScaled<Format>) {
       return Format::decode_level(found, operand);
@@ -53,7 +104,6 @@ requires(kNibbles<Format>) class ChunkDecoder<Format> {
     }
   }
 
- private:
   [[nodiscard]] static __device__ float level(std::uint8_t code) {
     if constexpr (formats::RowScaled<Format>) {
       return Format::level(code);
@@ -61,31 +111,8 @@ requires(kNibbles<Format>) class ChunkDecoder<Format> {
       return Format::decode(code, 1.0F);
     }
   }
+
   const float* levels_;
-};
-
-__device__ inline std::uint32_t bf16_pair(float low, float high) {
-  std::uint32_t pair = 0;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
-}
-
-/// sums += a · b: a tile of 16 × 16 weights, 16 × 8 inputs.
-__device__ inline void multiply_tile(float (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-/// Where a row of the weight lies.
-struct DecodedRow {
-  const std::uint8_t* codes;
-  std::uint64_t first_scale;
-
-  [[nodiscard]] static __device__ DecodedRow of(const DecodingArgs& args, std::uint64_t row) {
-    const std::uint64_t known = min(row, args.n - 1);  // rows behind the last repeat it, and are not stored
-    return {args.codes + known * args.code_pitch, known / args.group_rows * args.groups_across};
-  }
 };
 
 /// What a thread has of two rows of the weight, eight rows apart, and of the inputs, at the same columns.
@@ -93,7 +120,7 @@ template <class Format, int Tiles>
 struct DecodingStep {
   static constexpr unsigned kChunk = kDecodingChunk<Format>;
   static constexpr unsigned kScales = kChunk / kSharedScale;
-  Chunk<std::uint8_t, kVectorBytes> codes[2];
+  CodeWords codes[2];
   float operands[2][kScales];
   uint4 inputs[Tiles][kChunk / 8];
 
@@ -103,7 +130,7 @@ struct DecodingStep {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       codes[r] = {};
-      if (inside) codes[r] = load_chunk<std::uint8_t, kVectorBytes>(rows[r].codes + code_bytes<Format>(column));
+      if (inside) codes[r] = load_words(rows[r].codes + code_bytes<Format>(column));
 #pragma unroll
       for (unsigned s = 0; s < kScales; ++s) {
         operands[r][s] = inside ? operand_of(args, rows[r].first_scale + ((column + s * kSharedScale) >> args.group_shift)) : 0.0F;
@@ -138,9 +165,7 @@ struct DecodingStep {
       for (unsigned half = 0; half < 2; ++half) {
 #pragma unroll
         for (unsigned r = 0; r < 2; ++r) {
-          const auto at = static_cast<int>(4 * j + 2 * half);
-          const float operand = operands[r][4 * j / kSharedScale];
-          a[2 * half + r] = bf16_pair(decode(code_at<Format>(codes[r], at), operand), decode(code_at<Format>(codes[r], at + 1), operand));
+          a[2 * half + r] = decode.pair(codes[r], 4 * j + 2 * half, operands[r][4 * j / kSharedScale]);
         }
       }
 #pragma unroll
@@ -156,9 +181,8 @@ template <class Format, int Tiles>
 __global__ void __launch_bounds__(kDecodingWarps * 32) decoding_rows_kernel(DecodingArgs args) {
   constexpr unsigned chunk = kDecodingChunk<Format>;
   constexpr unsigned step = kDecodingWarps * 4 * chunk;
-  constexpr unsigned width = Tiles * kTileRows;
   __shared__ typename ChunkDecoder<Format>::Shared levels;
-  __shared__ float parts[kDecodingWarps][kDecodingOutputs][width];
+  __shared__ SumParts<kDecodingWarps, Tiles> parts;
   const ChunkDecoder<Format> decode(levels);
   const unsigned warp = threadIdx.x / 32;
   const unsigned group = threadIdx.x % 32 / 4;
@@ -176,32 +200,15 @@ __global__ void __launch_bounds__(kDecodingWarps * 32) decoding_rows_kernel(Deco
     now.multiply(decode, sums);
     now = next;
   }
-#pragma unroll
-  for (int tile = 0; tile < Tiles; ++tile) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) parts[warp][group + i / 2 * 8][tile * kTileRows + member * 2 + i % 2] = sums[tile][i];
-  }
-  __syncthreads();
-  for (unsigned i = threadIdx.x; i < kDecodingOutputs * width; i += kDecodingWarps * 32) {
-    const std::uint64_t output = first + i % kDecodingOutputs;
-    const unsigned row = i / kDecodingOutputs;
-    if (output >= args.n || row >= args.m) continue;
-    float sum = 0.0F;
-#pragma unroll
-    for (unsigned w = 0; w < kDecodingWarps; ++w) sum += parts[w][i % kDecodingOutputs][row];
-    if (args.row_scales != nullptr) sum *= args.row_scales[output];
-    if (args.bias != nullptr) sum += args.bias[output];
-    if (args.y_is_f32) {
-      static_cast<float*>(args.y)[row * args.n + output] = sum;
-    } else {
-      static_cast<std::uint16_t*>(args.y)[row * args.n + output] = Bf16::encode(sum);
-    }
-  }
+  store_sums<kDecodingWarps, Tiles>(args, sums, parts, first);
 }
 
 template <class Format>
 void launch_decoding_rows(const DecodingArgs& args, cudaStream_t stream) {
   if (args.m == 0 || args.n == 0) return;
+  if constexpr (kHasLevels<Format>) {
+    if (levels_fit<Format>(args)) return launch_level_rows<Format>(args, stream);
+  }
   const auto blocks = static_cast<unsigned>((args.n + kDecodingOutputs - 1) / kDecodingOutputs);
   if (args.m <= kTileRows) {
     decoding_rows_kernel<Format, 1><<<blocks, kDecodingWarps * 32, 0, stream>>>(args);

@@ -44,9 +44,9 @@ class DequantizedPath : public ProductPath {
     facts_.input_scale = layer.input_scale;
   }
 
+  /// Of the last product.
   [[nodiscard]] std::string method() const override {
-    const std::string_view product =
-        weight_.fits_decoding() ? ops::text_of(ops::Product::decoding) : ops::text_of(ops::Product::dequantized);
+    const std::string_view product = decoded_ ? "decoding product" : ops::text_of(ops::Product::dequantized);
     return fmt::format("{}{}", activations_ == halftone::Activations::plain ? "" : "rounded inputs, ", product);
   }
 
@@ -69,7 +69,8 @@ class DequantizedPath : public ProductPath {
 
   [[nodiscard]] bool multiply(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) override {
     const std::uint16_t* x = changes_inputs() ? lane.room<std::uint16_t>(Room::prepared, inputs.rows * inputs.columns) : inputs.x;
-    if (inputs.rows <= kDecodingRows && weight_.fits_decoding()) {
+    decoded_ = inputs.rows <= kDecodingRows && weight_.fits_decoding();
+    if (decoded_) {
       weight_.decode_and_multiply(lane, x, inputs.rows, outputs.type, outputs.y);
       return true;
     }
@@ -83,6 +84,7 @@ class DequantizedPath : public ProductPath {
   DeviceWeight weight_;
   LinearLayer facts_;  ///< without its tensors
   halftone::Activations activations_;
+  bool decoded_ = false;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "linear/device_weight.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/checked.hpp"
@@ -17,9 +18,12 @@ std::vector<std::byte> bf16_of(const std::vector<float>& values) {
   return rounded;
 }
 
-/// Behind the codes: kernels load whole vectors.
-std::vector<std::byte> with_room_behind(std::vector<std::byte> bytes) {
-  bytes.resize(bytes.size() + 16);
+/// The codes, and zeros behind them: kernels read a flat weight to the end of its last block, and whole vectors.
+std::vector<std::byte> whole_codes(const LinearLayer& layer) {
+  constexpr std::size_t vector_bytes = 16;
+  const formats::LayerLayout layout(layer.spec, layer.rows, layer.columns);
+  std::vector<std::byte> bytes = layer.codes;
+  bytes.resize(std::max<std::uint64_t>(bytes.size(), layout.code_bytes(layout.rows())) + vector_bytes);
   return bytes;
 }
 
@@ -40,7 +44,7 @@ DeviceWeight::DeviceWeight(const LinearLane& lane, const LinearLayer& layer)
     : spec_(layer.spec),
       rows_(layer.rows),
       columns_(layer.columns),
-      codes_(uploaded(lane, with_room_behind(layer.codes))),
+      codes_(uploaded(lane, whole_codes(layer))),
       scales_(uploaded(lane, ops::group_scales(layer))),
       backend_scales_(layer.row_scales.empty() ? DeviceBuffer() : uploaded(lane, ops::backend_scales(layer))),
       tensor_scale_(uploaded(lane, &layer.tensor_scale, sizeof layer.tensor_scale)),

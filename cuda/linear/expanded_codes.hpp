@@ -6,7 +6,8 @@
 
 namespace halftone::cuda {
 
-/// The INT8 values that codes of four bits stand for, two codes to a byte, the first in the low half; `n` is even.
+/// The INT8 values that codes of four bits stand for, two codes to a byte, the first in the low half; `n` is a multiple of 8, and
+/// codes and results are aligned to 8 bytes.
 struct PackedCodes {
   const std::uint8_t* codes;
   std::uint64_t n;

@@ -59,12 +59,13 @@ enum class Activations : std::uint8_t {
   dynamic,  ///< the same, with scales that are made from the inputs wherever there are scales
 };
 
-/// A linear layer on a device, ready to run: y = x · weightᵀ + bias.  One thread at a time uses it.
+/// A linear layer on a device, ready to run: y = x · weightᵀ + bias.  One thread at a time uses it; the Operations that made it
+/// outlive it.
 class Linear {
  public:
   virtual ~Linear() = default;
 
-  /// Which kernels multiply: "FP8 product", "dequantize + BF16 product".
+  /// Which kernels multiply, "FP8 product" or "dequantize + BF16 product"; after a run, which did.
   [[nodiscard]] virtual std::string method() const = 0;
   [[nodiscard]] virtual std::uint64_t rows() const noexcept = 0;     ///< output features
   [[nodiscard]] virtual std::uint64_t columns() const noexcept = 0;  ///< input features

@@ -26,7 +26,7 @@ if [[ -d $build/lib ]]; then export LD_LIBRARY_PATH=$build/lib${LD_LIBRARY_PATH:
 # Suites of this name go through 2^31 inputs or more: too many under a sanitizer.
 readonly short_tests='-*Exhaustive.*'
 # Every kernel, at every alignment, for every size of group, and with a search.
-readonly short_laws='*FormatLaw.Every_length*cuda*:*FormatLaw.A_band_that_the_device_kept*cuda*:*FormatLaw.Every_size*cuda*:*FormatLaw.Searched*cuda*'
+readonly short_laws='*FormatLaw.Every_length*cuda*:*FormatLaw.A_band_that_the_device_kept*cuda*:*FormatLaw.Every_size*cuda*:*FormatLaw.Searched*cuda*:*LinearLaw.Sizes*cuda*'
 # Of learned rounding one format of each packing: its kernels are the same for all.
 readonly short_learned='*LearnLaw.*/fp8_cuda:*LearnLaw.*/nvfp4_cuda:*OptimizerLaw*cuda_fp8_p*'
 # Races and unwritten memory take much longer to look for: one type of weights, and one law of learned rounding.

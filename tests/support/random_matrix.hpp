@@ -29,7 +29,7 @@ struct RandomMatrix {
   std::vector<std::byte> bytes;
 };
 
-/// x · weightᵀ + bias in binary64, and Σ |x| |weight|, which rounding errors are measured by.
+/// x · weightᵀ + bias in binary64; and what rounding errors are measured by: Σ |x| |weight|, and the root of Σ (x weight)².
 struct ExactProduct {
   ExactProduct(const std::vector<float>& x, const std::vector<float>& weight, std::uint64_t columns, const std::vector<float>& bias = {}) {
     const std::uint64_t n = x.size() / columns;
@@ -38,19 +38,23 @@ struct ExactProduct {
       for (std::uint64_t out = 0; out < outputs; ++out) {
         double sum = bias.empty() ? 0.0 : static_cast<double>(bias[out]);
         double magnitude = std::abs(sum);
+        double square = sum * sum;
         for (std::uint64_t i = 0; i < columns; ++i) {
           const double product = static_cast<double>(x[row * columns + i]) * static_cast<double>(weight[out * columns + i]);
           sum += product;
           magnitude += std::abs(product);
+          square += product * product;
         }
         y.push_back(sum);
         magnitudes.push_back(magnitude);
+        roots.push_back(std::sqrt(square));
       }
     }
   }
 
   std::vector<double> y;
   std::vector<double> magnitudes;
+  std::vector<double> roots;
 };
 
 }  // namespace halftone::test

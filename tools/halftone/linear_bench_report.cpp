@@ -27,7 +27,7 @@ std::uint64_t extent_at(const std::string& text, std::size_t& at, char end) {
 
 std::vector<ProductShape> parse_shapes(const std::string& text) {
   std::vector<ProductShape> shapes;
-  for (std::size_t at = 0; at < text.size() || shapes.empty();) {
+  for (std::size_t at = 0; at <= text.size();) {
     ProductShape shape;
     shape.m = extent_at(text, at, 'x');
     shape.n = extent_at(text, at, 'x');
