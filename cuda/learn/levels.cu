@@ -1,5 +1,7 @@
 // Matrices and the levels that their elements are rounded to.
 
+#include <cmath>
+
 #include "learn/matrix_launches.hpp"
 #include "learn/row_loops.cuh"
 #include "learn/steps.hpp"
@@ -145,13 +147,14 @@ __device__ PossibleFlip flip_at(const Flips& flips, const Levels& table, std::ui
   return {at, value, learn::best_flip(table, level, value, scale, flips.target.data[at], flips.gradient.data[at], curvature, flips.pull)};
 }
 
-__global__ void __launch_bounds__(kRowThreads) count_flips_kernel(Flips flips, double units, unsigned long long* bins) {
+__global__ void __launch_bounds__(kRowThreads)
+    count_flips_kernel(Flips flips, std::uint64_t row_step, double units, unsigned long long* bins) {
   __shared__ Levels table;
   __shared__ unsigned long long counted[learn::kGainBins];
   for (unsigned i = threadIdx.x; i < learn::kGainBins; i += blockDim.x) counted[i] = 0;
   share(flips.grid.levels, table);
-  for_rows(flips.weight.rows, flips.weight.columns, [&](std::uint64_t row, std::uint64_t column) {
-    const learn::Flip flip = flip_at(flips, table, row, column).flip;
+  for_rows((flips.weight.rows + row_step - 1) / row_step, flips.weight.columns, [&](std::uint64_t step, std::uint64_t column) {
+    const learn::Flip flip = flip_at(flips, table, step * row_step, column).flip;
     if (!(flip.gain > 0.0F)) return;
     const long long linear = __double2ll_rn(static_cast<double>(flip.linear) * units);
     atomicAdd(&counted[learn::gain_bin(flip.gain)], static_cast<unsigned long long>(linear));
@@ -162,9 +165,29 @@ __global__ void __launch_bounds__(kRowThreads) count_flips_kernel(Flips flips, d
   }
 }
 
-__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, std::uint32_t first, double* partial) {
+/// The highest bin such that those from it on hold `wanted`; 0 where there is none.  A thread for each bin.
+__global__ void __launch_bounds__(learn::kGainBins) first_bin_kernel(const long long* bins, long long wanted, std::uint32_t* first) {
+  __shared__ long long sums[learn::kGainBins];
+  __shared__ unsigned found;
+  const unsigned bin = threadIdx.x;
+  if (bin == 0) found = 0;
+  sums[bin] = bins[bin];
+  __syncthreads();
+  for (unsigned distance = 1; distance < learn::kGainBins; distance *= 2) {
+    const long long other = bin + distance < learn::kGainBins ? sums[bin + distance] : 0;
+    __syncthreads();
+    sums[bin] += other;
+    __syncthreads();
+  }
+  if (sums[bin] >= wanted) atomicMax(&found, bin);
+  __syncthreads();
+  if (bin == 0) *first = found;
+}
+
+__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const std::uint32_t* first_bin, double* partial) {
   __shared__ Levels table;
   share(flips.grid.levels, table);
+  const std::uint32_t first = *first_bin;
   double sum = 0;
   for_rows(flips.weight.rows, flips.weight.columns, [&](std::uint64_t row, std::uint64_t column) {
     PossibleFlip possible = flip_at(flips, table, row, column);
@@ -199,15 +222,18 @@ void launch_feed_back(const Panel& panel, cudaStream_t stream) { launch_panel<Ch
 
 void launch_sweep(const Panel& panel, cudaStream_t stream) { launch_panel<Choice::sweep>(panel, "choose levels again", stream); }
 
-void launch_count_flips(const Flips& flips, double units, std::int64_t* bins, cudaStream_t stream) {
-  count_flips_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, units, reinterpret_cast<unsigned long long*>(bins));
+void launch_flip(const Flips& flips, const learn::FlipLimit& limit, const FlipScratch& scratch, double* sum, cudaStream_t stream) {
+  check(cudaMemsetAsync(scratch.bins, 0, learn::kGainBins * sizeof(std::int64_t), stream), "clear device memory");
+  const double units = std::ldexp(1.0 / limit.squared_loss, learn::kGainBits);
+  count_flips_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, limit.row_step, units,
+                                                             reinterpret_cast<unsigned long long*>(scratch.bins));
   check_launch("count flips");
-}
-
-void launch_flip(const Flips& flips, std::uint32_t first, double* partial, double* sum, cudaStream_t stream) {
-  flip_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, first, partial);
+  first_bin_kernel<<<1, learn::kGainBins, 0, stream>>>(reinterpret_cast<const long long*>(scratch.bins), learn::wanted_gain(limit),
+                                                       scratch.first);
+  check_launch("choose flips");
+  flip_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, scratch.first, scratch.partial);
   check_launch("flip");
-  launch_finish_sum(partial, sum, stream);
+  launch_finish_sum(scratch.partial, sum, stream);
 }
 
 }  // namespace halftone::cuda

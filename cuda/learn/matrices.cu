@@ -100,7 +100,9 @@ void launch_gather_moments(const Matrix& in, const std::uint32_t* order, float f
   for_each_element(
       out.rows, out.columns,
       [=] __device__(std::uint64_t row, std::uint64_t column) {
-        const float value = factor * in.data[std::uint64_t{order[row]} * in.stride + order[column]];
+        const std::uint64_t from_row = order == nullptr ? row : order[row];
+        const std::uint64_t from_column = order == nullptr ? column : order[column];
+        const float value = factor * in.data[from_row * in.stride + from_column];
         out.data[row * out.stride + column] = value + (row == column ? damping : 0.0F);
       },
       "put moments in order", stream);
@@ -151,6 +153,12 @@ void launch_add_ridge(const Matrix& a, float ridge, double* sum, cudaStream_t st
       [=] __device__(std::uint64_t, std::uint64_t i) {
         a.data[i * a.stride + i] += static_cast<float>(ridge * *sum / static_cast<double>(a.rows));
       },
+      "add to a diagonal", stream);
+}
+
+void launch_add_to_diagonal(const Matrix& a, float value, cudaStream_t stream) {
+  for_each_element(
+      1, a.rows < a.columns ? a.rows : a.columns, [=] __device__(std::uint64_t, std::uint64_t i) { a.data[i * a.stride + i] += value; },
       "add to a diagonal", stream);
 }
 
