@@ -42,9 +42,10 @@ class SolverBench {
       : engine_(engine), memory_(engine), weight_(memory_.matrix_of(values.data(), rows, columns)), basis_path_(std::move(basis_path)) {}
 
   void run() {
+    first_time();
     operations();
     for (const std::uint64_t rank : {std::uint64_t{16}, learn::rank_of({}, weight_.rows, weight_.columns)}) {
-      for (const int iterations : {1, 2, 4}) basis(rank, iterations);
+      for (const int iterations : {1, 2, 3, 8}) basis(rank, iterations);
     }
     for (const char* format : {"fp8", "int8-row", "nvfp4"}) project(format);
   }
@@ -68,6 +69,34 @@ class SolverBench {
   static void say(const std::string& what, double seconds, const std::string& more = "") {
     std::printf("%-44s %9.3f ms %s\n", what.c_str(), seconds * 1e3, more.c_str());
     std::fflush(stdout);
+  }
+
+  double once(const std::function<void()>& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    finish();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+
+  /// What libraries and kernels take to load, and memory to be had.
+  void first_time() {
+    const std::uint64_t rank = learn::rank_of({}, weight_.rows, weight_.columns);
+    learn::Memory memory(engine_);
+    const Matrix wide = memory.matrix(weight_.rows, weight_.columns);
+    say("first sum", once([&] { engine_.add_up(weight_, weight_, 0); }));
+    say("first product", once([&] { engine_.multiply({.a = weight_, .b = weight_, .c = wide}); }));
+    for (const char* time : {"first", "second"}) {
+      say(std::string(time) + " basis", once([&] {
+            learn::Memory scratch(engine_);
+            std::ignore = learn::leading_basis(engine_, scratch, weight_, rank, learn::BasisMethod::randomized, 3, 1);
+          }));
+    }
+    std::vector<float> host(weight_.rows * weight_.columns);
+    for (const char* time : {"first", "second"}) {
+      say(std::string(time) + " download of the weight",
+          once([&] { engine_.download(weight_.data, host.data(), host.size() * sizeof(float)); }));
+      say(std::string(time) + " upload of the weight", once([&] { engine_.upload(host.data(), wide.data, host.size() * sizeof(float)); }));
+    }
   }
 
   /// Single operations at the sizes that a rank of a fifth has.
@@ -109,8 +138,12 @@ class SolverBench {
     for (const auto method : {Orthonormaliser::Method::factors, Orthonormaliser::Method::products}) {
       Orthonormaliser orthonormaliser(engine_, memory, a.rows, a.columns, method);
       const std::string by = method == Orthonormaliser::Method::factors ? " by factors" : " by products";
-      for (const auto wanted : {learn::Orthonormality::rough, learn::Orthonormality::full}) {
-        say("orthonormal" + of + by + (wanted == learn::Orthonormality::full ? ", full" : ", rough"), seconds_of([&] {
+      for (const auto wanted : {learn::Orthonormality::rough, learn::Orthonormality::close, learn::Orthonormality::full}) {
+        say("orthonormal" + of + by +
+                (wanted == learn::Orthonormality::rough   ? ", rough"
+                 : wanted == learn::Orthonormality::close ? ", close"
+                                                          : ", full"),
+            seconds_of([&] {
               engine_.copy(kept.data, a.data, a.rows * a.columns * sizeof(float));
               orthonormaliser.apply(a, wanted);
             }));
@@ -136,7 +169,7 @@ class SolverBench {
       say("Gram matrix, two thirds of it" + of + (method == learn::SplitMethod::sign ? " by sign" : " by eigenvectors"), seconds_of([&] {
             make_gram();
             engine_.clear(half.data, half.rows * half.columns * sizeof(float));
-            learn::leading_part(engine_, gram, method, half);
+            std::ignore = learn::leading_part(engine_, gram, method, half);
           }));
     }
   }
@@ -184,8 +217,8 @@ class SolverBench {
     say("round" + of, seconds_of([&] { engine_.round(layer.weight, {}, layer.weight, layer.grid, levels, errors); }));
     say("errors" + of, seconds_of([&] { engine_.errors_of(levels, layer.weight, layer.grid, errors); }));
     const std::uint64_t rank = learn::rank_of({}, weight_.rows, weight_.columns);
-    const learn::Basis basis = learn::leading_basis(engine_, memory, weight_, rank, learn::BasisMethod::randomized, 2, 1);
-    for (const auto& [descents, flips] : {std::pair{0, 0}, {10, 0}, {10, 8}, {10, 12}, {10, 16}}) {
+    const learn::Basis basis = learn::leading_basis(engine_, memory, weight_, rank, learn::BasisMethod::randomized, 3, 1);
+    for (const auto& [descents, flips] : {std::pair{0, 0}, {10, 0}, {10, 8}, {10, 10}, {10, 16}}) {
       learn::Outcome outcome;
       const double seconds =
           seconds_of([&] { outcome = learn::project(engine_, layer, basis, {.descents = descents, .flip_passes = flips}, levels); });
@@ -205,8 +238,13 @@ class SolverBench {
 int bench(char** arguments) {
   const std::uint64_t rows = std::stoull(arguments[3]);
   const std::uint64_t columns = std::stoull(arguments[4]);
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const auto begin = now();
   const std::unique_ptr<Backend> backend = api::open_backend(arguments[1]);
+  const auto opened = now();
   const std::shared_ptr<learn::Engine> engine = backend->make_engine();
+  std::printf("opened in %.0f ms, first engine in %.0f ms\n", std::chrono::duration<double>(opened - begin).count() * 1e3,
+              std::chrono::duration<double>(now() - opened).count() * 1e3);
   SolverBench(*engine, read_weight(arguments[2], rows * columns), rows, columns, arguments[5]).run();
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <tuple>
 
 #include <halftone/codec/hd.hpp>
 
@@ -27,7 +28,7 @@ void exact_side(MatrixEngine& engine, const Matrix& weight, const Matrix& out) {
   const bool wide = weight.rows <= weight.columns;
   const Matrix gram = memory.matrix(out.rows, out.rows);
   engine.multiply({.a = weight, .transpose_a = !wide, .b = weight, .transpose_b = wide, .c = gram, .full_precision = true});
-  leading_part(engine, gram, SplitMethod::eigenvectors, out);
+  std::ignore = leading_part(engine, gram, SplitMethod::eigenvectors, out);
 }
 
 /// Rows of matrices that are multiplied begin at multiples of so many elements: products are several times faster then.
@@ -54,7 +55,7 @@ void draw_subspace(MatrixEngine& engine, const Matrix& weight, int power_iterati
     if (engine.prefers_products()) orthonormaliser.apply(right, Orthonormality::rough);
     engine.multiply({.a = weight, .b = right, .c = left});
   }
-  orthonormaliser.apply(left, Orthonormality::full);
+  orthonormaliser.apply(left, Orthonormality::close);
 }
 
 /// One more power iteration.
@@ -71,6 +72,7 @@ void randomized_side(MatrixEngine& engine, const Matrix& weight, int power_itera
                      Orthonormaliser& orthonormaliser) {
   const std::uint64_t wide = oversampled(basis.rank, weight);
   const bool by_sign = engine.prefers_products() && wide > kFewRows;
+  bool is_exact = false;
   {
     Memory memory(engine);
     const Matrix left = memory.matrix(weight.rows, wide);
@@ -83,10 +85,11 @@ void randomized_side(MatrixEngine& engine, const Matrix& weight, int power_itera
     engine.multiply({.a = right, .transpose_a = true, .b = right, .c = small, .full_precision = true});
     const Matrix part = memory.matrix(wide, basis.left.columns);
     clear(engine, part);
-    leading_part(engine, small, by_sign ? SplitMethod::sign : SplitMethod::eigenvectors, part.columns_at(0, basis.rank));
-    engine.multiply({.a = left, .b = part, .c = basis.left, .full_precision = !by_sign});
+    is_exact = leading_part(engine, small, by_sign ? SplitMethod::sign : SplitMethod::eigenvectors, part.columns_at(0, basis.rank));
+    engine.multiply({.a = left, .b = part, .c = basis.left, .full_precision = is_exact});
   }
-  if (by_sign) refine(engine, weight, basis.left, basis.right, orthonormaliser);
+  if (!is_exact) return refine(engine, weight, basis.left, basis.right, orthonormaliser);
+  orthonormaliser.apply(basis.left, Orthonormality::full);
 }
 
 /// Sets `other` from `known`, how much of the weight the basis holds, and how far it leads out of itself.

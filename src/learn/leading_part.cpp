@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -12,11 +13,16 @@
 namespace halftone::learn {
 namespace {
 
-/// Eigenvalues are told apart then that differ by some 10^-5 of the norm.
+/// Eigenvalues are told apart then that differ by some 10^-5 of the norm,
 constexpr int kSignSteps = 12;
+constexpr int kRisingSteps = 5;
+/// which is little enough for borders above this part of it.
+constexpr double kLeastBorder = 3e-4;
 /// Borders that are tried, at most, until the count of the eigenvalues above one is met but for this part.
-constexpr int kBorders = 6;
-constexpr double kTolerance = 0.025;
+constexpr int kBorders = 8;
+constexpr double kTolerance = 0.01;
+/// A first guess: how fast the logit of the count falls with the logarithm of the border.
+constexpr double kSlope = -3.2;
 
 void clear(MatrixEngine& engine, const Matrix& a) { engine.clear(a.data, a.rows * a.columns * sizeof(float)); }
 
@@ -79,37 +85,68 @@ class Splitter {
   Matrix next_;
   Matrix polynomial_;
   std::vector<float> diagonal_;
-  std::vector<SignStep> steps_ = sign_steps(kSignSteps);
+  std::vector<SignStep> steps_ = sign_steps(kSignSteps, kRisingSteps);
 };
 
-void split_by_sign(MatrixEngine& engine, const Matrix& s, const Matrix& out) {
-  Splitter splitter(engine, s);
-  if (!(splitter.norm() > 0)) return;
-  const auto whole = static_cast<double>(s.rows);
-  const auto wanted = static_cast<double>(out.columns);
-  double border = splitter.mean();
-  double slope = -2.0;  // of the logit by the logarithm of the border
-  double last_logit = 0;
-  double last_border = 0;
-  for (int i = 0; i < kBorders; ++i) {
-    const double count = splitter.count_above(border);
-    if (std::abs(count - wanted) <= kTolerance * wanted) break;
-    const double found = logit(count, whole);
-    if (i > 0) slope = std::clamp((found - last_logit) / std::log(border / last_border), -20.0, -0.5);
-    last_logit = found;
-    last_border = border;
-    border *= std::exp((logit(wanted, whole) - found) / slope);
+/// Where to look for the border: by the line through the last two counts, as logits and logarithms, or in the middle of
+/// what is known to hold it.
+class BorderSearch {
+ public:
+  BorderSearch(double first, double wanted, double whole) : border_(first), whole_(whole), wanted_(logit(wanted, whole)) {}
+
+  [[nodiscard]] double border() const { return border_; }
+
+  void count_was(double count) {
+    const double x = std::log(border_);
+    const double y = logit(count, whole_);
+    if (is_second_) slope_ = std::clamp((y - last_y_) / (x - last_x_), -20.0, -0.5);
+    is_second_ = true;
+    last_x_ = x;
+    last_y_ = y;
+    (y > wanted_ ? low_ : high_) = x;
+    double next = x + (wanted_ - y) / slope_;
+    const bool is_bounded = std::isfinite(low_) && std::isfinite(high_);
+    if (is_bounded && !(low_ < next && next < high_)) next = (low_ + high_) / 2.0;
+    border_ = std::exp(next);
   }
-  splitter.write_projector(out);
+
+ private:
+  double border_;
+  double whole_;
+  double wanted_;
+  double slope_ = kSlope;
+  bool is_second_ = false;
+  double last_x_ = 0;
+  double last_y_ = 0;
+  double low_ = -std::numeric_limits<double>::infinity();
+  double high_ = std::numeric_limits<double>::infinity();
+};
+
+/// Returns false where the border is too low for the sign, or was not found.
+bool split_by_sign(MatrixEngine& engine, const Matrix& s, const Matrix& out) {
+  Splitter splitter(engine, s);
+  if (!(splitter.norm() > 0)) return false;
+  const auto wanted = static_cast<double>(out.columns);
+  BorderSearch search(splitter.mean(), wanted, static_cast<double>(s.rows));
+  for (int i = 0; i < kBorders && search.border() > kLeastBorder * splitter.norm(); ++i) {
+    const double count = splitter.count_above(search.border());
+    if (std::abs(count - wanted) <= kTolerance * wanted) {
+      splitter.write_projector(out);
+      return true;
+    }
+    search.count_was(count);
+  }
+  return false;
 }
 
 }  // namespace
 
-void leading_part(MatrixEngine& engine, const Matrix& s, SplitMethod method, const Matrix& out) {
-  if (method == SplitMethod::sign) return split_by_sign(engine, s, out);
+bool leading_part(MatrixEngine& engine, const Matrix& s, SplitMethod method, const Matrix& out) {
+  if (method == SplitMethod::sign && split_by_sign(engine, s, out)) return false;
   engine.eigenvectors(s);
   // The last rows belong to the largest eigenvalues.
   engine.transpose(s.rows_at(s.rows - out.columns, out.columns), out);
+  return true;
 }
 
 }  // namespace halftone::learn

@@ -1,6 +1,7 @@
 #include "learn/orthonormal.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -9,19 +10,28 @@ namespace {
 
 /// The scaling counts on values down to this, and leaves those at 1 as high: rounding may then move them a little beyond.
 constexpr double kLeast = 0.02;
-/// After so many steps from there, values are near 1.
-constexpr int kLastSteps = 5;
+/// What a step takes values near 0 to.
+constexpr double kGrowth = 2.57;
+/// Rounds of steps, at most: the first sees the largest value only where one is far above the others.
+constexpr int kRounds = 4;
+/// Before its last step a round should have come so far.
+constexpr double kFlatEnough = 0.5;
 
-/// A product with a weight spreads singular values by the ratio of its own, of which some hundred are made up for.
-constexpr int kRoughSteps = 6;
-/// And some thousand at the end.
-constexpr int kFullSteps = 11;
 /// For values near 1.
 constexpr SignStep kNewtonSchulz{.linear = 1.5F, .cubic = 0.5F};
 
+int rising_steps(Orthonormality wanted) { return wanted == Orthonormality::rough ? 4 : 6; }
+
+/// The steps that take values of a mean square of `mean`, where the largest is 1, as close to 1 as is wanted.
+std::vector<SignStep> steps_for(Orthonormality wanted, double mean) {
+  const int to_one = static_cast<int>(std::ceil(std::log(1.0 / std::sqrt(mean)) / std::log(kGrowth)));
+  const int more = wanted == Orthonormality::rough ? 0 : wanted == Orthonormality::close ? 2 : 4;
+  return sign_steps(std::clamp(to_one, 3, 10) + more, rising_steps(wanted));
+}
+
 }  // namespace
 
-std::vector<SignStep> sign_steps(int count) {
+std::vector<SignStep> sign_steps(int count, int rising) {
   std::vector<SignStep> steps;
   double low = kLeast;
   for (int i = 0; i < count; ++i) {
@@ -29,7 +39,7 @@ std::vector<SignStep> sign_steps(int count) {
     const double linear = 1.5 * slope;
     const double cubic = 0.5 * slope * slope * slope;
     steps.push_back({.linear = static_cast<float>(linear), .cubic = static_cast<float>(cubic)});
-    if (i >= count - kLastSteps) low *= linear - cubic * low * low;
+    if (i >= count - rising) low *= linear - cubic * low * low;
   }
   return steps;
 }
@@ -41,7 +51,7 @@ void Orthonormaliser::apply(const Matrix& a, Orthonormality wanted) {
   if (method_ == Method::products) return iterate(a, wanted);
   // A second pass makes orthonormal to rounding what one leaves a little oblique.
   factor(a);
-  if (wanted == Orthonormality::full) factor(a);
+  if (wanted != Orthonormality::rough) factor(a);
 }
 
 /// a := a L⁻ᵀ where L Lᵀ = aᵀ a.  The ridge keeps a Gram matrix that rounding has made singular positive definite.  Where
@@ -61,29 +71,53 @@ void Orthonormaliser::factor(const Matrix& a) {
   engine_.copy(product.data, a.data, a.rows * a.columns * sizeof(float));
 }
 
-/// Steps a := a (α I - β aᵀ a), the first of a / ‖aᵀ a‖^½.  A product in full precision is kept for the last one, which
+/// Steps a := a (α I - β aᵀ a), of a divided by its norm.  A product in full precision is kept for the last one, which
 /// squares what the others leave.
 void Orthonormaliser::iterate(const Matrix& a, Orthonormality wanted) {
-  const bool is_full = wanted == Orthonormality::full;
-  std::vector<SignStep> steps = sign_steps(is_full ? kFullSteps : kRoughSteps);
-  if (is_full) steps.push_back(kNewtonSchulz);
+  const std::uint64_t bytes = a.rows * a.columns * sizeof(float);
   Matrix from = a;
   Matrix to = scratch_.rows_at(0, a.rows);
-  engine_.multiply({.a = from, .transpose_a = true, .b = from, .c = gram_});
-  const double norm = std::sqrt(engine_.squared_norm(gram_));
-  if (!(norm > 0)) return engine_.clear(a.data, a.rows * a.columns * sizeof(float));
-  const auto scale = static_cast<float>(1.0 / std::sqrt(norm));
-  engine_.copy(from.data, to.data, a.rows * a.columns * sizeof(float));
-  engine_.multiply({.a = from, .b = gram_, .alpha = -scale * scale * scale * steps[0].cubic, .beta = scale * steps[0].linear, .c = to});
-  std::swap(from, to);
-  for (std::size_t i = 1; i < steps.size(); ++i) {
-    const bool is_precise = is_full && i + 1 == steps.size();
-    engine_.multiply({.a = from, .transpose_a = true, .b = from, .alpha = -steps[i].cubic, .c = gram_, .full_precision = is_precise});
-    engine_.add_to_diagonal(gram_, steps[i].linear);
+  const auto multiply = [&](SignStep step, bool is_precise) {
+    engine_.add_to_diagonal(gram_, step.linear);
     engine_.multiply({.a = from, .b = gram_, .c = to, .full_precision = is_precise});
     std::swap(from, to);
+  };
+  double before = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    engine_.multiply({.a = from, .transpose_a = true, .b = from, .c = gram_});
+    Spread spread = spread_of(from, 1.0F);
+    if (!(spread.largest > 0)) return engine_.clear(a.data, bytes);
+    const auto scale = static_cast<float>(1.0 / std::sqrt(spread.largest));
+    // As sums tell them: flatness = (Σ σ²)² / (n Σ σ⁴), and the largest σ² is taken to be (Σ σ⁴)^½.
+    const double mean = std::sqrt(spread.flatness / static_cast<double>(a.columns));
+    const std::vector<SignStep> steps = steps_for(wanted, mean);
+    engine_.copy(from.data, to.data, bytes);
+    engine_.multiply({.a = from, .b = gram_, .alpha = -scale * scale * scale * steps[0].cubic, .beta = scale * steps[0].linear, .c = to});
+    std::swap(from, to);
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+      engine_.multiply({.a = from, .transpose_a = true, .b = from, .alpha = -steps[i].cubic, .c = gram_});
+      if (i + 1 == steps.size()) spread = spread_of(from, steps[i].cubic);
+      multiply(steps[i], false);
+    }
+    // Columns of zeros and missing directions keep it from 1.
+    if (spread.flatness > kFlatEnough || spread.flatness < 1.2 * before) break;
+    before = spread.flatness;
   }
-  if (from.data != a.data) engine_.copy(from.data, a.data, a.rows * a.columns * sizeof(float));
+  if (wanted == Orthonormality::full) {
+    engine_.multiply({.a = from, .transpose_a = true, .b = from, .alpha = -kNewtonSchulz.cubic, .c = gram_, .full_precision = true});
+    multiply(kNewtonSchulz, true);
+  }
+  if (from.data != a.data) engine_.copy(from.data, a.data, bytes);
+}
+
+Orthonormaliser::Spread Orthonormaliser::spread_of(const Matrix& a, float multiple) {
+  std::array<double, 2> sums{};
+  engine_.add_up(a, a, 0);
+  engine_.add_up(gram_, gram_, 1);
+  engine_.read_sums(sums);
+  const double trace = sums[0];
+  const double norm = std::sqrt(sums[1]) / static_cast<double>(multiple);
+  return {.largest = norm, .flatness = norm > 0 ? trace * trace / (norm * norm * static_cast<double>(a.columns)) : 0};
 }
 
 }  // namespace halftone::learn

@@ -14,11 +14,13 @@ struct SignStep {
 };
 /// Cubics that bring, one after another, values of [0, 1] towards 1 without leaving the range: Newton-Schulz steps, scaled
 /// as Chen and Chow do ("A stable scaling of Newton-Schulz for improving the sign function computation of a Hermitian
-/// matrix", 2014).  Values near 0 grow 2.6 times by each but the last five, and about 50 times by those.
-[[nodiscard]] std::vector<SignStep> sign_steps(int count);
+/// matrix", 2014).  Values near 0 grow 2.6 times by each step but the last `rising`, which bring those above a fiftieth
+/// close to 1: 4 to 0.7, 5 to 0.94, 6 to 0.998.
+[[nodiscard]] std::vector<SignStep> sign_steps(int count, int rising);
 
 enum class Orthonormality : std::uint8_t {
   rough,  ///< well-conditioned: what the next product needs
+  close,  ///< but for what the products of the engine lose
   full,   ///< to rounding
 };
 
@@ -43,6 +45,12 @@ class Orthonormaliser {
  private:
   void factor(const Matrix& a);
   void iterate(const Matrix& a, Orthonormality wanted);
+  /// What the squared singular values of a matrix are like, of which gram_ holds a multiple of the Gram matrix.
+  struct Spread {
+    double largest;   ///< at least the largest, in units of gram_
+    double flatness;  ///< 1 where all are equal, 1 / columns where there is one
+  };
+  [[nodiscard]] Spread spread_of(const Matrix& a, float multiple);
 
   MatrixEngine& engine_;
   Method method_;

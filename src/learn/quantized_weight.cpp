@@ -1,6 +1,7 @@
 #include "learn/quantized_weight.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <numeric>
 
@@ -102,10 +103,17 @@ void QuantizedWeight::read_operands() {
   const std::uint32_t width = spec_.format->storage().scale_bytes;
   const auto operand = formats::scale_rules(*spec_.format).operand;
   operands_.resize(layout_.has_group_scales() ? layout_.scale_count(layout_.rows()) : 0);
-  for (std::uint64_t i = 0; i < operands_.size(); ++i) {
-    std::uint32_t stored = 0;
-    std::memcpy(&stored, scales_.data() + i * width, width);
-    operands_[i] = operand(stored, tensor_scale_);
+  if (width == 1) {  // as many scales as a sixteenth of the weights, and 256 values
+    std::array<float, 256> values{};
+    for (std::uint32_t stored = 0; stored < values.size(); ++stored) values[stored] = operand(stored, tensor_scale_);
+    std::transform(scales_.begin(), scales_.begin() + static_cast<std::ptrdiff_t>(operands_.size()), operands_.begin(),
+                   [&](std::byte stored) { return values[std::to_integer<std::size_t>(stored)]; });
+  } else {
+    for (std::uint64_t i = 0; i < operands_.size(); ++i) {
+      std::uint32_t stored = 0;
+      std::memcpy(&stored, scales_.data() + i * width, width);
+      operands_[i] = operand(stored, tensor_scale_);
+    }
   }
   if (!spec_.double_quant) return;
   const formats::NestedScales nested = formats::nest(operands_);

@@ -14,10 +14,10 @@ namespace {
 int power_iterations(Effort effort) {
   switch (effort) {
     case Effort::fast: return 1;
-    case Effort::usual: return 2;
-    case Effort::best: return 6;
+    case Effort::usual: return 3;
+    case Effort::best: return 8;
   }
-  return 2;
+  return 3;
 }
 
 /// A layer, and all that a solver may ask of it.
@@ -44,10 +44,10 @@ Outcome solve_in_closed_form(const Task& task, std::uint8_t* levels) {
 int flip_passes(Effort effort) {
   switch (effort) {
     case Effort::fast: return 8;
-    case Effort::usual: return 12;
+    case Effort::usual: return 10;
     case Effort::best: return 32;
   }
-  return 12;
+  return 10;
 }
 
 Outcome solve_by_projection(const Task& task, std::uint8_t* levels) {
