@@ -136,7 +136,7 @@ class SolverBench {
     engine_.copy(a.data, kept.data, a.rows * a.columns * sizeof(float));
     using learn::Orthonormaliser;
     for (const auto method : {Orthonormaliser::Method::factors, Orthonormaliser::Method::products}) {
-      Orthonormaliser orthonormaliser(engine_, memory, a.rows, a.columns, method);
+      Orthonormaliser orthonormaliser(engine_, memory, {a.rows, a.columns, a.columns}, method);
       const std::string by = method == Orthonormaliser::Method::factors ? " by factors" : " by products";
       for (const auto wanted : {learn::Orthonormality::rough, learn::Orthonormality::close, learn::Orthonormality::full}) {
         say("orthonormal" + of + by +

@@ -33,8 +33,8 @@ class DeviceMemory : public learn::Buffer {
 };
 
 /// Copies between pageable memory and a device pass through page-locked memory, by turns through two pieces of this
-/// size.
-constexpr std::size_t kStagingBytes = 8 << 20;
+/// size, which stay in the cache of a core.
+constexpr std::size_t kStagingBytes = 1 << 20;
 
 /// The largest of what is read as a few numbers.
 constexpr std::size_t kSmallBytes = learn::kSums * sizeof(double);
@@ -66,7 +66,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
     for (std::uint64_t at = 0; at < bytes; at += kStagingBytes, half = 1 - half) {
       const std::uint64_t n = std::min<std::uint64_t>(kStagingBytes, bytes - at);
       std::byte* staging = staging_.data() + half * kStagingBytes;
-      copied_[half].synchronize();
+      copied_[half].spin(kSpinTime);
       std::memcpy(staging, from + at, n);
       check(cudaMemcpyAsync(to + at, staging, n, cudaMemcpyHostToDevice, stream_.get()), "copy to the device");
       copied_[half].record(stream_.get());
@@ -75,11 +75,19 @@ class EnginePool::DeviceEngine : public learn::Engine {
   void download(const void* device, void* host, std::uint64_t bytes) override {
     const auto* from = static_cast<const std::byte*>(device);
     auto* to = static_cast<std::byte*>(host);
+    const auto begin = [&](std::uint64_t at) {
+      const std::uint64_t half = at / kStagingBytes % 2;
+      check(cudaMemcpyAsync(staging_.data() + half * kStagingBytes, from + at, std::min<std::uint64_t>(kStagingBytes, bytes - at),
+                            cudaMemcpyDeviceToHost, stream_.get()),
+            "copy from the device");
+      copied_[half].record(stream_.get());
+    };
+    if (bytes != 0) begin(0);
     for (std::uint64_t at = 0; at < bytes; at += kStagingBytes) {
-      const std::uint64_t n = std::min<std::uint64_t>(kStagingBytes, bytes - at);
-      check(cudaMemcpyAsync(staging_.data(), from + at, n, cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
-      stream_.synchronize();
-      std::memcpy(to + at, staging_.data(), n);
+      if (at + kStagingBytes < bytes) begin(at + kStagingBytes);
+      const std::uint64_t half = at / kStagingBytes % 2;
+      copied_[half].spin(kSpinTime);
+      std::memcpy(to + at, staging_.data() + half * kStagingBytes, std::min<std::uint64_t>(kStagingBytes, bytes - at));
     }
   }
   void copy(const void* from, void* to, std::uint64_t bytes) override {

@@ -46,7 +46,7 @@ std::uint64_t oversampled(std::uint64_t rank, const Matrix& weight) {
 
 /// A random subspace of the columns' space, drawn to the leading left singular vectors by power iterations.
 void draw_subspace(MatrixEngine& engine, const Matrix& weight, int power_iterations, std::uint64_t seed, const Matrix& left,
-                   const Matrix& right, Orthonormaliser& orthonormaliser) {
+                   const Matrix& right, Orthonormaliser& orthonormaliser, Orthonormality wanted) {
   engine.fill_signs(right, seed);
   engine.multiply({.a = weight, .b = right, .c = left});
   for (int i = 0; i < power_iterations; ++i) {
@@ -55,7 +55,7 @@ void draw_subspace(MatrixEngine& engine, const Matrix& weight, int power_iterati
     if (engine.prefers_products()) orthonormaliser.apply(right, Orthonormality::rough);
     engine.multiply({.a = weight, .b = right, .c = left});
   }
-  orthonormaliser.apply(left, Orthonormality::close);
+  orthonormaliser.apply(left, wanted);
 }
 
 /// One more power iteration.
@@ -77,8 +77,8 @@ void randomized_side(MatrixEngine& engine, const Matrix& weight, int power_itera
     Memory memory(engine);
     const Matrix left = memory.matrix(weight.rows, wide);
     const Matrix right = memory.matrix(weight.columns, wide);
-    Orthonormaliser wide_one(engine, memory, std::max(weight.rows, weight.columns), wide, Orthonormaliser::method_for(engine));
-    draw_subspace(engine, weight, power_iterations, seed, left, right, wide_one);
+    Orthonormaliser wide_one(engine, memory, {std::max(weight.rows, weight.columns), wide, wide}, Orthonormaliser::method_for(engine));
+    draw_subspace(engine, weight, power_iterations, seed, left, right, wide_one, by_sign ? Orthonormality::close : Orthonormality::full);
     // Within the subspace, the largest directions by the small leftᵀ W Wᵀ left.
     engine.multiply({.a = weight, .transpose_a = true, .b = left, .c = right});
     const Matrix small = memory.matrix(wide, wide);
@@ -89,7 +89,7 @@ void randomized_side(MatrixEngine& engine, const Matrix& weight, int power_itera
     engine.multiply({.a = left, .b = part, .c = basis.left, .full_precision = is_exact});
   }
   if (!is_exact) return refine(engine, weight, basis.left, basis.right, orthonormaliser);
-  orthonormaliser.apply(basis.left, Orthonormality::full);
+  if (by_sign) orthonormaliser.apply(basis.left, Orthonormality::full);
 }
 
 /// Sets `other` from `known`, how much of the weight the basis holds, and how far it leads out of itself.
@@ -139,9 +139,11 @@ Basis leading_basis(MatrixEngine& engine, Memory& memory, const Matrix& given, s
   const Matrix weight = of_usual_size(engine, scratch, given).matrix;
   const std::uint64_t columns = base::round_up(rank, kRowElements);
   Basis basis{memory.matrix(weight.rows, columns), memory.matrix(weight.columns, columns), rank};
-  Orthonormaliser orthonormaliser(engine, scratch, std::max(weight.rows, weight.columns), columns, Orthonormaliser::method_for(engine));
   const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(weight, rank));
   const bool from_right = exact && weight.columns < weight.rows;
+  // All singular values of an exact basis may be there, however small.
+  Orthonormaliser orthonormaliser(engine, scratch, {std::max(weight.rows, weight.columns), columns, rank},
+                                  exact ? Orthonormaliser::Method::factors : Orthonormaliser::method_for(engine));
   if (exact) {
     const Matrix& known = from_right ? basis.right : basis.left;
     clear(engine, known);

@@ -14,7 +14,7 @@ namespace halftone::learn {
 namespace {
 
 /// Eigenvalues are told apart then that differ by some 10^-5 of the norm,
-constexpr int kSignSteps = 12;
+constexpr int kSignSteps = 13;
 constexpr int kRisingSteps = 5;
 /// which is little enough for borders above this part of it.
 constexpr double kLeastBorder = 3e-4;

@@ -14,19 +14,29 @@ constexpr double kLeast = 0.02;
 constexpr double kGrowth = 2.57;
 /// Rounds of steps, at most: the first sees the largest value only where one is far above the others.
 constexpr int kRounds = 4;
-/// Before its last step a round should have come so far.
-constexpr double kFlatEnough = 0.5;
-
 /// For values near 1.
 constexpr SignStep kNewtonSchulz{.linear = 1.5F, .cubic = 0.5F};
 
-int rising_steps(Orthonormality wanted) { return wanted == Orthonormality::rough ? 4 : 6; }
+/// How a round of steps goes on from where values of the mean square are near 1.
+struct Goal {
+  int more;         ///< steps for those below the mean
+  int rising;       ///< as for sign_steps()
+  double flatness;  ///< before the last step, or another round follows
+};
 
-/// The steps that take values of a mean square of `mean`, where the largest is 1, as close to 1 as is wanted.
-std::vector<SignStep> steps_for(Orthonormality wanted, double mean) {
+Goal goal_of(Orthonormality wanted) {
+  switch (wanted) {
+    case Orthonormality::rough: return {.more = 0, .rising = 4, .flatness = 0.5};
+    case Orthonormality::close: return {.more = 2, .rising = 6, .flatness = 0.8};
+    case Orthonormality::full: return {.more = 4, .rising = 6, .flatness = 0.998};
+  }
+  return {};
+}
+
+/// The steps for values of a mean square of `mean`, where the largest is 1.
+std::vector<SignStep> steps_for(const Goal& goal, double mean) {
   const int to_one = static_cast<int>(std::ceil(std::log(1.0 / std::sqrt(mean)) / std::log(kGrowth)));
-  const int more = wanted == Orthonormality::rough ? 0 : wanted == Orthonormality::close ? 2 : 4;
-  return sign_steps(std::clamp(to_one, 3, 10) + more, rising_steps(wanted));
+  return sign_steps(std::clamp(to_one, 3, 10) + goal.more, goal.rising);
 }
 
 }  // namespace
@@ -44,8 +54,12 @@ std::vector<SignStep> sign_steps(int count, int rising) {
   return steps;
 }
 
-Orthonormaliser::Orthonormaliser(MatrixEngine& engine, Memory& memory, std::uint64_t largest_rows, std::uint64_t columns, Method method)
-    : engine_(engine), method_(method), gram_(memory.matrix(columns, columns)), scratch_(memory.matrix(largest_rows, columns)) {}
+Orthonormaliser::Orthonormaliser(MatrixEngine& engine, Memory& memory, const Extent& extent, Method method)
+    : engine_(engine),
+      method_(method),
+      filled_(static_cast<double>(extent.filled)),
+      gram_(memory.matrix(extent.columns, extent.columns)),
+      scratch_(memory.matrix(extent.largest_rows, extent.columns)) {}
 
 void Orthonormaliser::apply(const Matrix& a, Orthonormality wanted) {
   if (method_ == Method::products) return iterate(a, wanted);
@@ -82,6 +96,7 @@ void Orthonormaliser::iterate(const Matrix& a, Orthonormality wanted) {
     engine_.multiply({.a = from, .b = gram_, .c = to, .full_precision = is_precise});
     std::swap(from, to);
   };
+  const Goal goal = goal_of(wanted);
   double before = 0;
   for (int round = 0; round < kRounds; ++round) {
     engine_.multiply({.a = from, .transpose_a = true, .b = from, .c = gram_});
@@ -89,8 +104,8 @@ void Orthonormaliser::iterate(const Matrix& a, Orthonormality wanted) {
     if (!(spread.largest > 0)) return engine_.clear(a.data, bytes);
     const auto scale = static_cast<float>(1.0 / std::sqrt(spread.largest));
     // As sums tell them: flatness = (Σ σ²)² / (n Σ σ⁴), and the largest σ² is taken to be (Σ σ⁴)^½.
-    const double mean = std::sqrt(spread.flatness / static_cast<double>(a.columns));
-    const std::vector<SignStep> steps = steps_for(wanted, mean);
+    const double mean = std::sqrt(spread.flatness / filled_);
+    const std::vector<SignStep> steps = steps_for(goal, mean);
     engine_.copy(from.data, to.data, bytes);
     engine_.multiply({.a = from, .b = gram_, .alpha = -scale * scale * scale * steps[0].cubic, .beta = scale * steps[0].linear, .c = to});
     std::swap(from, to);
@@ -99,8 +114,8 @@ void Orthonormaliser::iterate(const Matrix& a, Orthonormality wanted) {
       if (i + 1 == steps.size()) spread = spread_of(from, steps[i].cubic);
       multiply(steps[i], false);
     }
-    // Columns of zeros and missing directions keep it from 1.
-    if (spread.flatness > kFlatEnough || spread.flatness < 1.2 * before) break;
+    // Missing directions keep it from 1.
+    if (spread.flatness > goal.flatness || spread.flatness < 1.2 * before) break;
     before = spread.flatness;
   }
   if (wanted == Orthonormality::full) {
@@ -117,7 +132,7 @@ Orthonormaliser::Spread Orthonormaliser::spread_of(const Matrix& a, float multip
   engine_.read_sums(sums);
   const double trace = sums[0];
   const double norm = std::sqrt(sums[1]) / static_cast<double>(multiple);
-  return {.largest = norm, .flatness = norm > 0 ? trace * trace / (norm * norm * static_cast<double>(a.columns)) : 0};
+  return {.largest = norm, .flatness = norm > 0 ? trace * trace / (norm * norm * filled_) : 0};
 }
 
 }  // namespace halftone::learn

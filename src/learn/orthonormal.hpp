@@ -19,7 +19,7 @@ struct SignStep {
 [[nodiscard]] std::vector<SignStep> sign_steps(int count, int rising);
 
 enum class Orthonormality : std::uint8_t {
-  rough,  ///< well-conditioned: what the next product needs
+  rough,  ///< of a condition below 5: what the next product needs
   close,  ///< but for what the products of the engine lose
   full,   ///< to rounding
 };
@@ -37,8 +37,13 @@ class Orthonormaliser {
     return engine.prefers_products() ? Method::products : Method::factors;
   }
 
-  /// For matrices without gaps, of at most `largest_rows` rows.
-  Orthonormaliser(MatrixEngine& engine, Memory& memory, std::uint64_t largest_rows, std::uint64_t columns, Method method);
+  /// For matrices without gaps, of at most `largest_rows` rows, of whose columns `filled` are not zeros.
+  struct Extent {
+    std::uint64_t largest_rows;
+    std::uint64_t columns;
+    std::uint64_t filled;
+  };
+  Orthonormaliser(MatrixEngine& engine, Memory& memory, const Extent& extent, Method method);
 
   void apply(const Matrix& a, Orthonormality wanted);
 
@@ -48,12 +53,13 @@ class Orthonormaliser {
   /// What the squared singular values of a matrix are like, of which gram_ holds a multiple of the Gram matrix.
   struct Spread {
     double largest;   ///< at least the largest, in units of gram_
-    double flatness;  ///< 1 where all are equal, 1 / columns where there is one
+    double flatness;  ///< 1 where all are equal, 1 / filled columns where there is one
   };
   [[nodiscard]] Spread spread_of(const Matrix& a, float multiple);
 
   MatrixEngine& engine_;
   Method method_;
+  double filled_;
   Matrix gram_;
   Matrix scratch_;
 };

@@ -43,11 +43,11 @@ Outcome solve_in_closed_form(const Task& task, std::uint8_t* levels) {
 
 int flip_passes(Effort effort) {
   switch (effort) {
-    case Effort::fast: return 8;
-    case Effort::usual: return 10;
+    case Effort::fast:
+    case Effort::usual: return 8;
     case Effort::best: return 32;
   }
-  return 10;
+  return 8;
 }
 
 Outcome solve_by_projection(const Task& task, std::uint8_t* levels) {
