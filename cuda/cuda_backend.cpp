@@ -11,6 +11,7 @@
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
+#include "base/parallel.hpp"
 #include "formats/layer_layout.hpp"
 #include "kept_bands.hpp"
 #include "lane.hpp"
@@ -53,9 +54,11 @@ void clear(const Lane& lane, void* device, std::size_t n_bytes) {
 class CudaBackend : public Backend {
  public:
   CudaBackend(const BackendOptions& options, const Findings& findings) {
+    // Side by side: each device takes some tenths of a second.
+    base::parallel_for(options.devices.size(), static_cast<unsigned>(options.devices.size()),
+                       [&](std::size_t i) { start(options.devices[i]); });
     for (const int device : options.devices) {
-      // Waiting threads sleep: others have work for their cores.
-      start(device);
+      check(cudaSetDevice(device), "choose a device");
       const std::uint64_t budget = budget_of(options.device_memory);
       const std::uint64_t lanes = std::clamp<std::uint64_t>(budget / 2 / kLaneBytes, 1, kMostLanes);
       places_.push_back(std::make_unique<Place>(device, lanes, budget > lanes * kLaneBytes ? budget - lanes * kLaneBytes : 0));
@@ -142,9 +145,10 @@ class CudaBackend : public Backend {
   /// More threads at once than these only wait for one another in the driver.
   static constexpr std::uint64_t kMostLanes = 8;
 
-  /// Starts `device` and makes it the current one.  That takes memory of the device, more than Halftone's own buffers, and
-  /// how much nobody tells beforehand.
+  /// Starts `device`.  That takes memory of the device, more than Halftone's own buffers, and how much nobody tells
+  /// beforehand.
   static void start(int device) {
+    // Waiting threads sleep: others have work for their cores.
     const cudaError_t status = cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid);
     if (status == cudaErrorMemoryAllocation) {
       (void)cudaGetLastError();
@@ -154,7 +158,6 @@ class CudaBackend : public Backend {
            device, kLaneBytes >> 20);
     }
     check(status, "start a device");
-    check(cudaSetDevice(device), "choose a device");
   }
 
   [[nodiscard]] static std::uint64_t budget_of(std::uint64_t wanted) {

@@ -1,6 +1,7 @@
 #include "learn/device_engine.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "launch_table.hpp"
@@ -32,8 +33,13 @@ class DeviceMemory : public learn::Buffer {
 };
 
 /// Copies between pageable memory and a device pass through page-locked memory, by turns through two pieces of this
-/// size.
-constexpr std::size_t kStagingBytes = 8 << 20;
+/// size, which stay in the cache of a core.
+constexpr std::size_t kStagingBytes = 1 << 20;
+
+/// The largest of what is read as a few numbers.
+constexpr std::size_t kSmallBytes = learn::kSums * sizeof(double);
+/// How long a thread waits awake for them.
+constexpr std::chrono::microseconds kSpinTime{500};
 
 }  // namespace
 
@@ -43,10 +49,12 @@ class EnginePool::DeviceEngine : public learn::Engine {
   /// On the current device.
   DeviceEngine()
       : products_(stream_.get()),
-        factors_(stream_.get()),
-        sums_((kSumBlocks + 1) * sizeof(double), stream_.get()),
-        bins_(learn::kGainBins * sizeof(std::int64_t), stream_.get()),
-        staging_(2 * kStagingBytes) {}
+        sums_((kSumBlocks + learn::kSums) * sizeof(double), stream_.get()),
+        bins_((learn::kGainBins + 1) * sizeof(std::int64_t), stream_.get()),
+        staging_(2 * kStagingBytes),
+        small_(kSmallBytes) {
+    clear(sums_.data(), sums_.size());
+  }
 
   [[nodiscard]] std::unique_ptr<learn::Buffer> allocate(std::uint64_t bytes) override {
     return std::make_unique<DeviceMemory>(bytes, stream_.get());
@@ -58,21 +66,28 @@ class EnginePool::DeviceEngine : public learn::Engine {
     for (std::uint64_t at = 0; at < bytes; at += kStagingBytes, half = 1 - half) {
       const std::uint64_t n = std::min<std::uint64_t>(kStagingBytes, bytes - at);
       std::byte* staging = staging_.data() + half * kStagingBytes;
-      copied_[half].synchronize();
+      copied_[half].spin(kSpinTime);
       std::memcpy(staging, from + at, n);
       check(cudaMemcpyAsync(to + at, staging, n, cudaMemcpyHostToDevice, stream_.get()), "copy to the device");
       copied_[half].record(stream_.get());
     }
-    stream_.synchronize();
   }
   void download(const void* device, void* host, std::uint64_t bytes) override {
     const auto* from = static_cast<const std::byte*>(device);
     auto* to = static_cast<std::byte*>(host);
+    const auto begin = [&](std::uint64_t at) {
+      const std::uint64_t half = at / kStagingBytes % 2;
+      check(cudaMemcpyAsync(staging_.data() + half * kStagingBytes, from + at, std::min<std::uint64_t>(kStagingBytes, bytes - at),
+                            cudaMemcpyDeviceToHost, stream_.get()),
+            "copy from the device");
+      copied_[half].record(stream_.get());
+    };
+    if (bytes != 0) begin(0);
     for (std::uint64_t at = 0; at < bytes; at += kStagingBytes) {
-      const std::uint64_t n = std::min<std::uint64_t>(kStagingBytes, bytes - at);
-      check(cudaMemcpyAsync(staging_.data(), from + at, n, cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
-      stream_.synchronize();
-      std::memcpy(to + at, staging_.data(), n);
+      if (at + kStagingBytes < bytes) begin(at + kStagingBytes);
+      const std::uint64_t half = at / kStagingBytes % 2;
+      copied_[half].spin(kSpinTime);
+      std::memcpy(to + at, staging_.data() + half * kStagingBytes, std::min<std::uint64_t>(kStagingBytes, bytes - at));
     }
   }
   void copy(const void* from, void* to, std::uint64_t bytes) override {
@@ -91,7 +106,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
     clear(counter(), sizeof(std::uint32_t));
     max_magnitude_launch(Dtype::F32)(data, n, counter<std::uint32_t>(), stream_.get());
     std::uint32_t bits = 0;
-    download(counter(), &bits, sizeof bits);
+    read_small(counter(), &bits, sizeof bits);
     return bits;
   }
   void rotate(float* data, std::uint64_t n, std::uint32_t group) override {
@@ -117,7 +132,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
     clear(counter(), sizeof(unsigned long long));
     launch_pack(levels, tables, codes, counter<unsigned long long>(), stream_.get());
     unsigned long long changed = 0;
-    download(counter(), &changed, sizeof changed);
+    read_small(counter(), &changed, sizeof changed);
     return changed;
   }
   void scatter_levels(const std::uint8_t* in, std::uint64_t rows, std::uint64_t columns, const std::uint32_t* order,
@@ -130,13 +145,14 @@ class EnginePool::DeviceEngine : public learn::Engine {
     download(values.data(), host, a.rows * sizeof(float));
   }
 
+  [[nodiscard]] bool prefers_products() const noexcept override { return true; }
   void multiply(const Product& product) override { products_.multiply(product); }
-  [[nodiscard]] bool cholesky(const Matrix& a) override { return factors_.cholesky(a); }
+  [[nodiscard]] bool cholesky(const Matrix& a) override { return factors().cholesky(a); }
   void invert_lower(const Matrix& a) override {
-    factors_.invert_lower(a);
+    factors().invert_lower(a);
     launch_clear_upper(a, stream_.get());
   }
-  void eigenvectors(const Matrix& a) override { factors_.eigenvectors(a); }
+  void eigenvectors(const Matrix& a) override { factors().eigenvectors(a); }
 
   void fill_signs(const Matrix& out, std::uint64_t seed) override { launch_fill_signs(out, seed, stream_.get()); }
   void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) override {
@@ -147,13 +163,12 @@ class EnginePool::DeviceEngine : public learn::Engine {
   }
   void unit_upper(const Matrix& lower, const Matrix& out) override { launch_unit_upper(lower, out, stream_.get()); }
   void add_scaled(const Matrix& a, float factor, const Matrix& b) override { launch_add_scaled(a, factor, b, stream_.get()); }
+  void add_to_diagonal(const Matrix& a, float value) override { launch_add_to_diagonal(a, value, stream_.get()); }
   void transpose(const Matrix& in, const Matrix& out) override { launch_transpose(in, out, stream_.get()); }
-  void add_ridge(const Matrix& a, float ridge) override { launch_add_ridge(a, ridge, sum(), stream_.get()); }
+  void add_ridge(const Matrix& a, float ridge) override { launch_add_ridge(a, ridge, sum(0), stream_.get()); }
   void row_norms(const Matrix& a, float* out) override { launch_row_norms(a, out, stream_.get()); }
-  [[nodiscard]] double inner(const Matrix& a, const Matrix& b) override {
-    launch_inner(a, b, partial_sums(), sum(), stream_.get());
-    return read_sum();
-  }
+  void add_up(const Matrix& a, const Matrix& b, unsigned place) override { launch_inner(a, b, partial_sums(), sum(place), stream_.get()); }
+  void read_sums(std::span<double> out) override { read_small(sum(0), out.data(), out.size_bytes()); }
 
   void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
              const Matrix& errors) override {
@@ -164,19 +179,15 @@ class EnginePool::DeviceEngine : public learn::Engine {
   }
   void feed_back(const Panel& panel) override { launch_feed_back(panel, stream_.get()); }
   void sweep(const Panel& panel) override { launch_sweep(panel, stream_.get()); }
-  void count_flips(const Flips& flips, double unit, std::int64_t* host_bins) override {
-    clear(bins_.data(), bins_.size());
-    launch_count_flips(flips, 0x1p40 / unit, bins_.as<std::int64_t>(), stream_.get());
-    download(bins_.data(), host_bins, bins_.size());
-  }
-  [[nodiscard]] double flip(const Flips& flips, std::uint32_t first) override {
-    launch_flip(flips, first, partial_sums(), sum(), stream_.get());
-    return read_sum();
+  void flip(const Flips& flips, const learn::FlipLimit& limit, unsigned place) override {
+    const FlipScratch scratch{bins_.as<std::int64_t>(), reinterpret_cast<std::uint32_t*>(bins_.as<std::int64_t>() + learn::kGainBins),
+                              partial_sums()};
+    launch_flip(flips, limit, scratch, sum(place), stream_.get());
   }
 
   void advance(const learn::OptimizerRun& run, const Matrix& measured) override {
-    launch_inner(measured, measured, partial_sums(), sum(), stream_.get());
-    launch_advance(run, sum(), stream_.get());
+    launch_inner(measured, measured, partial_sums(), sum(0), stream_.get());
+    launch_advance(run, sum(0), stream_.get());
   }
   void optimizer_step(const learn::OptimizerRun& run) override { launch_optimizer_step(run, stream_.get()); }
   void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid, const Matrix& errors) override {
@@ -184,26 +195,37 @@ class EnginePool::DeviceEngine : public learn::Engine {
   }
 
  private:
+  /// Most layers need none, and the library takes long to start.
+  [[nodiscard]] Factors& factors() {
+    if (!factors_) factors_ = std::make_unique<Factors>(stream_.get());
+    return *factors_;
+  }
   /// Room for one number.
   template <class T = void>
   [[nodiscard]] T* counter() const noexcept {
     return reinterpret_cast<T*>(bins_.data());
   }
   [[nodiscard]] double* partial_sums() const noexcept { return sums_.as<double>(); }
-  [[nodiscard]] double* sum() const noexcept { return sums_.as<double>() + kSumBlocks; }
-  [[nodiscard]] double read_sum() {
-    double value = 0;
-    download(sum(), &value, sizeof value);
-    return value;
+  [[nodiscard]] double* sum(unsigned place) const noexcept { return sums_.as<double>() + kSumBlocks + place; }
+
+  /// Reads a few numbers.  Whoever asks goes on at once when they are there: a thread that sleeps is woken some ten
+  /// microseconds later, which is as long as many a step takes.
+  void read_small(const void* device, void* host, std::size_t bytes) {
+    check(cudaMemcpyAsync(small_.data(), device, bytes, cudaMemcpyDeviceToHost, stream_.get()), "copy from the device");
+    read_.record(stream_.get());
+    read_.spin(kSpinTime);
+    std::memcpy(host, small_.data(), bytes);
   }
 
   Stream stream_;
   Products products_;
-  Factors factors_;
+  std::unique_ptr<Factors> factors_;
   DeviceBuffer sums_;
   DeviceBuffer bins_;
   PinnedBuffer staging_;
+  PinnedBuffer small_;
   Event copied_[2];
+  Event read_;
 };
 
 namespace {

@@ -1,6 +1,7 @@
 #include "learn/factors.hpp"
 
 #include "base/fail.hpp"
+#include "runtime/free_memory.hpp"
 #include "runtime/shared_library.hpp"
 #include "toolkit_libraries.hpp"
 
@@ -9,7 +10,7 @@ namespace {
 
 void check_solver(cusolverStatus_t status, const char* what) {
   if (status == CUSOLVER_STATUS_SUCCESS) return;
-  fail(ErrorKind::device, "{}: cuSOLVER reports status {}", what, static_cast<int>(status));
+  fail(ErrorKind::device, "CUDA failed to {}: cuSOLVER reports status {}; {}", what, static_cast<int>(status), free_memory());
 }
 
 }  // namespace
@@ -50,14 +51,13 @@ struct Factors::Library {
 };
 
 Factors::Factors(cudaStream_t stream) : library_(std::make_shared<const Library>()), stream_(stream), info_(sizeof(int), stream) {
-  check_solver(library_->Create(&handle_), "start cuSOLVER");
-  check_solver(library_->SetStream(handle_, stream), "give cuSOLVER a stream");
-  check_solver(library_->CreateParams(&parameters_), "start cuSOLVER");
-}
-
-Factors::~Factors() {
-  if (parameters_ != nullptr) library_->DestroyParams(parameters_);
-  if (handle_ != nullptr) library_->Destroy(handle_);
+  cusolverDnHandle_t handle = nullptr;
+  check_solver(library_->Create(&handle), "start cuSOLVER");
+  handle_ = {handle, library_->Destroy};
+  check_solver(library_->SetStream(handle, stream), "give cuSOLVER a stream");
+  cusolverDnParams_t parameters = nullptr;
+  check_solver(library_->CreateParams(&parameters), "start cuSOLVER");
+  parameters_ = {parameters, library_->DestroyParams};
 }
 
 void Factors::reserve(std::size_t device_bytes, std::size_t host_bytes) {
@@ -83,12 +83,12 @@ bool Factors::cholesky(const learn::Matrix& a) {
   const auto stride = static_cast<std::int64_t>(a.stride);
   std::size_t device_bytes = 0;
   std::size_t host_bytes = 0;
-  check_solver(library_->Xpotrf_bufferSize(handle_, parameters_, CUBLAS_FILL_MODE_UPPER, n, CUDA_R_32F, a.data, stride, CUDA_R_32F,
-                                           &device_bytes, &host_bytes),
+  check_solver(library_->Xpotrf_bufferSize(handle_.get(), parameters_.get(), CUBLAS_FILL_MODE_UPPER, n, CUDA_R_32F, a.data, stride,
+                                           CUDA_R_32F, &device_bytes, &host_bytes),
                "make room for a factor");
   reserve(device_bytes, host_bytes);
-  check_solver(library_->Xpotrf(handle_, parameters_, CUBLAS_FILL_MODE_UPPER, n, CUDA_R_32F, a.data, stride, CUDA_R_32F, device_.data(),
-                                device_bytes, host_.data(), host_bytes, info_.as<int>()),
+  check_solver(library_->Xpotrf(handle_.get(), parameters_.get(), CUBLAS_FILL_MODE_UPPER, n, CUDA_R_32F, a.data, stride, CUDA_R_32F,
+                                device_.data(), device_bytes, host_.data(), host_bytes, info_.as<int>()),
                "factor a matrix");
   return report() == 0;
 }
@@ -98,11 +98,11 @@ void Factors::invert_lower(const learn::Matrix& a) {
   const auto stride = static_cast<std::int64_t>(a.stride);
   std::size_t device_bytes = 0;
   std::size_t host_bytes = 0;
-  check_solver(library_->Xtrtri_bufferSize(handle_, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, CUDA_R_32F, a.data, stride,
+  check_solver(library_->Xtrtri_bufferSize(handle_.get(), CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, CUDA_R_32F, a.data, stride,
                                            &device_bytes, &host_bytes),
                "make room for an inverse");
   reserve(device_bytes, host_bytes);
-  check_solver(library_->Xtrtri(handle_, CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, CUDA_R_32F, a.data, stride, device_.data(),
+  check_solver(library_->Xtrtri(handle_.get(), CUBLAS_FILL_MODE_UPPER, CUBLAS_DIAG_NON_UNIT, n, CUDA_R_32F, a.data, stride, device_.data(),
                                 device_bytes, host_.data(), host_bytes, info_.as<int>()),
                "invert a matrix");
 }
@@ -113,13 +113,13 @@ void Factors::eigenvectors(const learn::Matrix& a) {
   const DeviceBuffer values(a.rows * sizeof(float), stream_);
   std::size_t device_bytes = 0;
   std::size_t host_bytes = 0;
-  check_solver(library_->Xsyevd_bufferSize(handle_, parameters_, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_UPPER, n, CUDA_R_32F, a.data,
-                                           stride, CUDA_R_32F, values.data(), CUDA_R_32F, &device_bytes, &host_bytes),
+  check_solver(library_->Xsyevd_bufferSize(handle_.get(), parameters_.get(), CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_UPPER, n,
+                                           CUDA_R_32F, a.data, stride, CUDA_R_32F, values.data(), CUDA_R_32F, &device_bytes, &host_bytes),
                "make room for eigenvectors");
   reserve(device_bytes, host_bytes);
   check_solver(
-      library_->Xsyevd(handle_, parameters_, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_UPPER, n, CUDA_R_32F, a.data, stride, CUDA_R_32F,
-                       values.data(), CUDA_R_32F, device_.data(), device_bytes, host_.data(), host_bytes, info_.as<int>()),
+      library_->Xsyevd(handle_.get(), parameters_.get(), CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_UPPER, n, CUDA_R_32F, a.data, stride,
+                       CUDA_R_32F, values.data(), CUDA_R_32F, device_.data(), device_bytes, host_.data(), host_bytes, info_.as<int>()),
       "find eigenvectors");
   if (report() != 0) fail(ErrorKind::device, "cuSOLVER found no eigenvectors of a matrix of {} rows", a.rows);
 }

@@ -17,7 +17,6 @@ class Factors {
   explicit Factors(cudaStream_t stream);
   Factors(const Factors&) = delete;
   Factors& operator=(const Factors&) = delete;
-  ~Factors();
 
   /// As learn::Engine's functions of these names; what invert_lower() leaves above the diagonal is not cleared.
   [[nodiscard]] bool cholesky(const learn::Matrix& a);
@@ -34,8 +33,8 @@ class Factors {
 
   std::shared_ptr<const Library> library_;
   cudaStream_t stream_;
-  cusolverDnHandle_t handle_ = nullptr;
-  cusolverDnParams_t parameters_ = nullptr;
+  std::shared_ptr<cusolverDnContext> handle_;
+  std::shared_ptr<cusolverDnParams> parameters_;
   DeviceBuffer device_;
   std::vector<std::byte> host_;
   DeviceBuffer info_;

@@ -1,5 +1,7 @@
 // Matrices and the levels that their elements are rounded to.
 
+#include <cmath>
+
 #include "learn/matrix_launches.hpp"
 #include "learn/row_loops.cuh"
 #include "learn/steps.hpp"
@@ -13,12 +15,26 @@ using learn::Levels;
 using learn::Matrix;
 using learn::Panel;
 
-/// Copies levels to where every thread of the block finds them fast.
-__device__ void share(const Levels* levels, Levels& shared) {
-  static_assert(sizeof(Levels) % sizeof(std::uint32_t) == 0);
-  const auto* from = reinterpret_cast<const std::uint32_t*>(levels);
-  auto* to = reinterpret_cast<std::uint32_t*>(&shared);
-  for (unsigned i = threadIdx.x; i < sizeof(Levels) / sizeof(std::uint32_t); i += blockDim.x) to[i] = from[i];
+/// Levels where every thread of the block finds them fast.  A search asks for thresholds that lie a power of two apart:
+/// each 32 of them are moved by one, so that these are in banks of their own.
+struct SharedLevels {
+  struct Thresholds {
+    float moved[Levels::kMost + Levels::kMost / 32];
+
+    __device__ float operator[](unsigned i) const { return moved[i + i / 32]; }
+  };
+
+  float values[Levels::kMost];
+  Thresholds thresholds;
+  std::uint32_t count;
+};
+
+__device__ void share(const Levels* levels, SharedLevels& shared) {
+  for (unsigned i = threadIdx.x; i < Levels::kMost; i += blockDim.x) {
+    shared.values[i] = levels->values[i];
+    shared.thresholds.moved[i + i / 32] = levels->thresholds[i];
+  }
+  if (threadIdx.x == 0) shared.count = levels->count;
   __syncthreads();
 }
 
@@ -26,25 +42,47 @@ __device__ float scale_of(const Grid& grid, std::uint64_t row, std::uint64_t col
   return grid.scales[row * grid.groups + grid.group_of[column]];
 }
 
+template <unsigned kWidth>
 __global__ void __launch_bounds__(kRowThreads)
     round_kernel(Matrix target, Matrix shift, Matrix weight, Grid grid, std::uint8_t* levels, Matrix errors) {
-  __shared__ Levels table;
+  __shared__ SharedLevels table;
   share(grid.levels, table);
-  for_rows(weight.rows, weight.columns, [&](std::uint64_t row, std::uint64_t column) {
-    float wanted = target.data[row * target.stride + column];
-    if (shift.data != nullptr) wanted += shift.data[row * shift.stride + column];
-    const learn::Rounded rounded = learn::round_to(table, wanted, scale_of(grid, row, column));
-    levels[row * weight.stride + column] = static_cast<std::uint8_t>(rounded.level);
-    errors.data[row * errors.stride + column] = rounded.value - weight.data[row * weight.stride + column];
+  for_parts_of_rows<kWidth>(weight.rows, weight.columns, [&](std::uint64_t row, std::uint64_t column) {
+    Some<float, kWidth> wanted = read<kWidth>(target.data + row * target.stride + column);
+    if (shift.data != nullptr) {
+      const auto shifts = read<kWidth>(shift.data + row * shift.stride + column);
+#pragma unroll
+      for (unsigned i = 0; i < kWidth; ++i) wanted.at[i] += shifts.at[i];
+    }
+    const auto weights = read<kWidth>(weight.data + row * weight.stride + column);
+    const auto groups = read<kWidth>(grid.group_of + column);
+    Some<std::uint8_t, kWidth> found;
+    Some<float, kWidth> error;
+#pragma unroll
+    for (unsigned i = 0; i < kWidth; ++i) {
+      const learn::Rounded rounded = learn::round_to(table, wanted.at[i], grid.scales[row * grid.groups + groups.at[i]]);
+      found.at[i] = static_cast<std::uint8_t>(rounded.level);
+      error.at[i] = rounded.value - weights.at[i];
+    }
+    write(levels + row * weight.stride + column, found);
+    write(errors.data + row * errors.stride + column, error);
   });
 }
 
+template <unsigned kWidth>
 __global__ void __launch_bounds__(kRowThreads) errors_kernel(const std::uint8_t* levels, Matrix weight, Grid grid, Matrix errors) {
-  __shared__ Levels table;
+  __shared__ SharedLevels table;
   share(grid.levels, table);
-  for_rows(weight.rows, weight.columns, [&](std::uint64_t row, std::uint64_t column) {
-    const float value = table.values[levels[row * weight.stride + column]] * scale_of(grid, row, column);
-    errors.data[row * errors.stride + column] = value - weight.data[row * weight.stride + column];
+  for_parts_of_rows<kWidth>(weight.rows, weight.columns, [&](std::uint64_t row, std::uint64_t column) {
+    const auto found = read<kWidth>(levels + row * weight.stride + column);
+    const auto weights = read<kWidth>(weight.data + row * weight.stride + column);
+    const auto groups = read<kWidth>(grid.group_of + column);
+    Some<float, kWidth> error;
+#pragma unroll
+    for (unsigned i = 0; i < kWidth; ++i) {
+      error.at[i] = table.values[found.at[i]] * grid.scales[row * grid.groups + groups.at[i]] - weights.at[i];
+    }
+    write(errors.data + row * errors.stride + column, error);
   });
 }
 
@@ -61,7 +99,7 @@ enum class Choice { feed_back, sweep };
 template <Choice kChoice>
 __global__ void __launch_bounds__(32 * kPanelWarps) panel_kernel(Panel panel) {
   extern __shared__ float couplings[];  // kPanel × kPanel
-  __shared__ Levels table;
+  __shared__ SharedLevels table;
   const auto width = static_cast<unsigned>(panel.weight.columns);
   for (unsigned i = threadIdx.x; i < kPanel * kPanel; i += blockDim.x) {
     const unsigned row = i / kPanel;
@@ -130,28 +168,43 @@ void launch_panel(const Panel& panel, const char* what, cudaStream_t stream) {
   check_launch(what);
 }
 
-struct PossibleFlip {
-  std::uint64_t at;
-  float value;
-  learn::Flip flip;
+/// What the flips of `kWidth` elements from one on would do.
+template <unsigned kWidth>
+struct PossibleFlips {
+  Some<float, kWidth> value;
+  Some<float, kWidth> target;
+  learn::Flip flip[kWidth];
 };
 
-__device__ PossibleFlip flip_at(const Flips& flips, const Levels& table, std::uint64_t row, std::uint64_t column) {
+template <unsigned kWidth>
+__device__ PossibleFlips<kWidth> flips_at(const Flips& flips, const SharedLevels& table, std::uint64_t row, std::uint64_t column) {
   const std::uint64_t at = row * flips.weight.columns + column;
-  const float scale = scale_of(flips.grid, row, column);
-  const std::uint32_t level = flips.levels[at];
-  const float value = table.values[level] * scale;
-  const float curvature = flips.row_norms[row] * flips.column_norms[column];
-  return {at, value, learn::best_flip(table, level, value, scale, flips.target.data[at], flips.gradient.data[at], curvature, flips.pull)};
+  const Some<std::uint8_t, kWidth> levels = read<kWidth, std::uint8_t>(flips.levels + at);
+  const Some<float, kWidth> gradient = read<kWidth, float>(flips.gradient.data + at);
+  const Some<std::uint32_t, kWidth> groups = read<kWidth, std::uint32_t>(flips.grid.group_of + column);
+  const Some<float, kWidth> column_norms = read<kWidth, float>(flips.column_norms + column);
+  const float row_norm = flips.row_norms[row];
+  PossibleFlips<kWidth> possible;
+  possible.target = read<kWidth, float>(flips.target.data + at);
+#pragma unroll
+  for (unsigned i = 0; i < kWidth; ++i) {
+    const float scale = flips.grid.scales[row * flips.grid.groups + groups.at[i]];
+    const float value = table.values[levels.at[i]] * scale;
+    possible.value.at[i] = value;
+    possible.flip[i] = learn::best_flip(table, levels.at[i], value, scale, possible.target.at[i], gradient.at[i],
+                                        row_norm * column_norms.at[i], flips.pull);
+  }
+  return possible;
 }
 
-__global__ void __launch_bounds__(kRowThreads) count_flips_kernel(Flips flips, double units, unsigned long long* bins) {
-  __shared__ Levels table;
+__global__ void __launch_bounds__(kRowThreads)
+    count_flips_kernel(Flips flips, std::uint64_t row_step, double units, unsigned long long* bins) {
+  __shared__ SharedLevels table;
   __shared__ unsigned long long counted[learn::kGainBins];
   for (unsigned i = threadIdx.x; i < learn::kGainBins; i += blockDim.x) counted[i] = 0;
   share(flips.grid.levels, table);
-  for_rows(flips.weight.rows, flips.weight.columns, [&](std::uint64_t row, std::uint64_t column) {
-    const learn::Flip flip = flip_at(flips, table, row, column).flip;
+  for_rows((flips.weight.rows + row_step - 1) / row_step, flips.weight.columns, [&](std::uint64_t step, std::uint64_t column) {
+    const learn::Flip flip = flips_at<1>(flips, table, step * row_step, column).flip[0];
     if (!(flip.gain > 0.0F)) return;
     const long long linear = __double2ll_rn(static_cast<double>(flip.linear) * units);
     atomicAdd(&counted[learn::gain_bin(flip.gain)], static_cast<unsigned long long>(linear));
@@ -162,19 +215,46 @@ __global__ void __launch_bounds__(kRowThreads) count_flips_kernel(Flips flips, d
   }
 }
 
-__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, std::uint32_t first, double* partial) {
-  __shared__ Levels table;
+/// The highest bin such that those from it on hold `wanted`; 0 where there is none.  A thread for each bin.
+__global__ void __launch_bounds__(learn::kGainBins) first_bin_kernel(const long long* bins, long long wanted, std::uint32_t* first) {
+  __shared__ long long sums[learn::kGainBins];
+  __shared__ unsigned found;
+  const unsigned bin = threadIdx.x;
+  if (bin == 0) found = 0;
+  sums[bin] = bins[bin];
+  __syncthreads();
+  for (unsigned distance = 1; distance < learn::kGainBins; distance *= 2) {
+    const long long other = bin + distance < learn::kGainBins ? sums[bin + distance] : 0;
+    __syncthreads();
+    sums[bin] += other;
+    __syncthreads();
+  }
+  if (sums[bin] >= wanted) atomicMax(&found, bin);
+  __syncthreads();
+  if (bin == 0) *first = found;
+}
+
+template <unsigned kWidth>
+__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const std::uint32_t* first_bin, double* partial) {
+  __shared__ SharedLevels table;
   share(flips.grid.levels, table);
+  const std::uint32_t first = *first_bin;
   double sum = 0;
-  for_rows(flips.weight.rows, flips.weight.columns, [&](std::uint64_t row, std::uint64_t column) {
-    PossibleFlip possible = flip_at(flips, table, row, column);
-    if (possible.flip.gain > 0.0F && learn::gain_bin(possible.flip.gain) >= first) {
-      possible.value = possible.flip.value;
-      flips.levels[possible.at] = static_cast<std::uint8_t>(possible.flip.level);
-      flips.errors.data[possible.at] = possible.value - flips.weight.data[possible.at];
+  for_parts_of_rows<kWidth>(flips.weight.rows, flips.weight.columns, [&](std::uint64_t row, std::uint64_t column) {
+    const std::uint64_t at = row * flips.weight.columns + column;
+    const PossibleFlips<kWidth> possible = flips_at<kWidth>(flips, table, row, column);
+#pragma unroll
+    for (unsigned i = 0; i < kWidth; ++i) {
+      const learn::Flip& flip = possible.flip[i];
+      float value = possible.value.at[i];
+      if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first) {
+        value = flip.value;
+        flips.levels[at + i] = static_cast<std::uint8_t>(flip.level);
+        flips.errors.data[at + i] = value - flips.weight.data[at + i];
+      }
+      const double distance = value - possible.target.at[i];
+      sum += distance * distance;
     }
-    const double distance = possible.value - flips.target.data[possible.at];
-    sum += distance * distance;
   });
   sum = block_sum(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -184,14 +264,17 @@ __global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, std::uin
 
 void launch_round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
                   const Matrix& errors, cudaStream_t stream) {
-  round_kernel<<<static_cast<unsigned>(weight.rows < kMostBlocks ? weight.rows : kMostBlocks), kRowThreads, 0, stream>>>(
-      target, shift, weight, grid, levels, errors);
+  const Matrix& shifted = shift.data != nullptr ? shift : target;
+  const auto kernel = are_wide(target, shifted, weight, errors) ? round_kernel<kWide> : round_kernel<1>;
+  kernel<<<static_cast<unsigned>(weight.rows < kMostBlocks ? weight.rows : kMostBlocks), kRowThreads, 0, stream>>>(target, shift, weight,
+                                                                                                                   grid, levels, errors);
   check_launch("round to levels");
 }
 
 void launch_errors_of(const std::uint8_t* levels, const Matrix& weight, const Grid& grid, const Matrix& errors, cudaStream_t stream) {
-  errors_kernel<<<static_cast<unsigned>(weight.rows < kMostBlocks ? weight.rows : kMostBlocks), kRowThreads, 0, stream>>>(levels, weight,
-                                                                                                                          grid, errors);
+  const auto kernel = are_wide(weight, errors) ? errors_kernel<kWide> : errors_kernel<1>;
+  kernel<<<static_cast<unsigned>(weight.rows < kMostBlocks ? weight.rows : kMostBlocks), kRowThreads, 0, stream>>>(levels, weight, grid,
+                                                                                                                   errors);
   check_launch("find the errors of levels");
 }
 
@@ -199,15 +282,19 @@ void launch_feed_back(const Panel& panel, cudaStream_t stream) { launch_panel<Ch
 
 void launch_sweep(const Panel& panel, cudaStream_t stream) { launch_panel<Choice::sweep>(panel, "choose levels again", stream); }
 
-void launch_count_flips(const Flips& flips, double units, std::int64_t* bins, cudaStream_t stream) {
-  count_flips_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, units, reinterpret_cast<unsigned long long*>(bins));
+void launch_flip(const Flips& flips, const learn::FlipLimit& limit, const FlipScratch& scratch, double* sum, cudaStream_t stream) {
+  check(cudaMemsetAsync(scratch.bins, 0, learn::kGainBins * sizeof(std::int64_t), stream), "clear device memory");
+  const double units = std::ldexp(1.0 / limit.squared_loss, learn::kGainBits);
+  count_flips_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, limit.row_step, units,
+                                                             reinterpret_cast<unsigned long long*>(scratch.bins));
   check_launch("count flips");
-}
-
-void launch_flip(const Flips& flips, std::uint32_t first, double* partial, double* sum, cudaStream_t stream) {
-  flip_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, first, partial);
+  first_bin_kernel<<<1, learn::kGainBins, 0, stream>>>(reinterpret_cast<const long long*>(scratch.bins), learn::wanted_gain(limit),
+                                                       scratch.first);
+  check_launch("choose flips");
+  const auto kernel = are_wide(flips.weight) ? flip_kernel<kWide> : flip_kernel<1>;
+  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, scratch.first, scratch.partial);
   check_launch("flip");
-  launch_finish_sum(partial, sum, stream);
+  launch_finish_sum(scratch.partial, sum, stream);
 }
 
 }  // namespace halftone::cuda

@@ -9,10 +9,14 @@ namespace {
 
 using learn::Matrix;
 
+template <unsigned kWidth>
 __global__ void __launch_bounds__(kRowThreads) inner_kernel(Matrix a, Matrix b, double* partial) {
   double sum = 0;
-  for_rows(a.rows, a.columns, [&](std::uint64_t row, std::uint64_t column) {
-    sum += static_cast<double>(a.data[row * a.stride + column]) * static_cast<double>(b.data[row * b.stride + column]);
+  for_parts_of_rows<kWidth>(a.rows, a.columns, [&](std::uint64_t row, std::uint64_t column) {
+    const auto x = read<kWidth>(a.data + row * a.stride + column);
+    const auto y = read<kWidth>(b.data + row * b.stride + column);
+#pragma unroll
+    for (unsigned i = 0; i < kWidth; ++i) sum += static_cast<double>(x.at[i]) * static_cast<double>(y.at[i]);
   });
   sum = block_sum(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -72,7 +76,8 @@ void launch_finish_sum(const double* partial, double* sum, cudaStream_t stream) 
 }
 
 void launch_inner(const Matrix& a, const Matrix& b, double* partial, double* sum, cudaStream_t stream) {
-  inner_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(a, b, partial);
+  const auto kernel = are_wide(a, b) ? inner_kernel<kWide> : inner_kernel<1>;
+  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(a, b, partial);
   check_launch("add up products");
   launch_finish_sum(partial, sum, stream);
 }
@@ -100,7 +105,9 @@ void launch_gather_moments(const Matrix& in, const std::uint32_t* order, float f
   for_each_element(
       out.rows, out.columns,
       [=] __device__(std::uint64_t row, std::uint64_t column) {
-        const float value = factor * in.data[std::uint64_t{order[row]} * in.stride + order[column]];
+        const std::uint64_t from_row = order == nullptr ? row : order[row];
+        const std::uint64_t from_column = order == nullptr ? column : order[column];
+        const float value = factor * in.data[from_row * in.stride + from_column];
         out.data[row * out.stride + column] = value + (row == column ? damping : 0.0F);
       },
       "put moments in order", stream);
@@ -151,6 +158,12 @@ void launch_add_ridge(const Matrix& a, float ridge, double* sum, cudaStream_t st
       [=] __device__(std::uint64_t, std::uint64_t i) {
         a.data[i * a.stride + i] += static_cast<float>(ridge * *sum / static_cast<double>(a.rows));
       },
+      "add to a diagonal", stream);
+}
+
+void launch_add_to_diagonal(const Matrix& a, float value, cudaStream_t stream) {
+  for_each_element(
+      1, a.rows < a.columns ? a.rows : a.columns, [=] __device__(std::uint64_t, std::uint64_t i) { a.data[i * a.stride + i] += value; },
       "add to a diagonal", stream);
 }
 

@@ -10,10 +10,12 @@ namespace halftone::cuda {
 
 void launch_fill_signs(const learn::Matrix& out, std::uint64_t seed, cudaStream_t stream);
 void launch_gather_columns(const learn::Matrix& in, const std::uint32_t* columns, const learn::Matrix& out, cudaStream_t stream);
+/// `order` may be null.
 void launch_gather_moments(const learn::Matrix& in, const std::uint32_t* order, float factor, float damping, const learn::Matrix& out,
                            cudaStream_t stream);
 void launch_unit_upper(const learn::Matrix& lower, const learn::Matrix& out, cudaStream_t stream);
 void launch_add_scaled(const learn::Matrix& a, float factor, const learn::Matrix& b, cudaStream_t stream);
+void launch_add_to_diagonal(const learn::Matrix& a, float value, cudaStream_t stream);
 void launch_transpose(const learn::Matrix& in, const learn::Matrix& out, cudaStream_t stream);
 /// `sum`: scratch of one element.
 void launch_add_ridge(const learn::Matrix& a, float ridge, double* sum, cudaStream_t stream);
@@ -39,8 +41,14 @@ void launch_scatter_levels(const std::uint8_t* in, std::uint64_t rows, std::uint
 void launch_diagonal(const learn::Matrix& a, float* out, cudaStream_t stream);
 void launch_feed_back(const learn::Panel& panel, cudaStream_t stream);
 void launch_sweep(const learn::Panel& panel, cudaStream_t stream);
-/// bins: learn::kGainBins elements that are zero.
-void launch_count_flips(const learn::Flips& flips, double units, std::int64_t* bins, cudaStream_t stream);
-void launch_flip(const learn::Flips& flips, std::uint32_t first, double* partial, double* sum, cudaStream_t stream);
+
+/// Scratch of a pass of flips.
+struct FlipScratch {
+  std::int64_t* bins;    ///< learn::kGainBins elements
+  std::uint32_t* first;  ///< one
+  double* partial;       ///< kSumBlocks
+};
+/// learn::Engine::flip(); the sum goes to *sum.
+void launch_flip(const learn::Flips& flips, const learn::FlipLimit& limit, const FlipScratch& scratch, double* sum, cudaStream_t stream);
 
 }  // namespace halftone::cuda

@@ -7,93 +7,95 @@ constexpr std::size_t kWorkspaceBytes = 32 << 20;
 
 }  // namespace
 
-/// The descriptions of one product.  cuBLASLt has its matrices column by column, so that it sees the transposes of ours:
-/// cᵀ = op(b)ᵀ op(a)ᵀ, the same memory.
+// cuBLASLt has its matrices column by column, so that it sees the transposes of ours: cᵀ = op(b)ᵀ op(a)ᵀ, the same memory.
+
 struct Products::Call {
-  Call(const CublasLt& lt, const learn::Product& p) : library(lt) {
+  template <class T>
+  using Owned = std::unique_ptr<T, cublasStatus_t (*)(T*)>;
+  using Layout = Owned<cublasLtMatrixLayoutOpaque_t>;
+
+  Call(const CublasLt& library, const learn::Product& p)
+      : description(describe(library, p)), a(layout_of(library, p.a)), b(layout_of(library, p.b)), c(layout_of(library, p.c)) {}
+
+  static Owned<cublasLtMatmulDescOpaque_t> describe(const CublasLt& library, const learn::Product& p) {
+    cublasLtMatmulDesc_t made = nullptr;
     const cublasComputeType_t compute = p.full_precision ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32;
-    check(library.MatmulDescCreate(&description, compute, CUDA_R_32F), "describe a product");
+    check(library.MatmulDescCreate(&made, compute, CUDA_R_32F), "describe a product");
+    Owned<cublasLtMatmulDescOpaque_t> description(made, library.MatmulDescDestroy);
+    const auto set_transposed = [&](cublasLtMatmulDescAttributes_t which, bool transposed) {
+      const cublasOperation_t operation = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+      check(library.MatmulDescSetAttribute(made, which, &operation, sizeof operation), "describe a product");
+    };
     set_transposed(CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b);
     set_transposed(CUBLASLT_MATMUL_DESC_TRANSB, p.transpose_a);
-    b = layout_of(p.b);
-    a = layout_of(p.a);
-    c = layout_of(p.c);
+    return description;
   }
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-  ~Call() {
-    for (const cublasLtMatrixLayout_t layout : {a, b, c}) {
-      if (layout != nullptr) library.MatrixLayoutDestroy(layout);
-    }
-    if (description != nullptr) library.MatmulDescDestroy(description);
-  }
-
-  void set_transposed(cublasLtMatmulDescAttributes_t which, bool transposed) const {
-    const cublasOperation_t operation = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
-    check(library.MatmulDescSetAttribute(description, which, &operation, sizeof operation), "describe a product");
-  }
-  [[nodiscard]] cublasLtMatrixLayout_t layout_of(const learn::Matrix& matrix) const {
-    cublasLtMatrixLayout_t layout = nullptr;
-    check(library.MatrixLayoutCreate(&layout, CUDA_R_32F, matrix.columns, matrix.rows, static_cast<std::int64_t>(matrix.stride)),
+  static Layout layout_of(const CublasLt& library, const learn::Matrix& matrix) {
+    cublasLtMatrixLayout_t made = nullptr;
+    check(library.MatrixLayoutCreate(&made, CUDA_R_32F, matrix.columns, matrix.rows, static_cast<std::int64_t>(matrix.stride)),
           "describe a matrix");
-    return layout;
+    return {made, library.MatrixLayoutDestroy};
   }
 
-  const CublasLt& library;
-  cublasLtMatmulDesc_t description = nullptr;
-  cublasLtMatrixLayout_t a = nullptr;
-  cublasLtMatrixLayout_t b = nullptr;
-  cublasLtMatrixLayout_t c = nullptr;
+  Owned<cublasLtMatmulDescOpaque_t> description;
+  Layout a;
+  Layout b;
+  Layout c;
+  cublasLtMatmulAlgo_t algorithm{};
 };
 
 Products::Products(cudaStream_t stream) : library_(std::make_shared<const CublasLt>("learned rounding on a GPU")), stream_(stream) {
-  check(library_->Create(&handle_), "start cuBLASLt");
+  cublasLtHandle_t handle = nullptr;
+  check(library_->Create(&handle), "start cuBLASLt");
+  handle_ = {handle, library_->Destroy};
   workspace_ = DeviceBuffer(kWorkspaceBytes, stream);
 }
 
-Products::~Products() {
-  if (handle_ != nullptr) library_->Destroy(handle_);
-}
-
-const cublasLtMatmulAlgo_t& Products::algorithm_for(const Shape& shape, const Call& call) {
-  if (const auto found = algorithms_.find(shape); found != algorithms_.end()) return found->second;
-  cublasLtMatmulPreference_t preference = nullptr;
-  check(library_->MatmulPreferenceCreate(&preference), "choose how to multiply");
+void Products::choose_algorithm(const Shape& shape, Call& call) const {
+  cublasLtMatmulPreference_t made = nullptr;
+  check(library_->MatmulPreferenceCreate(&made), "choose how to multiply");
+  const Call::Owned<cublasLtMatmulPreferenceOpaque_t> preference(made, library_->MatmulPreferenceDestroy);
   const auto set = [&](cublasLtMatmulPreferenceAttributes_t which, const auto& value) {
-    check(library_->MatmulPreferenceSetAttribute(preference, which, &value, sizeof value), "choose how to multiply");
+    check(library_->MatmulPreferenceSetAttribute(made, which, &value, sizeof value), "choose how to multiply");
   };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceBytes);
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, std::get<6>(shape));
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::get<7>(shape));
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::get<8>(shape));
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::get<8>(shape));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, shape.alignment_b);
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, shape.alignment_a);
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, shape.alignment_c);
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, shape.alignment_c);
   cublasLtMatmulHeuristicResult_t result{};
   int found = 0;
-  const cublasStatus_t status =
-      library_->MatmulAlgoGetHeuristic(handle_, call.description, call.b, call.a, call.c, call.c, preference, 1, &result, &found);
-  library_->MatmulPreferenceDestroy(preference);
+  const cublasStatus_t status = library_->MatmulAlgoGetHeuristic(handle_.get(), call.description.get(), call.b.get(), call.a.get(),
+                                                                 call.c.get(), call.c.get(), made, 1, &result, &found);
   check(found == 0 && status == CUBLAS_STATUS_SUCCESS ? CUBLAS_STATUS_NOT_SUPPORTED : status, "choose how to multiply");
-  return algorithms_.emplace(shape, result.algo).first->second;
+  call.algorithm = result.algo;
+}
+
+const Products::Call& Products::call_for(const Shape& shape, const learn::Product& product) {
+  if (const auto found = calls_.find(shape); found != calls_.end()) return *found->second;
+  const auto call = std::make_shared<Call>(*library_, product);
+  choose_algorithm(shape, *call);
+  return *calls_.emplace(shape, call).first->second;
 }
 
 void Products::multiply(const learn::Product& p) {
   if (p.c.rows == 0 || p.c.columns == 0) return;
-  const Call call(*library_, p);
-  const std::uint64_t inner = p.transpose_a ? p.a.rows : p.a.columns;
-  const unsigned flags = (p.transpose_a ? 1U : 0U) | (p.transpose_b ? 2U : 0U) | (p.full_precision ? 4U : 0U) | (p.beta != 0.0F ? 8U : 0U);
-  const Shape shape{p.c.rows,
-                    p.c.columns,
-                    inner,
-                    p.a.stride,
-                    p.b.stride,
-                    p.c.stride,
-                    alignment_of(p.b.data),
-                    alignment_of(p.a.data),
-                    alignment_of(p.c.data),
-                    flags};
-  const cublasLtMatmulAlgo_t& algorithm = algorithm_for(shape, call);
-  check(library_->Matmul(handle_, call.description, &p.alpha, p.b.data, call.b, p.a.data, call.a, &p.beta, p.c.data, call.c, p.c.data,
-                         call.c, &algorithm, workspace_.data(), kWorkspaceBytes, stream_),
+  const Shape shape{.rows = p.c.rows,
+                    .columns = p.c.columns,
+                    .inner = p.transpose_a ? p.a.rows : p.a.columns,
+                    .stride_a = p.a.stride,
+                    .stride_b = p.b.stride,
+                    .stride_c = p.c.stride,
+                    .alignment_a = alignment_of(p.a.data),
+                    .alignment_b = alignment_of(p.b.data),
+                    .alignment_c = alignment_of(p.c.data),
+                    .transpose_a = p.transpose_a,
+                    .transpose_b = p.transpose_b,
+                    .adds = p.beta != 0.0F,
+                    .full_precision = p.full_precision};
+  const Call& call = call_for(shape, p);
+  check(library_->Matmul(handle_.get(), call.description.get(), &p.alpha, p.b.data, call.b.get(), p.a.data, call.a.get(), &p.beta, p.c.data,
+                         call.c.get(), p.c.data, call.c.get(), &call.algorithm, workspace_.data(), kWorkspaceBytes, stream_),
         "multiply matrices");
 }
 

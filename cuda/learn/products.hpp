@@ -1,8 +1,8 @@
 #pragma once
 
+#include <compare>
 #include <map>
 #include <memory>
-#include <tuple>
 
 #include "learn/engine.hpp"
 #include "runtime/cublas_lt.hpp"
@@ -17,23 +17,30 @@ class Products {
   explicit Products(cudaStream_t stream);
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
-  ~Products();
 
   void multiply(const learn::Product& product);
 
  private:
-  struct Call;
-  /// All that decides how a product is computed: its extents, strides, transpositions, alignments and precision.
-  using Shape = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t,
-                           std::uint32_t, std::uint32_t, unsigned>;
+  /// All that decides how a product is computed.
+  struct Shape {
+    std::uint64_t rows, columns, inner;
+    std::uint64_t stride_a, stride_b, stride_c;
+    std::uint32_t alignment_a, alignment_b, alignment_c;  ///< bytes, up to 256
+    bool transpose_a, transpose_b, adds, full_precision;
 
-  [[nodiscard]] const cublasLtMatmulAlgo_t& algorithm_for(const Shape& shape, const Call& call);
+    auto operator<=>(const Shape&) const = default;
+  };
+  /// The descriptions of the products of a shape, and the algorithm that was chosen for them.
+  struct Call;
+
+  [[nodiscard]] const Call& call_for(const Shape& shape, const learn::Product& product);
+  void choose_algorithm(const Shape& shape, Call& call) const;
 
   std::shared_ptr<const CublasLt> library_;
   cudaStream_t stream_;
-  cublasLtHandle_t handle_ = nullptr;
+  std::shared_ptr<cublasLtContext> handle_;
   DeviceBuffer workspace_;
-  std::map<Shape, cublasLtMatmulAlgo_t> algorithms_;
+  std::map<Shape, std::shared_ptr<const Call>> calls_;
 };
 
 }  // namespace halftone::cuda

@@ -23,6 +23,40 @@ __device__ void for_rows(std::uint64_t rows, std::uint64_t columns, const Functi
   }
 }
 
+/// `kWidth` elements that are read or written at once.
+template <class T, unsigned kWidth>
+struct alignas(sizeof(T) * kWidth) Some {
+  T at[kWidth];
+};
+
+template <unsigned kWidth, class T>
+__device__ Some<T, kWidth> read(const T* data) {
+  return *reinterpret_cast<const Some<T, kWidth>*>(data);
+}
+template <unsigned kWidth, class T>
+__device__ void write(T* data, const Some<T, kWidth>& values) {
+  *reinterpret_cast<Some<T, kWidth>*>(data) = values;
+}
+
+/// for_rows() by `kWidth` columns at a time, of which there is a whole number.
+template <unsigned kWidth, class Function>
+__device__ void for_parts_of_rows(std::uint64_t rows, std::uint64_t columns, const Function& function) {
+  for_rows(rows, columns / kWidth, [&](std::uint64_t row, std::uint64_t part) { function(row, part * kWidth); });
+}
+
+/// Elements that are read at once.
+inline constexpr unsigned kWide = 4;
+
+/// Whether the rows of all matrices may be read in such parts.
+template <class... Matrices>
+[[nodiscard]] bool are_wide(const Matrices&... matrices) {
+  const auto is_wide = [](const learn::Matrix& matrix) {
+    const auto address = reinterpret_cast<std::uintptr_t>(matrix.data);
+    return matrix.columns % kWide == 0 && matrix.stride % kWide == 0 && address % (kWide * sizeof(float)) == 0;
+  };
+  return (is_wide(matrices) && ...);
+}
+
 template <class Function>
 __global__ void __launch_bounds__(kRowThreads) elements_kernel(std::uint64_t rows, std::uint64_t columns, Function function) {
   for_rows(rows, columns, function);

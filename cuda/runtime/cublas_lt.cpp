@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/fail.hpp"
+#include "runtime/free_memory.hpp"
 #include "toolkit_libraries.hpp"
 
 namespace halftone::cuda {
@@ -19,7 +20,7 @@ CublasLt::CublasLt(std::string_view purpose) : file(product_library()) {
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  fail(ErrorKind::device, "{}: cuBLASLt reports status {}", what, static_cast<int>(status));
+  fail(ErrorKind::device, "CUDA failed to {}: cuBLASLt reports status {}; {}", what, static_cast<int>(status), free_memory());
 }
 
 std::uint32_t alignment_of(const void* data) noexcept {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+
 #include "runtime/check.hpp"
 
 namespace halftone::cuda {
@@ -16,6 +18,16 @@ class Event {
   void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "record an event"); }
   /// Blocks until the stream has passed the event.
   void synchronize() const { check(cudaEventSynchronize(event_), "wait for an event"); }
+  /// Waits awake for as long as `patience`, then as synchronize() does.
+  void spin(std::chrono::microseconds patience) const {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (std::chrono::steady_clock::now() < end) {
+      const cudaError_t status = cudaEventQuery(event_);
+      if (status == cudaSuccess) return;
+      if (status != cudaErrorNotReady) check(status, "wait for an event");
+    }
+    synchronize();
+  }
   /// Seconds from `earlier` to this event; both must have been passed.
   [[nodiscard]] double seconds_since(const Event& earlier) const {
     float milliseconds = 0;

@@ -10,8 +10,9 @@ namespace halftone::cuda {
 /// A library that the program is not linked with.
 class SharedLibrary {
  public:
-  /// Opens `file`, found as the dynamic linker finds it; problem() says where that fails.
-  explicit SharedLibrary(const std::string& file) : handle_(::dlopen(file.c_str(), RTLD_LAZY | RTLD_LOCAL)) {
+  /// Opens `file`, found as the dynamic linker finds it; problem() says where that fails.  It stays loaded with the
+  /// process: the libraries of the toolkit take a tenth of a second to come back.
+  explicit SharedLibrary(const std::string& file) : handle_(::dlopen(file.c_str(), RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE)) {
     if (handle_ == nullptr) problem_ = ::dlerror();
   }
   SharedLibrary(SharedLibrary&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), problem_(std::move(other.problem_)) {}

@@ -24,13 +24,16 @@ void rotate_diagonal(std::vector<float>& diagonal, std::uint32_t group) {
 
 }  // namespace
 
-StatisticsReader::StatisticsReader(learn::Engine& engine, const LearnRecipe& recipe, const Context& context, const TensorInfo& weight,
-                                   std::uint32_t rotation_group)
-
-    : engine_(engine), memory_(engine), recipe_(recipe), context_(context), columns_(weight.shape[1]) {
+StatisticsReader::StatisticsReader(learn::Engine& engine, const Job& job, const Context& context, const TensorInfo& weight)
+    : engine_(engine), memory_(engine), recipe_(*job.learn), context_(context), columns_(weight.shape[1]) {
+  const LearnRecipe& recipe = recipe_;
   const LayerStatistics& found = recipe.statistics;
-  moments_.second = read_square(found.second_moment, rotation_group);
-  moments_.cross = read_square(found.cross_moment, rotation_group);
+  const std::uint32_t rotation_group = job.spec.rotation_group;
+  const bool is_fed_back = recipe.method == LearnMethod::feedback;
+  if (is_fed_back || job.lora || job.spec.scales == ScaleMethod::search) {
+    moments_.second = read_square(found.second_moment, rotation_group);
+  }
+  if (is_fed_back) moments_.cross = read_square(found.cross_moment, rotation_group);
   check_cross();
   diagonal_ = read(found.diagonal);
   mean_ = read(found.mean);
@@ -110,17 +113,19 @@ void StatisticsReader::check_cross() {
 learn::Matrix StatisticsReader::read_square(const std::optional<ModelTensor>& tensor, std::uint32_t rotation_group) {
   if (!tensor) return {};
   const std::uint64_t n = columns_ * columns_;
-  learn::Matrix square = memory_.matrix(columns_, columns_);
+  const learn::Matrix square = memory_.matrix(columns_, columns_);
   engine_.load(tensor->info.dtype, context_.statistics->bytes(*tensor).data(), n, square.data);
   context_.statistics->check();
   if (engine_.largest(square.data, n) >= codec::kInfinityBits) refuse(*tensor);
   if (tensor == recipe_.statistics.second_moment) check_second(*tensor, square);
-  for (int side = 0; side < 2 && rotation_group != 0; ++side) {
-    engine_.rotate(square.data, n, rotation_group);
-    const learn::Matrix turned = memory_.matrix(columns_, columns_);
-    engine_.transpose(square, turned);
-    square = turned;
-  }
+  if (rotation_group == 0) return square;
+  // The rows, then, in a second matrix for that time only, the columns.
+  learn::Memory scratch(engine_);
+  const learn::Matrix turned = scratch.matrix(columns_, columns_);
+  engine_.rotate(square.data, n, rotation_group);
+  engine_.transpose(square, turned);
+  engine_.rotate(turned.data, n, rotation_group);
+  engine_.transpose(turned, square);
   return square;
 }
 

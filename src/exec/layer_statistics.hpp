@@ -11,9 +11,8 @@ namespace halftone::exec {
 /// The statistics of a layer's inputs as floats, rotated as its weight is.
 class StatisticsReader {
  public:
-  /// Throws bad_statistics for a value that is not finite.
-  StatisticsReader(learn::Engine& engine, const LearnRecipe& recipe, const Context& context, const TensorInfo& weight,
-                   std::uint32_t rotation_group);
+  /// Reads what `job`, which quantizes `weight`, makes use of.  Throws bad_statistics for a value that is not finite.
+  StatisticsReader(learn::Engine& engine, const Job& job, const Context& context, const TensorInfo& weight);
 
   /// Second moments, cross moments and the count, as long as this lives.
   [[nodiscard]] const learn::Moments& moments() const noexcept { return moments_; }

@@ -43,7 +43,7 @@ class LearnWork : public Work {
     const learn::Matrix weight = memory.matrix(info_.shape[0], info_.shape[1]);
     float amax = read_weight(*engine, weight);
     const bool is_zero = amax == 0.0F;
-    StatisticsReader statistics(*engine, *job_.learn, context_, info_, job_.spec.rotation_group);
+    StatisticsReader statistics(*engine, job_, context_, info_);
     const std::vector<float> expected = expected_outputs(*engine, weight, statistics);
     if (job_.learn->method == LearnMethod::feedback && statistics.moves_target() && !is_zero) {
       if (!learn::move_target(*engine, weight, statistics.moments(), job_.learn->damping)) {
@@ -53,7 +53,7 @@ class LearnWork : public Work {
       amax = moved_amax(*engine, weight);
     }
     learn::QuantizedWeight quantized(*engine, job_.spec, layout_, weight);
-    quantized.round_to_nearest(amax, is_zero ? std::vector<float>() : search_weights(statistics));
+    quantized.round_to_nearest(amax, is_zero ? std::vector<float>() : search_weights(statistics), context_.threads);
     LearnedLayer learned;
     if (!is_zero) learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments(), [this] { context_.check_stop(); });
     std::uint64_t written = write(quantized);
@@ -151,15 +151,19 @@ class LearnWork : public Work {
     if (!job_.learn->bias) return 0;
     const std::vector<float> outputs = quantized.outputs(statistics.mean_quantized());
     const TensorInfo& info = job_.learn->bias->info;
-    std::vector<float> bias(outputs.size());
-    context_.backend.to_float(info.dtype, context_.files.bytes(*job_.learn->bias).data(), bias.size(), bias.data());
-    context_.files.check();
-    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += expected[i] - outputs[i];
+    const std::byte* old = context_.files.bytes(*job_.learn->bias).data();
     std::vector<std::byte> stored(info.bytes());
-    if (info.dtype == Dtype::F64) {
-      const std::vector<double> wide(bias.begin(), bias.end());
-      std::memcpy(stored.data(), wide.data(), stored.size());
+    if (info.dtype == Dtype::F64) {  // binary32 would take bits off what nothing is added to
+      std::vector<double> bias(outputs.size());
+      std::memcpy(bias.data(), old, stored.size());
+      context_.files.check();
+      for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += static_cast<double>(expected[i]) - static_cast<double>(outputs[i]);
+      std::memcpy(stored.data(), bias.data(), stored.size());
     } else {
+      std::vector<float> bias(outputs.size());
+      context_.backend.to_float(info.dtype, old, bias.size(), bias.data());
+      context_.files.check();
+      for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += expected[i] - outputs[i];
       store_floats(context_, info, 0, bias, bias.size(), stored.data());
     }
     return output_.write_bytes(Role::bias, stored);

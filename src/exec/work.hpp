@@ -25,6 +25,7 @@ struct Context {
   std::span<LearnedLayer> learned;           ///< one for each job of the plan
   const RunControl& control;                 ///< whether the run is to end
   std::uint64_t band_bytes;                  ///< bytes of the larger side, input or output, that one task handles
+  unsigned threads;                          ///< that work on tasks
 
   /// Throws interrupted where the run is to end.
   void check_stop() const {

@@ -4,7 +4,7 @@
 
 #include <halftone/learn.hpp>
 
-#include "learn/engine.hpp"
+#include "learn/matrix_engine.hpp"
 #include "learn/memory.hpp"
 
 namespace halftone::learn {
@@ -18,10 +18,12 @@ enum class BasisMethod : std::uint8_t {
   randomized,  ///< power iterations on a random subspace
 };
 
-/// Orthonormal columns that span, nearly, the leading left and right singular vectors of a weight.
+/// Orthonormal columns that span, nearly, the leading left and right singular vectors of a weight.  Columns of zeros
+/// follow, without gaps, so that rows begin where vectors of elements may be read; they change no product.
 struct Basis {
-  Matrix left;                 ///< rows × rank
-  Matrix right;                ///< columns × rank
+  Matrix left;   ///< rows × (rank and zeros)
+  Matrix right;  ///< columns × (rank and zeros)
+  std::uint64_t rank = 0;
   double captured_energy = 0;  ///< ‖leftᵀ W‖² / ‖W‖²
   double residual = 0;         ///< ‖Wᵀ left - right rightᵀ Wᵀ left‖ / ‖Wᵀ left‖; 0 is an invariant subspace
 };
@@ -34,12 +36,12 @@ struct Resized {
 
 /// `a`, or where squares of its elements might leave the range of binary32, a copy with a largest magnitude near 1, which
 /// has the same singular vectors; in `memory`.
-[[nodiscard]] Resized of_usual_size(Engine& engine, Memory& memory, const Matrix& a);
+[[nodiscard]] Resized of_usual_size(MatrixEngine& engine, Memory& memory, const Matrix& a);
 
 /// A basis of `rank` columns, at most the smaller dimension, of a weight without gaps that is not zero; its matrices are in `memory`.
-/// Randomized (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4, each product made
-/// orthonormal by a Cholesky factor of its Gram matrix); `seed` decides the start.
-[[nodiscard]] Basis leading_basis(Engine& engine, Memory& memory, const Matrix& weight, std::uint64_t rank, BasisMethod method,
+/// Randomized (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4); `seed` decides the
+/// start.
+[[nodiscard]] Basis leading_basis(MatrixEngine& engine, Memory& memory, const Matrix& weight, std::uint64_t rank, BasisMethod method,
                                   int power_iterations, std::uint64_t seed);
 
 }  // namespace halftone::learn

@@ -1,36 +1,13 @@
 #pragma once
 
-#include <cstddef>
+#include <cmath>
 #include <cstdint>
-#include <memory>
-#include <string_view>
-
-#include <halftone/dtype.hpp>
 
 #include "formats/format_traits.hpp"
 #include "learn/levels.hpp"
+#include "learn/matrix_engine.hpp"
 
 namespace halftone::learn {
-
-/// A matrix of binary32 in the memory of an engine, row-major.
-struct Matrix {
-  float* data = nullptr;
-  std::uint64_t rows = 0;
-  std::uint64_t columns = 0;
-  std::uint64_t stride = 0;  ///< elements from one row to the next
-
-  /// Columns [first, first + count).
-  [[nodiscard]] Matrix columns_at(std::uint64_t first, std::uint64_t count) const { return {data + first, rows, count, stride}; }
-  /// Rows [first, first + count).
-  [[nodiscard]] Matrix rows_at(std::uint64_t first, std::uint64_t count) const { return {data + first * stride, count, columns, stride}; }
-};
-
-/// Memory of an engine.
-class Buffer {
- public:
-  virtual ~Buffer() = default;
-  [[nodiscard]] virtual void* data() const noexcept = 0;
-};
 
 /// Where the elements of a rows × columns weight may go: level `l` of element (r, c) is
 /// levels->values[l] * scales[r * groups + group_of[c]].  All pointers are into the memory of an engine.
@@ -85,50 +62,27 @@ struct CodeTables {
   const LevelOfCode* level_of = nullptr;
 };
 
+/// Which flips are made: those of the largest gains that together take a part off the loss.
+struct FlipLimit {
+  double share = 0;            ///< of the squared loss, to first order
+  double squared_loss = 0;     ///< > 0
+  std::uint64_t row_step = 1;  ///< the rows that are asked what the flips take off: one of so many
+};
+
 /// The bins that gains are sorted into: quarters of octaves, by the upper bits of a positive binary32.
 inline constexpr std::uint32_t kGainBins = 1024;
 
-/// c = alpha · op(a) · op(b) + beta · c, where op transposes if told so.
-struct Product {
-  Matrix a;
-  bool transpose_a = false;
-  Matrix b;
-  bool transpose_b = false;
-  float alpha = 1.0F;
-  float beta = 0.0F;
-  Matrix c;
-  bool full_precision = false;  ///< else factors may lose bits below the 11 of TF32; sums are in binary32
-};
+/// Linear gains are added up as integers, in units of 2^-40 of the squared loss: their sum has no order.
+inline constexpr int kGainBits = 40;
 
-/// The operations on matrices of one device that learned rounding is made of.  Calls are carried out one after another;
-/// those that return a value wait for it.  One engine serves one thread at a time.
-///
-/// Sums have a fixed order on one kind of device, so that the same calls give the same bits there.
-class Engine {
+/// What the gains of the rows that are asked must add up to, in these units.
+[[nodiscard]] inline std::int64_t wanted_gain(const FlipLimit& limit) {
+  return static_cast<std::int64_t>(std::ldexp(limit.share, kGainBits) / static_cast<double>(limit.row_step));
+}
+
+/// What learned rounding does with the elements of one device besides: the levels that they are rounded to.
+class Engine : public MatrixEngine {
  public:
-  virtual ~Engine() = default;
-
-  [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::uint64_t bytes) = 0;
-  virtual void upload(const void* host, void* device, std::uint64_t bytes) = 0;
-  virtual void download(const void* device, void* host, std::uint64_t bytes) = 0;
-  virtual void copy(const void* from, void* to, std::uint64_t bytes) = 0;
-  virtual void clear(void* data, std::uint64_t bytes) = 0;
-
-  virtual void multiply(const Product& product) = 0;
-  /// Replaces the symmetric `a`, of which the lower triangle counts, by its lower Cholesky factor, with whatever above
-  /// the diagonal.  Returns false where it is not positive definite.
-  [[nodiscard]] virtual bool cholesky(const Matrix& a) = 0;
-  /// Replaces a lower triangular matrix by its inverse, with zeros above the diagonal.
-  virtual void invert_lower(const Matrix& a) = 0;
-  /// Replaces the symmetric `a` by its eigenvectors, row i that of the i-th smallest eigenvalue.
-  virtual void eigenvectors(const Matrix& a) = 0;
-
-  /// Converts `n` elements at `host` to binary32.
-  virtual void load(Dtype dtype, const std::byte* host, std::uint64_t n, float* out) = 0;
-  /// The bits of the largest magnitude of `n` elements.
-  [[nodiscard]] virtual std::uint32_t largest(const float* data, std::uint64_t n) = 0;
-  /// Rotates groups of `group` of `n` elements (formats/rotation.hpp).
-  virtual void rotate(float* data, std::uint64_t n, std::uint32_t group) = 0;
   /// Backend::quantize() of rows × columns elements at `weight`, with everything in the memory of the engine.
   virtual void quantize(const QuantSpec& spec, const Matrix& weight, float tensor_amax, std::uint8_t* codes, std::byte* scales) = 0;
   /// levels[e] = the level of the e-th code.
@@ -138,29 +92,6 @@ class Engine {
   /// out(i, order[j]) = in(i, j), of levels without gaps.
   virtual void scatter_levels(const std::uint8_t* in, std::uint64_t rows, std::uint64_t columns, const std::uint32_t* order,
                               std::uint8_t* out) = 0;
-  /// The diagonal of a square matrix.
-  virtual void diagonal(const Matrix& a, float* host) = 0;
-
-  /// Random signs, by the element's place and `seed` (Philox 4x32-10).
-  virtual void fill_signs(const Matrix& out, std::uint64_t seed) = 0;
-  /// out(i, j) = in(i, columns[j]).
-  virtual void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) = 0;
-  /// out(i, j) = factor · in(order[i], order[j]), and `damping` added to the diagonal.
-  virtual void gather_moments(const Matrix& in, const std::uint32_t* order, float factor, float damping, const Matrix& out) = 0;
-  /// For i < j, out(i, j) = lower(n-1-i, n-1-j) / lower(n-1-j, n-1-j), else 0: of a matrix whose rows and columns were
-  /// reversed before it was factored, the unit upper factor without its diagonal.
-  virtual void unit_upper(const Matrix& lower, const Matrix& out) = 0;
-  /// b += factor · a, of matrices without gaps.
-  virtual void add_scaled(const Matrix& a, float factor, const Matrix& b) = 0;
-  /// out = the transpose of `in`.
-  virtual void transpose(const Matrix& in, const Matrix& out) = 0;
-  /// `ridge` · mean of the diagonal, added to the diagonal.
-  virtual void add_ridge(const Matrix& a, float ridge) = 0;
-  /// The squared norm of each row.
-  virtual void row_norms(const Matrix& a, float* out) = 0;
-  /// Σ a ∘ b.
-  [[nodiscard]] virtual double inner(const Matrix& a, const Matrix& b) = 0;
-  [[nodiscard]] double squared_norm(const Matrix& a) { return inner(a, a); }
 
   /// levels, errors = those of the levels nearest to target + shift; a null shift is none.  `levels` has the stride of `weight`.
   virtual void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
@@ -173,10 +104,8 @@ class Engine {
   /// Chooses the columns of a panel once more, one after another, each as it is best for the others as they are:
   /// t = weight + error - product / couplings(j, j), where `target` holds the products.
   virtual void sweep(const Panel& panel) = 0;
-  /// Adds up, by bins of the gain, what the possible flips take off the loss to first order, in units of 2^-40 · `unit`.
-  virtual void count_flips(const Flips& flips, double unit, std::int64_t* host_bins) = 0;
-  /// Flips where the gain reaches bin `first`, and returns Σ (value - target)².
-  [[nodiscard]] virtual double flip(const Flips& flips, std::uint32_t first) = 0;
+  /// Flips the elements that the limit lets.  Sum `place` becomes Σ (value - target)² of all elements after that.
+  virtual void flip(const Flips& flips, const FlipLimit& limit, unsigned place) = 0;
 
   /// Shows a loop the norm of `measured`, which is its loss, and prepares its next step.
   virtual void advance(const OptimizerRun& run, const Matrix& measured) = 0;

@@ -24,12 +24,6 @@ std::vector<float> diagonal_of(Engine& engine, const Matrix& square) {
   return diagonal;
 }
 
-double normaliser_of(const std::vector<float>& diagonal) {
-  double sum = 0;
-  for (const float value : diagonal) sum += static_cast<double>(value);
-  return sum > 0 ? static_cast<double>(diagonal.size()) / sum : 0;
-}
-
 /// A layer whose columns are in another order, while its levels are chosen.
 class Ordered {
  public:
@@ -133,24 +127,16 @@ class Ordered {
 
 }  // namespace
 
-double damping_for(std::uint64_t columns, std::optional<std::uint64_t> count) {
-  if (!count) return 0.1;
-  return std::clamp(1.2 * static_cast<double>(columns) / static_cast<double>(std::max<std::uint64_t>(*count, 1)), 0.03, 1.0);
-}
-
-double normaliser_of(Engine& engine, const Matrix& second) { return normaliser_of(diagonal_of(engine, second)); }
-
 Outcome feedback(Engine& engine, const Layer& layer, const Moments& moments, const FeedbackOptions& options, std::uint8_t* levels) {
   Outcome outcome;
   outcome.damping = options.damping.value_or(damping_for(layer.columns(), moments.count));
   outcome.nearest_squared_error = engine.squared_norm(layer.errors);
-  const std::vector<float> diagonal = diagonal_of(engine, moments.second);
-  const double normaliser = normaliser_of(diagonal);
+  const double normaliser = normaliser_of(engine, moments.second);
   if (normaliser == 0) {
     outcome.stop_reason = "its inputs are all zero";
     return outcome;
   }
-  Ordered ordered(engine, layer, order_of(diagonal));
+  Ordered ordered(engine, layer, order_of(diagonal_of(engine, moments.second)));
   if (!ordered.prepare(moments.second, normaliser, outcome.damping)) {
     outcome.stop_reason = "its second moments are not positive definite";
     return outcome;

@@ -20,7 +20,9 @@ struct Levels {
 };
 
 /// The level that `value`, in units of the scale, is rounded to: the number of thresholds that it reaches.
-[[nodiscard]] HALFTONE_HD std::uint32_t nearest_level(const float* thresholds, float value) {
+/// `thresholds`: those of Levels, however they lie in memory.
+template <class Thresholds>
+[[nodiscard]] HALFTONE_HD std::uint32_t nearest_level(const Thresholds& thresholds, float value) {
   std::uint32_t level = 0;
   for (std::uint32_t step = Levels::kMost / 2; step > 0; step /= 2) level += thresholds[level + step - 1] <= value ? step : 0U;
   return level;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "learn/basis.hpp"
 
@@ -24,11 +23,7 @@ Matrix seen_by_outputs(Engine& engine, Memory& memory, const Matrix& errors, con
   const double normaliser = normaliser_of(engine, second);
   if (normaliser == 0) return {};
   Memory scratch(engine);
-  std::vector<std::uint32_t> identity(errors.columns);
-  std::iota(identity.begin(), identity.end(), 0U);
-  const Matrix factor = scratch.matrix(errors.columns, errors.columns);
-  engine.gather_moments(second, scratch.array_of(identity.data(), identity.size()), static_cast<float>(normaliser),
-                        static_cast<float>(damping), factor);
+  const Matrix factor = damped(engine, scratch, second, normaliser, damping);
   const Matrix product = scratch.matrix(errors.rows, errors.columns);
   engine.multiply({.a = errors, .b = factor, .c = product, .full_precision = true});
   if (!engine.cholesky(factor)) return {};
@@ -122,7 +117,7 @@ LoraFit fit_lora(Engine& engine, const Matrix& given, const Moments& moments, co
   fit.by_output = seen.data != nullptr;
   if (!fit.by_output) seen = errors;
   const Basis basis = leading_basis(engine, memory, seen, fit.rank, BasisMethod::automatic, kPowerIterations, options.seed);
-  const Matrix left = singular_vectors(engine, memory, seen, basis.left);
+  const Matrix left = singular_vectors(engine, memory, seen, basis.left.columns_at(0, basis.rank));
   const Matrix inside_seen = projected(engine, memory, left, seen);
   const Matrix inside = fit.by_output ? projected(engine, memory, left, errors) : inside_seen;
   double total = squared;

@@ -4,14 +4,14 @@
 #include <memory>
 #include <vector>
 
-#include "learn/engine.hpp"
+#include "learn/matrix_engine.hpp"
 
 namespace halftone::learn {
 
 /// Matrices and arrays of an engine that live together.
 class Memory {
  public:
-  explicit Memory(Engine& engine) : engine_(engine) {}
+  explicit Memory(MatrixEngine& engine) : engine_(engine) {}
 
   [[nodiscard]] Matrix matrix(std::uint64_t rows, std::uint64_t columns) { return {array<float>(rows * columns), rows, columns, columns}; }
   /// A matrix with the elements at `host`, row-major without gaps.
@@ -31,7 +31,7 @@ class Memory {
   }
 
  private:
-  Engine& engine_;
+  MatrixEngine& engine_;
   std::vector<std::unique_ptr<Buffer>> buffers_;
 };
 

@@ -1,5 +1,6 @@
 #include "learn/project.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -31,81 +32,93 @@ class Projection {
     engine.copy(layer.levels, levels_, layer.elements());
     engine.copy(layer.levels, best_levels_, layer.elements());
     copy_matrix(layer.errors, errors_);
-    copy_matrix(layer.weight, target_);
     engine.row_norms(basis.left, row_norms_);
     engine.row_norms(basis.right, column_norms_);
+    measure();
   }
 
-  /// Computes Uᵀ E V and returns its norm.
-  double measure() {
-    engine_.multiply({.a = errors_, .b = basis_.right, .c = narrow_});
-    engine_.multiply({.a = basis_.left, .transpose_a = true, .b = narrow_, .c = inside_});
-    return std::sqrt(engine_.squared_norm(inside_));
-  }
+  /// ‖Uᵀ E V‖ and ‖E‖² of the present levels.
+  [[nodiscard]] double loss() const { return loss_; }
+  [[nodiscard]] double squared_error() const { return squared_error_; }
 
   /// `steps` roundings of W + U C Vᵀ with C reduced by Uᵀ E V of the one before; keeps the best that is within the
-  /// budget.  Where the budget was left, rounds with a part of the last C that is within it.  Returns the loss.
-  double descend(int steps, double loss) {
-    double best = loss;
+  /// budget.  Where the budget was left, rounds with a part of the last C that is within it.
+  void descend(int steps) {
+    best_loss_ = loss_;
     engine_.clear(gathered_.data, bytes(gathered_));
     for (int i = 0; i < steps; ++i) {
       const auto rate = static_cast<float>(std::pow(0.1, static_cast<double>(i) / std::max(steps - 1, 1)));
       engine_.add_scaled(inside_, -rate, gathered_);
-      expand(gathered_, shift_);
-      engine_.round(layer_.weight, shift_, layer_.weight, layer_.grid, levels_, errors_);
-      const double now = measure();
-      if (now < best && squared_error() <= most_error_) best = keep_as_best(now);
+      round_shifted(1.0F);
+      keep_if_best();
     }
-    if (squared_error() > most_error_) best = descend_in_part(best);
+    if (squared_error_ > most_error_) descend_in_part();
+    if (best_is_moved_) {
+      engine_.add_scaled(layer_.weight, 1.0F, target_);
+    } else {
+      copy_matrix(layer_.weight, target_);
+    }
     restore_best();
-    return best;
   }
 
-  /// Flips elements for the loss and a pull to the target; returns the passes made and sets the loss.
-  int flip(int passes, double& loss) {
+  /// Flips elements for the loss and a pull to the target; returns the passes made.
+  int flip(int passes) {
     constexpr double part = 0.3;
     double share = part;
-    const double k = static_cast<double>(basis_.left.columns);
+    const auto k = static_cast<double>(basis_.rank);
     const double pull = 10.0 * k * k / static_cast<double>(layer_.elements());
-    loss = measure();
-    double objective = loss * loss + pull * distance();
+    const Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
+    double objective = loss_ * loss_ + pull * distance();
     int pass = 0;
-    while (pass < passes && share >= 0.02 && loss > 0) {
+    while (pass < passes && share >= 0.02 && loss_ > 0) {
       ++pass;
+      const double before = loss_;
       expand(inside_, shift_);
-      const Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
-      const double squared = engine_.flip(flips, first_bin(flips, share, loss * loss));
-      const double now = measure();
-      const double next = now * now + pull * squared;
-      if (!(next < objective) || squared_error() > most_error_) {
+      engine_.flip(flips, {.share = share, .squared_loss = loss_ * loss_, .row_step = row_step()}, kDistance);
+      measure();
+      const double next = loss_ * loss_ + pull * distance_;
+      if (!(next < objective) || squared_error_ > most_error_) {
         restore_best();
-        loss = measure();
         share *= 0.6;
         continue;
       }
       engine_.copy(levels_, best_levels_, layer_.elements());
-      const bool settled = now > 0.99 * loss;
-      loss = now;
       objective = next;
-      if (settled) break;
+      if (loss_ > 0.99 * before) break;
     }
     return pass;
   }
 
   /// Rounds the values of rounding to nearest less the part of their error that the basis holds.
-  double project_once() {
+  void project_once() {
     expand(inside_, shift_, -1.0F);
+    copy_matrix(layer_.weight, target_);
     engine_.add_scaled(errors_, 1.0F, target_);
     engine_.round(target_, shift_, layer_.weight, layer_.grid, levels_, errors_);
-    return measure();
+    measure();
   }
 
-  [[nodiscard]] double squared_error() { return engine_.squared_norm(errors_); }
   void write_levels(std::uint8_t* out) { engine_.copy(levels_, out, layer_.elements()); }
 
  private:
+  /// Places of the sums that are read together.
+  enum Sum : unsigned { kLoss, kError, kDistance, kRead };
+
   [[nodiscard]] static std::uint64_t bytes(const Matrix& a) { return a.rows * a.columns * sizeof(float); }
   void copy_matrix(const Matrix& from, const Matrix& to) { engine_.copy(from.data, to.data, bytes(from)); }
+
+  /// Computes Uᵀ E V and reads the sums.
+  void measure() {
+    engine_.multiply({.a = errors_, .b = basis_.right, .c = narrow_});
+    engine_.multiply({.a = basis_.left, .transpose_a = true, .b = narrow_, .c = inside_});
+    engine_.add_up(inside_, inside_, kLoss);
+    engine_.add_up(errors_, errors_, kError);
+    std::array<double, kRead> sums{};
+    engine_.read_sums(sums);
+    loss_ = std::sqrt(sums[kLoss]);
+    squared_error_ = sums[kError];
+    distance_ = sums[kDistance];
+  }
 
   /// out = factor · U inside Vᵀ.
   void expand(const Matrix& inside, const Matrix& out, float factor = 1.0F) {
@@ -113,31 +126,37 @@ class Projection {
     engine_.multiply({.a = narrow_, .b = basis_.right, .transpose_b = true, .c = out});
   }
 
-  double keep_as_best(double loss) {
-    engine_.copy(levels_, best_levels_, layer_.elements());
-    copy_matrix(layer_.weight, target_);
-    engine_.add_scaled(shift_, 1.0F, target_);
-    return loss;
+  /// Rounds W + part · U C Vᵀ.
+  void round_shifted(float part) {
+    expand(gathered_, shift_, part);
+    engine_.round(layer_.weight, shift_, layer_.weight, layer_.grid, levels_, errors_);
+    measure();
   }
 
   /// Rounds with the largest part of the gathered shift, in 32nds, that leaves the squared error within the budget.
-  double descend_in_part(double best) {
+  void descend_in_part() {
     double part = 0;
     for (double step = 0.5; step > 1.0 / 64; step /= 2) {
-      const double tried = part + step;
-      expand(gathered_, shift_, static_cast<float>(tried));
-      engine_.round(layer_.weight, shift_, layer_.weight, layer_.grid, levels_, errors_);
-      if (squared_error() > most_error_) continue;
-      part = tried;
-      const double now = measure();
-      if (now < best) best = keep_as_best(now);
+      round_shifted(static_cast<float>(part + step));
+      if (squared_error_ > most_error_) continue;
+      part += step;
+      keep_if_best();
     }
-    return best;
+  }
+
+  /// While shifts are tried, that of the best levels lies in the place of the target.
+  void keep_if_best() {
+    if (!(loss_ < best_loss_) || squared_error_ > most_error_) return;
+    std::swap(levels_, best_levels_);
+    std::swap(shift_, target_);
+    best_loss_ = loss_;
+    best_is_moved_ = true;
   }
 
   void restore_best() {
     engine_.copy(best_levels_, levels_, layer_.elements());
     engine_.errors_of(levels_, layer_.weight, layer_.grid, errors_);
+    measure();
   }
 
   /// ‖Ŵ - target‖².
@@ -148,22 +167,19 @@ class Projection {
     return engine_.squared_norm(shift_);
   }
 
-  /// The highest bin such that the flips from it on take `share` off `squared_loss`, to first order.
-  [[nodiscard]] std::uint32_t first_bin(const Flips& flips, double share, double squared_loss) {
-    std::array<std::int64_t, kGainBins> bins{};
-    engine_.count_flips(flips, squared_loss, bins.data());
-    const auto wanted = static_cast<std::int64_t>(std::ldexp(share, 40));
-    std::int64_t sum = 0;
-    std::uint32_t bin = kGainBins;
-    while (bin > 0 && sum < wanted) sum += bins[--bin];
-    return bin;
-  }
+  /// A million elements tell well enough what flips take off.
+  [[nodiscard]] std::uint64_t row_step() const { return std::clamp<std::uint64_t>(layer_.elements() >> 20, 1, 16); }
 
   Engine& engine_;
   Memory memory_;
   const Layer& layer_;
   const Basis& basis_;
   double most_error_;
+  double loss_ = 0;
+  double squared_error_ = 0;
+  double best_loss_ = 0;
+  bool best_is_moved_ = false;
+  double distance_ = 0;  ///< ‖Ŵ - target‖², after a pass of flips
   Matrix errors_;
   Matrix target_;
   Matrix shift_;
@@ -178,7 +194,7 @@ class Projection {
 
 Outcome begin(Engine& engine, const Layer& layer, const Basis& basis) {
   Outcome outcome;
-  outcome.rank = basis.left.columns;
+  outcome.rank = basis.rank;
   outcome.captured_energy = basis.captured_energy;
   outcome.basis_residual = basis.residual;
   outcome.nearest_squared_error = engine.squared_norm(layer.errors);
@@ -190,9 +206,10 @@ Outcome begin(Engine& engine, const Layer& layer, const Basis& basis) {
 Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const ProjectOptions& options, std::uint8_t* levels) {
   Outcome outcome = begin(engine, layer, basis);
   Projection projection(engine, layer, basis, (1.0 + options.budget) * outcome.nearest_squared_error);
-  outcome.nearest_loss = projection.measure();
-  outcome.loss = projection.descend(options.descents, outcome.nearest_loss);
-  outcome.iterations = options.descents + projection.flip(options.flip_passes, outcome.loss);
+  outcome.nearest_loss = projection.loss();
+  projection.descend(options.descents);
+  outcome.iterations = options.descents + projection.flip(options.flip_passes);
+  outcome.loss = projection.loss();
   outcome.squared_error = projection.squared_error();
   projection.write_levels(levels);
   return outcome;
@@ -201,8 +218,9 @@ Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const Pr
 Outcome closed_form(Engine& engine, const Layer& layer, const Basis& basis, std::uint8_t* levels) {
   Outcome outcome = begin(engine, layer, basis);
   Projection projection(engine, layer, basis, std::numeric_limits<double>::infinity());
-  outcome.nearest_loss = projection.measure();
-  outcome.loss = projection.project_once();
+  outcome.nearest_loss = projection.loss();
+  projection.project_once();
+  outcome.loss = projection.loss();
   outcome.iterations = 1;
   outcome.squared_error = projection.squared_error();
   projection.write_levels(levels);

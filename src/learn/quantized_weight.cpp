@@ -1,6 +1,7 @@
 #include "learn/quantized_weight.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <numeric>
 
@@ -32,7 +33,7 @@ QuantizedWeight::QuantizedWeight(Engine& engine, const QuantSpec& spec, const fo
   layer_.weight = weight;
 }
 
-void QuantizedWeight::round_to_nearest(float amax, const std::vector<float>& search_weights) {
+void QuantizedWeight::round_to_nearest(float amax, const std::vector<float>& search_weights, unsigned threads) {
   amax_ = amax;
   layer_.levels = nullptr;  // a layer that was made before is that of other codes
   tensor_scale_ = amax > 0.0F ? tensor_scale(*spec_.format, amax) : 1.0F;
@@ -45,7 +46,7 @@ void QuantizedWeight::round_to_nearest(float amax, const std::vector<float>& sea
     engine_.quantize(plain, rows_of_layout(engine_, scratch, layout_, layer_.weight), amax, codes_.data, scales);
     engine_.download(scales, scales_.data(), scales_.size());
   }
-  if (!search_weights.empty() && layout_.has_group_scales()) search_scales(search_weights);
+  if (!search_weights.empty() && layout_.has_group_scales()) search_scales(search_weights, threads);
   read_operands();
 }
 
@@ -85,11 +86,12 @@ std::vector<float> QuantizedWeight::outputs(const std::vector<float>& x) {
 }
 
 /// By way of the host.
-void QuantizedWeight::search_scales(const std::vector<float>& search_weights) {
+void QuantizedWeight::search_scales(const std::vector<float>& search_weights, unsigned threads) {
   std::vector<float> weight(layer_.elements());
   engine_.download(layer_.weight.data, weight.data(), weight.size() * sizeof(float));
   std::vector<std::uint8_t> codes(weight.size());
-  search_weighted({spec_, layout_, levels_, weight.data(), layer_.columns(), tensor_scale_, search_weights}, scales_.data(), codes.data());
+  search_weighted({spec_, layout_, levels_, weight.data(), layer_.columns(), tensor_scale_, search_weights}, threads, scales_.data(),
+                  codes.data());
   const LevelOfCode level_of = level_of_code(*spec_.format, levels_);
   for (std::uint8_t& code : codes) code = level_of.level[code];
   Memory scratch(engine_);
@@ -101,10 +103,17 @@ void QuantizedWeight::read_operands() {
   const std::uint32_t width = spec_.format->storage().scale_bytes;
   const auto operand = formats::scale_rules(*spec_.format).operand;
   operands_.resize(layout_.has_group_scales() ? layout_.scale_count(layout_.rows()) : 0);
-  for (std::uint64_t i = 0; i < operands_.size(); ++i) {
-    std::uint32_t stored = 0;
-    std::memcpy(&stored, scales_.data() + i * width, width);
-    operands_[i] = operand(stored, tensor_scale_);
+  if (width == 1) {  // as many scales as a sixteenth of the weights, and 256 values
+    std::array<float, 256> values{};
+    for (std::uint32_t stored = 0; stored < values.size(); ++stored) values[stored] = operand(stored, tensor_scale_);
+    std::transform(scales_.begin(), scales_.begin() + static_cast<std::ptrdiff_t>(operands_.size()), operands_.begin(),
+                   [&](std::byte stored) { return values[std::to_integer<std::size_t>(stored)]; });
+  } else {
+    for (std::uint64_t i = 0; i < operands_.size(); ++i) {
+      std::uint32_t stored = 0;
+      std::memcpy(&stored, scales_.data() + i * width, width);
+      operands_[i] = operand(stored, tensor_scale_);
+    }
   }
   if (!spec_.double_quant) return;
   const formats::NestedScales nested = formats::nest(operands_);
@@ -126,15 +135,19 @@ void QuantizedWeight::make_grid() {
     for (std::uint64_t i = 0; i < columns; ++i) group_of[i] = static_cast<std::uint32_t>(i / width);
   }
   std::vector<float> scales(rows * groups, tensor_scale_);
+  const bool is_flat = spec_.format->storage().flat;
   for (std::uint64_t row = 0; row < rows && !operands_.empty(); ++row) {
-    for (std::uint64_t g = 0; g < groups; ++g) scales[row * groups + g] = scale_at(row, g * width);
+    if (is_flat) {
+      for (std::uint64_t g = 0; g < groups; ++g) scales[row * groups + g] = flat_scale_at(row, g * width);
+    } else {
+      std::copy_n(operands_.begin() + static_cast<std::ptrdiff_t>(layout_.first_scale(row)), groups, &scales[row * groups]);
+    }
   }
   layer_.grid = {tables_.levels, memory_.array_of(scales.data(), scales.size()), groups, memory_.array_of(group_of.data(), columns)};
 }
 
-float QuantizedWeight::scale_at(std::uint64_t row, std::uint64_t column) const {
-  if (spec_.format->storage().flat) return operands_[(row * layer_.columns() + column) / layout_.columns()];
-  return operands_[layout_.first_scale(row) + column / layout_.group_columns()];
+float QuantizedWeight::flat_scale_at(std::uint64_t row, std::uint64_t column) const {
+  return operands_[(row * layer_.columns() + column) / layout_.columns()];
 }
 
 /// Whether every group lies within a row of the weight and begins in the same columns of each.

@@ -18,8 +18,9 @@ class QuantizedWeight {
   QuantizedWeight(Engine& engine, const QuantSpec& spec, const formats::LayerLayout& layout, const Matrix& weight);
 
   /// Chooses the scales and the codes nearest to the weights.  `amax`: the magnitude that the scale of the whole weight is
-  /// made from.  `search_weights`: what squared errors count in a search, by the column; empty for 1.
-  void round_to_nearest(float amax, const std::vector<float>& search_weights);
+  /// made from.  `search_weights`: what squared errors count in a search, by the column; empty for 1.  `threads`: of the host,
+  /// for such a search.
+  void round_to_nearest(float amax, const std::vector<float>& search_weights, unsigned threads = 1);
 
   /// The problem of choosing better codes; valid as long as this.
   [[nodiscard]] const Layer& layer();
@@ -36,9 +37,9 @@ class QuantizedWeight {
   [[nodiscard]] std::vector<float> outputs(const std::vector<float>& x);
 
  private:
-  [[nodiscard]] float scale_at(std::uint64_t row, std::uint64_t column) const;
+  [[nodiscard]] float flat_scale_at(std::uint64_t row, std::uint64_t column) const;
   [[nodiscard]] bool is_regular() const;
-  void search_scales(const std::vector<float>& search_weights);
+  void search_scales(const std::vector<float>& search_weights, unsigned threads);
   void read_operands();
   void make_grid();
 

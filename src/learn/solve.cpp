@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <vector>
 
 #include "base/fail.hpp"
 #include "learn/basis.hpp"
@@ -15,39 +13,60 @@ namespace {
 
 int power_iterations(Effort effort) {
   switch (effort) {
-    case Effort::fast: return 2;
-    case Effort::usual: return 4;
-    case Effort::best: return 12;
+    case Effort::fast: return 1;
+    case Effort::usual: return 3;
+    case Effort::best: return 8;
   }
-  return 4;
+  return 3;
 }
 
-Basis basis_of(Engine& engine, Memory& memory, const Layer& layer, const LearnRecipe& recipe) {
-  const std::uint64_t rank = rank_of(recipe.rank, layer.rows(), layer.columns());
-  return leading_basis(engine, memory, layer.weight, rank, BasisMethod::automatic, power_iterations(recipe.effort), recipe.seed);
+/// A layer, and all that a solver may ask of it.
+struct Task {
+  Engine& engine;
+  const LearnRecipe& recipe;
+  const FormatDescriptor& format;
+  const Layer& layer;
+  const Moments& moments;
+  const std::function<void()>& check;
+};
+
+Basis basis_of(const Task& task, Memory& memory) {
+  const std::uint64_t rank = rank_of(task.recipe.rank, task.layer.rows(), task.layer.columns());
+  return leading_basis(task.engine, memory, task.layer.weight, rank, BasisMethod::automatic, power_iterations(task.recipe.effort),
+                       task.recipe.seed);
 }
 
-Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& layer, std::uint8_t* levels) {
-  Memory memory(engine);
-  const Basis basis = basis_of(engine, memory, layer, recipe);
-  if (recipe.method == LearnMethod::closed) return closed_form(engine, layer, basis, levels);
-  const double budget = recipe.mse_budget.value_or(ProjectOptions().budget);
-  const ProjectOptions options{.budget = budget,
-                               .flip_passes = recipe.effort == Effort::fast   ? 8
-                                              : recipe.effort == Effort::best ? 32
-                                                                              : 16};
-  return project(engine, layer, basis, options, levels);
+Outcome solve_in_closed_form(const Task& task, std::uint8_t* levels) {
+  Memory memory(task.engine);
+  return closed_form(task.engine, task.layer, basis_of(task, memory), levels);
 }
 
-Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const FormatDescriptor& format, const Layer& layer,
-                             const std::function<void()>& check, std::uint8_t* levels) {
-  Memory memory(engine);
-  OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
-  options.check = check;
+int flip_passes(Effort effort) {
+  switch (effort) {
+    case Effort::fast:
+    case Effort::usual: return 8;
+    case Effort::best: return 32;
+  }
+  return 8;
+}
+
+Outcome solve_by_projection(const Task& task, std::uint8_t* levels) {
+  Memory memory(task.engine);
+  const ProjectOptions options{.budget = task.recipe.mse_budget.value_or(ProjectOptions().budget),
+                               .flip_passes = flip_passes(task.recipe.effort)};
+  return project(task.engine, task.layer, basis_of(task, memory), options, levels);
+}
+
+Outcome solve_with_optimizer(const Task& task, std::uint8_t* levels) {
+  Memory memory(task.engine);
+  OptimizeOptions options = conventions({.settings = task.recipe.optimizer}, task.format, largest_scale(task.engine, task.layer));
+  options.check = task.check;
   options.full_precision = false;  // what is lost is far below what the last rounding makes of it
-  if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
-  const Basis basis = basis_of(engine, memory, layer, recipe);
-  return optimize(engine, layer, &basis, options, levels).outcome;
+  if (task.recipe.optimizer.full_loss) return optimize(task.engine, task.layer, nullptr, options, levels).outcome;
+  const Basis basis = basis_of(task, memory);
+  Outcome outcome = optimize(task.engine, task.layer, &basis, options, levels).outcome;
+  outcome.rank = basis.rank;
+  return outcome;
 }
 
 /// The second moments that the weights themselves stand in for: WᵀW.
@@ -61,20 +80,53 @@ bool within_budget(const LearnRecipe& recipe, const Outcome& outcome) {
   return !recipe.mse_budget || outcome.squared_error <= (1.0 + *recipe.mse_budget) * outcome.nearest_squared_error;
 }
 
+int sweeps(Effort effort) {
+  switch (effort) {
+    case Effort::fast: return 0;
+    case Effort::usual: return 1;
+    case Effort::best: return 3;
+  }
+  return 1;
+}
+
 /// More damping brings the squared error back to that of rounding to nearest.
-Outcome solve_with_feedback(Engine& engine, const LearnRecipe& recipe, const Layer& layer, const Moments& given, std::uint8_t* levels) {
-  Memory memory(engine);
-  Moments moments = given;
+Outcome solve_with_feedback(const Task& task, std::uint8_t* levels) {
+  Memory memory(task.engine);
+  Moments moments = task.moments;
   const bool is_prior = moments.second.data == nullptr;
-  if (is_prior) moments = {.second = prior_moments(engine, memory, layer)};
-  FeedbackOptions options{.sweeps = recipe.effort == Effort::fast ? 0 : recipe.effort == Effort::best ? 3 : 1, .damping = recipe.damping};
+  if (is_prior) moments = {.second = prior_moments(task.engine, memory, task.layer)};
+  FeedbackOptions options{.sweeps = sweeps(task.recipe.effort), .damping = task.recipe.damping};
   if (is_prior && !options.damping) options.damping = 1.0;
-  Outcome outcome = feedback(engine, layer, moments, options, levels);
-  for (int i = 0; i < 8 && outcome.iterations > 0 && !within_budget(recipe, outcome); ++i) {
+  Outcome outcome = feedback(task.engine, task.layer, moments, options, levels);
+  for (int i = 0; i < 8 && outcome.iterations > 0 && !within_budget(task.recipe, outcome); ++i) {
     options.damping = 3.0 * outcome.damping;
-    outcome = feedback(engine, layer, moments, options, levels);
+    outcome = feedback(task.engine, task.layer, moments, options, levels);
   }
   return outcome;
+}
+
+/// What a method does, and by which measure it must gain.
+struct Solver {
+  LearnMethod method;
+  Outcome (*solve)(const Task&, std::uint8_t* levels);
+  double Outcome::*measure;
+  double Outcome::*measure_of_nearest;
+  const char* no_gain;  ///< said where the measure would not be smaller
+};
+
+constexpr Solver kSolvers[] = {
+    {LearnMethod::closed, solve_in_closed_form, &Outcome::loss, &Outcome::nearest_loss, "its loss would not be smaller"},
+    {LearnMethod::project, solve_by_projection, &Outcome::loss, &Outcome::nearest_loss,
+     "no codes within the budget of the squared error make its loss smaller"},
+    {LearnMethod::feedback, solve_with_feedback, &Outcome::output_error, &Outcome::nearest_output_error,
+     "its output error would not be smaller"},
+    {LearnMethod::optimizer, solve_with_optimizer, &Outcome::loss, &Outcome::nearest_loss, "its loss would not be smaller"},
+};
+
+const Solver& solver_of(LearnMethod method) {
+  const auto* found = std::find_if(std::begin(kSolvers), std::end(kSolvers), [&](const Solver& solver) { return solver.method == method; });
+  if (found == std::end(kSolvers)) fail(ErrorKind::internal, "there is no solver for the method {}", static_cast<int>(method));
+  return *found;
 }
 
 std::optional<double> ratio(double now, double before) {
@@ -83,18 +135,12 @@ std::optional<double> ratio(double now, double before) {
 }
 
 /// Why the outcome is not taken; empty where it is.
-std::string objection(const LearnRecipe& recipe, const Outcome& outcome) {
+std::string objection(const Solver& solver, const LearnRecipe& recipe, const Outcome& outcome) {
   if (outcome.iterations == 0) return outcome.stop_reason;
   if (!std::isfinite(outcome.squared_error) || !std::isfinite(outcome.loss) || !std::isfinite(outcome.output_error)) {
     return "its result is not finite";
   }
-  const bool by_output = recipe.method == LearnMethod::feedback;
-  const double now = by_output ? outcome.output_error : outcome.loss;
-  const double before = by_output ? outcome.nearest_output_error : outcome.nearest_loss;
-  if (!(now < before))
-    return by_output                               ? "its output error would not be smaller"
-           : recipe.method == LearnMethod::project ? "no codes within the budget of the squared error make its loss smaller"
-                                                   : "its loss would not be smaller";
+  if (!(outcome.*solver.measure < outcome.*solver.measure_of_nearest)) return solver.no_gain;
   if (!within_budget(recipe, outcome)) return "its squared error would exceed the budget";
   return {};
 }
@@ -109,17 +155,15 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   report.elements = layer.elements();
   Memory memory(engine);
   auto* levels = memory.array<std::uint8_t>(layer.elements());
-  const Outcome outcome = recipe.method == LearnMethod::feedback ? solve_with_feedback(engine, recipe, layer, moments, levels)
-                          : recipe.method == LearnMethod::optimizer
-                              ? solve_with_optimizer(engine, recipe, weight.format(), layer, check, levels)
-                              : solve_in_basis(engine, recipe, layer, levels);
+  const Solver& solver = solver_of(recipe.method);
+  const Outcome outcome = solver.solve({engine, recipe, weight.format(), layer, moments, check}, levels);
   report.rank = outcome.rank;
   report.captured_energy = outcome.captured_energy;
   report.basis_residual = outcome.basis_residual;
   report.damping = outcome.damping;
   report.iterations = outcome.iterations;
   report.stop_reason = outcome.stop_reason;
-  report.kept_nearest_because = objection(recipe, outcome);
+  report.kept_nearest_because = objection(solver, recipe, outcome);
   if (!report.kept_nearest_because.empty()) {
     report.method = LearnMethod::nearest;
     return report;
@@ -135,16 +179,10 @@ bool move_target(Engine& engine, const Matrix& weight, const Moments& moments, s
   const std::uint64_t columns = weight.columns;
   const double normaliser = normaliser_of(engine, moments.second);
   if (normaliser == 0) return true;
-  const auto factor = static_cast<float>(normaliser);
-  const auto added = static_cast<float>(damping.value_or(damping_for(columns, moments.count)));
+  const double added = damping.value_or(damping_for(columns, moments.count));
   Memory memory(engine);
-  std::vector<std::uint32_t> identity(columns);
-  std::iota(identity.begin(), identity.end(), 0U);
-  const std::uint32_t* order = memory.array_of(identity.data(), columns);
-  const Matrix second = memory.matrix(columns, columns);
-  const Matrix cross = memory.matrix(columns, columns);
-  engine.gather_moments(moments.second, order, factor, added, second);
-  engine.gather_moments(moments.cross, order, factor, added, cross);
+  const Matrix second = damped(engine, memory, moments.second, normaliser, added);
+  const Matrix cross = damped(engine, memory, moments.cross, normaliser, added);
   if (!engine.cholesky(second)) return true;
   engine.invert_lower(second);
   // (H + λ I)⁻¹ = L⁻ᵀ L⁻¹.

@@ -8,7 +8,8 @@
 
 namespace halftone::learn {
 
-// What is done to one element, in one order of binary32 operations, for loops on the host and kernels.
+// What is done to one element, in one order of binary32 operations, for loops on the host and kernels.  Tables have the
+// members of Levels.
 
 /// A level and the value that it stands for.
 struct Rounded {
@@ -17,7 +18,8 @@ struct Rounded {
 };
 
 /// The level nearest to `target`; where the scale is 0, the lowest of those that stand for 0 or less.
-[[nodiscard]] HALFTONE_HD Rounded round_to(const Levels& levels, float target, float scale) {
+template <class Table>
+[[nodiscard]] HALFTONE_HD Rounded round_to(const Table& levels, float target, float scale) {
   const std::uint32_t level = nearest_level(levels.thresholds, scale > 0.0F ? target / scale : 0.0F);
   return {level, levels.values[level] * scale};
 }
@@ -31,7 +33,8 @@ struct Flip {
 };
 
 /// `value`: of the level that the element has.  `gradient`: of half the loss.  `curvature`: of the loss, by the element.
-[[nodiscard]] HALFTONE_HD Flip best_flip(const Levels& levels, std::uint32_t level, float value, float scale, float target, float gradient,
+template <class Table>
+[[nodiscard]] HALFTONE_HD Flip best_flip(const Table& levels, std::uint32_t level, float value, float scale, float target, float gradient,
                                          float curvature, float pull) {
   const float slope = gradient + pull * (value - target);
   const bool up = slope < 0.0F;

@@ -6,6 +6,8 @@
 
 #include <halftone/codec/hd.hpp>
 
+#include "base/checked.hpp"
+#include "base/parallel.hpp"
 #include "formats/scale_rules.hpp"
 
 namespace halftone::learn {
@@ -69,20 +71,21 @@ class Search {
 
 }  // namespace
 
-void search_weighted(const WeightedSearch& given, std::byte* scales, std::uint8_t* codes) {
+void search_weighted(const WeightedSearch& given, unsigned threads, std::byte* scales, std::uint8_t* codes) {
   const formats::LayerLayout& layout = given.layout;
   const std::uint64_t width = layout.group_columns();
   const std::uint64_t height = layout.group_rows();
   const std::uint32_t scale_bytes = given.spec.format->storage().scale_bytes;
-  Search search(given);
-  for (std::uint64_t row = 0; row < layout.rows(); row += height) {
+  base::parallel_for(base::ceil_div(layout.rows(), height), threads, [&](std::size_t band) {
+    const std::uint64_t row = band * height;
+    Search search(given);
     for (std::uint64_t first = 0; first < layout.columns(); first += width) {
       search.gather(row, height, first, width);
       const AnyScale best = search.best();
       search.encode(best, codes);
       std::memcpy(scales + (layout.first_scale(row) + first / width) * scale_bytes, &best.stored, scale_bytes);
     }
-  }
+  });
 }
 
 }  // namespace halftone::learn

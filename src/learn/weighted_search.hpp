@@ -21,6 +21,7 @@ struct WeightedSearch {
 
 /// Writes for each group, of the scales that its format may choose from, that of the least error to `scales`, as backends
 /// give them, and the codes of its elements to `codes`, one for each element.  Of equal errors the first candidate's.
-void search_weighted(const WeightedSearch& search, std::byte* scales, std::uint8_t* codes);
+/// Works on up to `threads` threads, which change nothing.
+void search_weighted(const WeightedSearch& search, unsigned threads, std::byte* scales, std::uint8_t* codes);
 
 }  // namespace halftone::learn

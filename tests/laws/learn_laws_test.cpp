@@ -18,11 +18,16 @@ struct LearnCase {
   NamedBackend backend;
 };
 
-std::vector<LearnCase> learn_cases() {
-  std::vector<LearnCase> cases;
+std::vector<NamedBackend> backends_with_engines() {
   std::vector<NamedBackend> backends = all_backends();
   // The engine of the processor is the same for all instruction sets.
   std::erase_if(backends, [&](const NamedBackend& backend) { return backend.name.starts_with("cpu_") && &backend != &backends.front(); });
+  return backends;
+}
+
+std::vector<LearnCase> learn_cases() {
+  std::vector<LearnCase> cases;
+  const std::vector<NamedBackend> backends = backends_with_engines();
   for (const FormatDescriptor* format : all_formats()) {
     if (format->storage().row_scales) continue;
     for (const NamedBackend& backend : backends) cases.push_back({format, backend});
@@ -223,6 +228,36 @@ TEST_P(LearnLaw, The_same_layer_gives_the_same_codes_again) {
     EXPECT_EQ(found[0], found[1]);
   }
 }
+
+class BasisLaw : public ::testing::TestWithParam<NamedBackend> {};
+
+/// 512 × 640 and a rank of 200: a random subspace of 320 columns, enough that a GPU splits it without eigenvectors.
+TEST_P(BasisLaw, A_random_subspace_holds_nearly_what_the_best_basis_does) {
+  constexpr std::uint64_t rows = 512;
+  constexpr std::uint64_t columns = 640;
+  const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine();
+  learn::Memory memory(*engine);
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(rows * columns);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = normal(random) / std::sqrt(static_cast<float>(i % columns + 1));
+  const learn::Matrix weight = memory.matrix_of(values.data(), rows, columns);
+  const learn::Basis best = learn::leading_basis(*engine, memory, weight, 200, learn::BasisMethod::exact, 0, 0);
+  const learn::Basis found = learn::leading_basis(*engine, memory, weight, 200, learn::BasisMethod::randomized, 2, 1);
+  EXPECT_GT(found.captured_energy, 0.99 * best.captured_energy);
+  EXPECT_LT(found.captured_energy, 1.001 * best.captured_energy);
+  for (const learn::Matrix& side : {found.left, found.right}) {
+    const learn::Matrix gram = memory.matrix(side.columns, side.columns);
+    engine->multiply({.a = side, .transpose_a = true, .b = side, .c = gram, .full_precision = true});
+    EXPECT_NEAR(std::sqrt(engine->squared_norm(gram)), std::sqrt(200.0), 1e-2);
+    std::vector<float> diagonal(side.columns);
+    engine->diagonal(gram, diagonal.data());
+    for (std::size_t i = 0; i < 200; ++i) EXPECT_NEAR(diagonal[i], 1.0F, 1e-3F) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, BasisLaw, ::testing::ValuesIn(backends_with_engines()),
+                         [](const auto& test) { return identifier(test.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, LearnLaw, ::testing::ValuesIn(learn_cases()), [](const auto& test) {
   return identifier(std::string(test.param.format->name()) + "_" + test.param.backend.name);

@@ -1,5 +1,6 @@
 #include "cpu/learn/engine.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -113,6 +114,7 @@ class CpuEngine : public learn::Engine {
     for (std::uint64_t i = 0; i < a.rows; ++i) host[i] = a.data[i * a.stride + i];
   }
 
+  [[nodiscard]] bool prefers_products() const noexcept override { return false; }
   void multiply(const Product& p) override {
     View c = view(p.c);
     if (p.beta == 0.0F) {
@@ -160,7 +162,9 @@ class CpuEngine : public learn::Engine {
   }
   void gather_moments(const Matrix& in, const std::uint32_t* order, float factor, float damping, const Matrix& out) override {
     for_each(out, [&](std::uint64_t row, std::uint64_t column, float& value) {
-      value = factor * in.data[order[row] * in.stride + order[column]] + (row == column ? damping : 0.0F);
+      const std::uint64_t from_row = order == nullptr ? row : order[row];
+      const std::uint64_t from_column = order == nullptr ? column : order[column];
+      value = factor * in.data[from_row * in.stride + from_column] + (row == column ? damping : 0.0F);
     });
   }
   void unit_upper(const Matrix& lower, const Matrix& out) override {
@@ -172,6 +176,9 @@ class CpuEngine : public learn::Engine {
     });
   }
   void add_scaled(const Matrix& a, float factor, const Matrix& b) override { view(b) += factor * view(a); }
+  void add_to_diagonal(const Matrix& a, float value) override {
+    for (std::uint64_t i = 0; i < std::min(a.rows, a.columns); ++i) a.data[i * a.stride + i] += value;
+  }
   void transpose(const Matrix& in, const Matrix& out) override { view(out) = view(in).transpose(); }
   void add_ridge(const Matrix& a, float ridge) override {
     double sum = 0;
@@ -185,11 +192,12 @@ class CpuEngine : public learn::Engine {
       out[row] = static_cast<float>(inner_of(values, values, a.columns));
     }
   }
-  [[nodiscard]] double inner(const Matrix& a, const Matrix& b) override {
+  void add_up(const Matrix& a, const Matrix& b, unsigned place) override {
     double sum = 0;
     for (std::uint64_t row = 0; row < a.rows; ++row) sum += inner_of(a.data + row * a.stride, b.data + row * b.stride, a.columns);
-    return sum;
+    sums_[place] = sum;
   }
+  void read_sums(std::span<double> out) override { std::copy_n(sums_.begin(), out.size(), out.begin()); }
 
   void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
              const Matrix& errors) override {
@@ -242,19 +250,12 @@ class CpuEngine : public learn::Engine {
     }
   }
 
-  void count_flips(const Flips& flips, double unit, std::int64_t* host_bins) override {
-    const double units = std::ldexp(1.0 / unit, 40);
-    std::fill_n(host_bins, learn::kGainBins, 0);
-    for_each_flip(flips, [&](std::uint64_t, const learn::Flip& flip, float) {
-      if (flip.gain > 0.0F) host_bins[learn::gain_bin(flip.gain)] += std::llrint(static_cast<double>(flip.linear) * units);
-    });
-  }
-
-  [[nodiscard]] double flip(const Flips& flips, std::uint32_t first) override {
+  void flip(const Flips& flips, const learn::FlipLimit& limit, unsigned place) override {
     const std::uint64_t columns = flips.weight.columns;
+    const std::uint32_t first = first_bin(flips, limit);
     std::vector<float> distances(columns);
     double sum = 0;
-    for_each_flip(flips, [&](std::uint64_t at, const learn::Flip& flip, float value) {
+    for_each_flip(flips, 1, [&](std::uint64_t at, const learn::Flip& flip, float value) {
       if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first) {
         flips.levels[at] = static_cast<std::uint8_t>(flip.level);
         flips.errors.data[at] = flip.value - flips.weight.data[at];
@@ -263,7 +264,7 @@ class CpuEngine : public learn::Engine {
       distances[at % columns] = value - flips.target.data[at];
       if (at % columns == columns - 1) sum += inner_of(distances.data(), distances.data(), columns);
     });
-    return sum;
+    sums_[place] = sum;
   }
 
   void advance(const learn::OptimizerRun& run, const Matrix& measured) override { cpu::advance(run, std::sqrt(squared_norm(measured))); }
@@ -296,11 +297,25 @@ class CpuEngine : public learn::Engine {
     return error;
   }
 
-  /// Calls function(place, flip, value now) for every element, of matrices without gaps.
+  /// The highest bin such that the flips from it on take the share off.
+  static std::uint32_t first_bin(const Flips& flips, const learn::FlipLimit& limit) {
+    const double units = std::ldexp(1.0 / limit.squared_loss, learn::kGainBits);
+    std::vector<std::int64_t> bins(learn::kGainBins);
+    for_each_flip(flips, limit.row_step, [&](std::uint64_t, const learn::Flip& flip, float) {
+      if (flip.gain > 0.0F) bins[learn::gain_bin(flip.gain)] += std::llrint(static_cast<double>(flip.linear) * units);
+    });
+    const std::int64_t wanted = learn::wanted_gain(limit);
+    std::int64_t sum = 0;
+    std::uint32_t bin = learn::kGainBins;
+    while (bin > 0 && sum < wanted) sum += bins[--bin];
+    return bin;
+  }
+
+  /// Calls function(place, flip, value now) for every element of one of `row_step` rows, of matrices without gaps.
   template <class Function>
-  static void for_each_flip(const Flips& flips, const Function& function) {
+  static void for_each_flip(const Flips& flips, std::uint64_t row_step, const Function& function) {
     const Grid& grid = flips.grid;
-    for (std::uint64_t row = 0; row < flips.weight.rows; ++row) {
+    for (std::uint64_t row = 0; row < flips.weight.rows; row += row_step) {
       for (std::uint64_t i = 0; i < flips.weight.columns; ++i) {
         const std::uint64_t at = row * flips.weight.columns + i;
         const float scale = grid.scales[row * grid.groups + grid.group_of[i]];
@@ -315,6 +330,7 @@ class CpuEngine : public learn::Engine {
   }
 
   const Backend& backend_;
+  std::array<double, learn::kSums> sums_{};
 };
 
 }  // namespace

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <halftone/dtype.hpp>
+
+namespace halftone::learn {
+
+/// A matrix of binary32 in the memory of an engine, row-major.
+struct Matrix {
+  float* data = nullptr;
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  std::uint64_t stride = 0;  ///< elements from one row to the next
+
+  /// Columns [first, first + count).
+  [[nodiscard]] Matrix columns_at(std::uint64_t first, std::uint64_t count) const { return {data + first, rows, count, stride}; }
+  /// Rows [first, first + count).
+  [[nodiscard]] Matrix rows_at(std::uint64_t first, std::uint64_t count) const { return {data + first * stride, count, columns, stride}; }
+};
+
+/// Memory of an engine.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  [[nodiscard]] virtual void* data() const noexcept = 0;
+};
+
+/// c = alpha · op(a) · op(b) + beta · c, where op transposes if told so.
+struct Product {
+  Matrix a;
+  bool transpose_a = false;
+  Matrix b;
+  bool transpose_b = false;
+  float alpha = 1.0F;
+  float beta = 0.0F;
+  Matrix c;
+  bool full_precision = false;  ///< else factors may lose bits below the 11 of TF32; sums are in binary32
+};
+
+/// Numbers that an engine adds up without telling them at once, so that one wait serves several: places of its own for them.
+inline constexpr unsigned kSums = 4;
+
+/// The operations on matrices of one device.  Calls are carried out one after another; those that return a value wait for
+/// it.  One engine serves one thread at a time.
+///
+/// Sums have a fixed order on one kind of device, so that the same calls give the same bits there.
+class MatrixEngine {
+ public:
+  virtual ~MatrixEngine() = default;
+
+  [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::uint64_t bytes) = 0;
+  virtual void upload(const void* host, void* device, std::uint64_t bytes) = 0;
+  virtual void download(const void* device, void* host, std::uint64_t bytes) = 0;
+  virtual void copy(const void* from, void* to, std::uint64_t bytes) = 0;
+  virtual void clear(void* data, std::uint64_t bytes) = 0;
+
+  /// Whether products are so much cheaper than factors that an iteration of products may replace one.
+  [[nodiscard]] virtual bool prefers_products() const noexcept = 0;
+  virtual void multiply(const Product& product) = 0;
+  /// Replaces the symmetric `a`, of which the lower triangle counts, by its lower Cholesky factor, with whatever above
+  /// the diagonal.  Returns false where it is not positive definite.
+  [[nodiscard]] virtual bool cholesky(const Matrix& a) = 0;
+  /// Replaces a lower triangular matrix by its inverse, with zeros above the diagonal.
+  virtual void invert_lower(const Matrix& a) = 0;
+  /// Replaces the symmetric `a` by its eigenvectors, row i that of the i-th smallest eigenvalue.
+  virtual void eigenvectors(const Matrix& a) = 0;
+
+  /// Converts `n` elements at `host` to binary32.
+  virtual void load(Dtype dtype, const std::byte* host, std::uint64_t n, float* out) = 0;
+  /// The bits of the largest magnitude of `n` elements.
+  [[nodiscard]] virtual std::uint32_t largest(const float* data, std::uint64_t n) = 0;
+  /// Rotates groups of `group` of `n` elements (formats/rotation.hpp).
+  virtual void rotate(float* data, std::uint64_t n, std::uint32_t group) = 0;
+  /// The diagonal of a square matrix.
+  virtual void diagonal(const Matrix& a, float* host) = 0;
+
+  /// Random signs, by the element's place and `seed` (Philox 4x32-10).
+  virtual void fill_signs(const Matrix& out, std::uint64_t seed) = 0;
+  /// out(i, j) = in(i, columns[j]).
+  virtual void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) = 0;
+  /// out(i, j) = factor · in(order[i], order[j]), and `damping` added to the diagonal; a null order leaves all in place.
+  virtual void gather_moments(const Matrix& in, const std::uint32_t* order, float factor, float damping, const Matrix& out) = 0;
+  /// For i < j, out(i, j) = lower(n-1-i, n-1-j) / lower(n-1-j, n-1-j), else 0: of a matrix whose rows and columns were
+  /// reversed before it was factored, the unit upper factor without its diagonal.
+  virtual void unit_upper(const Matrix& lower, const Matrix& out) = 0;
+  /// b += factor · a.
+  virtual void add_scaled(const Matrix& a, float factor, const Matrix& b) = 0;
+  /// Adds `value` to the elements (i, i).
+  virtual void add_to_diagonal(const Matrix& a, float value) = 0;
+  /// out = the transpose of `in`.
+  virtual void transpose(const Matrix& in, const Matrix& out) = 0;
+  /// `ridge` · mean of the diagonal, added to the diagonal.
+  virtual void add_ridge(const Matrix& a, float ridge) = 0;
+  /// The squared norm of each row.
+  virtual void row_norms(const Matrix& a, float* out) = 0;
+
+  /// Sum `place` becomes Σ a ∘ b.
+  virtual void add_up(const Matrix& a, const Matrix& b, unsigned place) = 0;
+  /// The first sums, as many as `out` has.
+  virtual void read_sums(std::span<double> out) = 0;
+  /// Σ a ∘ b.
+  [[nodiscard]] double inner(const Matrix& a, const Matrix& b) {
+    double sum = 0;
+    add_up(a, b, 0);
+    read_sums({&sum, 1});
+    return sum;
+  }
+  [[nodiscard]] double squared_norm(const Matrix& a) { return inner(a, a); }
+};
+
+}  // namespace halftone::learn

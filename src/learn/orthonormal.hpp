@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "learn/memory.hpp"
+
+namespace halftone::learn {
+
+/// The odd cubic a·x - b·x³.
+struct SignStep {
+  float linear;
+  float cubic;
+};
+/// Cubics that bring, one after another, values of [0, 1] towards 1 without leaving the range: Newton-Schulz steps, scaled
+/// as Chen and Chow do ("A stable scaling of Newton-Schulz for improving the sign function computation of a Hermitian
+/// matrix", 2014).  Values near 0 grow 2.6 times by each step but the last `rising`, which bring those above a fiftieth
+/// close to 1: 4 to 0.7, 5 to 0.94, 6 to 0.998.
+[[nodiscard]] std::vector<SignStep> sign_steps(int count, int rising);
+
+enum class Orthonormality : std::uint8_t {
+  rough,  ///< of a condition below 5: what the next product needs
+  close,  ///< but for what the products of the engine lose
+  full,   ///< to rounding
+};
+
+/// Makes the columns of matrices orthonormal, in the space that they span.  Directions in which there is nothing come out
+/// short, as they should, and columns of zeros stay so.
+class Orthonormaliser {
+ public:
+  enum class Method : std::uint8_t {
+    factors,   ///< a Cholesky factor of the Gram matrix
+    products,  ///< Newton-Schulz iteration towards the polar factor: more operations, all of them in products
+  };
+  /// The method that is faster on `engine`.
+  [[nodiscard]] static Method method_for(const MatrixEngine& engine) {
+    return engine.prefers_products() ? Method::products : Method::factors;
+  }
+
+  /// For matrices without gaps, of at most `largest_rows` rows, of whose columns `filled` are not zeros.
+  struct Extent {
+    std::uint64_t largest_rows;
+    std::uint64_t columns;
+    std::uint64_t filled;
+  };
+  Orthonormaliser(MatrixEngine& engine, Memory& memory, const Extent& extent, Method method);
+
+  void apply(const Matrix& a, Orthonormality wanted);
+
+ private:
+  void factor(const Matrix& a);
+  void iterate(const Matrix& a, Orthonormality wanted);
+  /// What the squared singular values of a matrix are like, of which gram_ holds a multiple of the Gram matrix.
+  struct Spread {
+    double largest;   ///< at least the largest, in units of gram_
+    double flatness;  ///< 1 where all are equal, 1 / filled columns where there is one
+  };
+  [[nodiscard]] Spread spread_of(const Matrix& a, float multiple);
+
+  MatrixEngine& engine_;
+  Method method_;
+  double filled_;
+  Matrix gram_;
+  Matrix scratch_;
+};
+
+}  // namespace halftone::learn
