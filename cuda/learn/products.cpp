@@ -4,19 +4,12 @@
 #include <bit>
 #include <string>
 
-#include "base/fail.hpp"
-#include "runtime/shared_library.hpp"
-#include "toolkit_libraries.hpp"
+#include "learn/product_library.hpp"
 
 namespace halftone::cuda {
 namespace {
 
 constexpr std::size_t kWorkspaceBytes = 32 << 20;
-
-void check(cublasStatus_t status, const char* what) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  fail(ErrorKind::device, "{}: cuBLASLt reports status {}", what, static_cast<int>(status));
-}
 
 /// The largest power of two, up to 256, that divides an address.
 std::uint32_t alignment_of(const void* data) {
@@ -26,42 +19,7 @@ std::uint32_t alignment_of(const void* data) {
 
 }  // namespace
 
-/// The functions of cuBLASLt that are called.
-struct Products::Library {
-  Library() : file(product_library()) {
-    if (!file.problem().empty()) fail(ErrorKind::device, "learned rounding on a GPU needs cuBLASLt: {}", file.problem());
-#define HALFTONE_LOAD(name)                                         \
-  name = file.function<decltype(cublasLt##name)>("cublasLt" #name); \
-  if (name == nullptr) fail(ErrorKind::device, "'{}' has no function cublasLt" #name, product_library())
-    HALFTONE_LOAD(Create);
-    HALFTONE_LOAD(Destroy);
-    HALFTONE_LOAD(Matmul);
-    HALFTONE_LOAD(MatmulAlgoGetHeuristic);
-    HALFTONE_LOAD(MatmulDescCreate);
-    HALFTONE_LOAD(MatmulDescDestroy);
-    HALFTONE_LOAD(MatmulDescSetAttribute);
-    HALFTONE_LOAD(MatrixLayoutCreate);
-    HALFTONE_LOAD(MatrixLayoutDestroy);
-    HALFTONE_LOAD(MatmulPreferenceCreate);
-    HALFTONE_LOAD(MatmulPreferenceDestroy);
-    HALFTONE_LOAD(MatmulPreferenceSetAttribute);
-#undef HALFTONE_LOAD
-  }
-
-  SharedLibrary file;
-  decltype(&cublasLtCreate) Create = nullptr;
-  decltype(&cublasLtDestroy) Destroy = nullptr;
-  decltype(&cublasLtMatmul) Matmul = nullptr;
-  decltype(&cublasLtMatmulAlgoGetHeuristic) MatmulAlgoGetHeuristic = nullptr;
-  decltype(&cublasLtMatmulDescCreate) MatmulDescCreate = nullptr;
-  decltype(&cublasLtMatmulDescDestroy) MatmulDescDestroy = nullptr;
-  decltype(&cublasLtMatmulDescSetAttribute) MatmulDescSetAttribute = nullptr;
-  decltype(&cublasLtMatrixLayoutCreate) MatrixLayoutCreate = nullptr;
-  decltype(&cublasLtMatrixLayoutDestroy) MatrixLayoutDestroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceCreate) MatmulPreferenceCreate = nullptr;
-  decltype(&cublasLtMatmulPreferenceDestroy) MatmulPreferenceDestroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceSetAttribute) MatmulPreferenceSetAttribute = nullptr;
-};
+struct Products::Library : ProductLibrary {};
 
 /// The descriptions of one product.  cuBLASLt has its matrices column by column, so that it sees the transposes of ours:
 /// cᵀ = op(b)ᵀ op(a)ᵀ, the same memory.

@@ -1,14 +1,18 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include <halftone/dtype.hpp>
 
 #include "formats/format_traits.hpp"
 #include "learn/levels.hpp"
+#include "learn/optimizer_loop.hpp"
 
 namespace halftone::learn {
 
@@ -69,6 +73,7 @@ struct Flips {
 };
 
 struct OptimizerRun;  // optimizer_run.hpp
+struct Basis;         // basis.hpp
 
 /// Codes as they are stored, row by row of a layout, in the memory of an engine.  Element e is that of row e / columns.
 struct PackedCodes {
@@ -107,6 +112,9 @@ struct Product {
 class Engine {
  public:
   virtual ~Engine() = default;
+
+  /// Sets what multiply() calls first, which every solver comes to all the time.  What it throws ends the work.
+  void set_check(std::function<void()> check) { check_ = std::move(check); }
 
   [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::uint64_t bytes) = 0;
   virtual void upload(const void* host, void* device, std::uint64_t bytes) = 0;
@@ -183,9 +191,45 @@ class Engine {
   /// Keeps the present iterate of a loop where it is the best; then, unless the loop has stopped, makes a step, and sets
   /// the errors of the next iterate.
   virtual void optimizer_step(const OptimizerRun& run) = 0;
-  /// errors = (values of `levels` + offsets) · scales - weight, of matrices without gaps.
-  virtual void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid,
-                         const Matrix& errors) = 0;
+  /// errors = first + offsets · scales, of matrices without gaps.
+  virtual void errors_at(const Matrix& first, const float* offsets, const Grid& grid, const Matrix& errors) = 0;
+  /// With codes that are values of `levels` + offsets, or without where `offsets` is null: for each row and each group of
+  /// `width` columns, dots = Σ a · code and squares = Σ code², rows × groups.
+  virtual void code_sums(const std::uint8_t* levels, const float* offsets, const Matrix& a, const Grid& grid, std::uint64_t width,
+                         float* dots, float* squares) = 0;
+  /// The iterations of a run whose loss is ‖leftᵀ E right‖ with products that may lose bits below the 11 of TF32; null where
+  /// the engine, or this run, has no faster way than advance() and optimizer_step().  `run` and `basis` must outlive it.
+  [[nodiscard]] virtual std::unique_ptr<OptimizerLoop> optimizer_loop(const OptimizerRun& /*run*/, const Basis& /*basis*/) { return {}; }
+
+  /// What Memory says of itself: bytes that it has taken, or, where negative, given back.
+  void count_memory(std::int64_t bytes) {
+    held_bytes_ += bytes;
+    peak_bytes_ = std::max(peak_bytes_, held_bytes_);
+  }
+  /// The most bytes that were held at once.
+  [[nodiscard]] std::uint64_t peak_bytes() const noexcept { return static_cast<std::uint64_t>(peak_bytes_); }
+
+ protected:
+  void look_for_stop() const {
+    if (check_) check_();
+  }
+
+ private:
+  std::function<void()> check_;
+  std::int64_t held_bytes_ = 0;
+  std::int64_t peak_bytes_ = 0;
+};
+
+/// Has an engine call `check` while this exists.
+class Checked {
+ public:
+  Checked(Engine& engine, std::function<void()> check) : engine_(engine) { engine.set_check(std::move(check)); }
+  Checked(const Checked&) = delete;
+  Checked& operator=(const Checked&) = delete;
+  ~Checked() { engine_.set_check({}); }
+
+ private:
+  Engine& engine_;
 };
 
 }  // namespace halftone::learn

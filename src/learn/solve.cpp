@@ -39,10 +39,12 @@ Outcome solve_in_basis(Engine& engine, const LearnRecipe& recipe, const Layer& l
   return project(engine, layer, basis, options, levels);
 }
 
+/// `scales`: those of the layer, where they are to be moved; they become those of the codes.
 Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const FormatDescriptor& format, const Layer& layer,
-                             const std::function<void()>& check, std::uint8_t* levels) {
+                             std::optional<StoredScales>& scales, const std::function<void()>& check, std::uint8_t* levels) {
   Memory memory(engine);
   OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
+  if (scales) options.scales = &*scales;
   options.check = check;
   options.full_precision = false;  // what is lost is far below what the last rounding makes of it
   if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;
@@ -109,9 +111,11 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   report.elements = layer.elements();
   Memory memory(engine);
   auto* levels = memory.array<std::uint8_t>(layer.elements());
+  std::optional<StoredScales> scales;
+  if (recipe.method == LearnMethod::optimizer && recipe.optimizer.scales != ScaleOptimization::fixed) scales = weight.stored_scales();
   const Outcome outcome = recipe.method == LearnMethod::feedback ? solve_with_feedback(engine, recipe, layer, moments, levels)
                           : recipe.method == LearnMethod::optimizer
-                              ? solve_with_optimizer(engine, recipe, weight.format(), layer, check, levels)
+                              ? solve_with_optimizer(engine, recipe, weight.format(), layer, scales, check, levels)
                               : solve_in_basis(engine, recipe, layer, levels);
   report.rank = outcome.rank;
   report.captured_energy = outcome.captured_energy;
@@ -127,6 +131,7 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   report.loss_ratio = ratio(outcome.loss, outcome.nearest_loss);
   report.squared_error_ratio = ratio(outcome.squared_error, outcome.nearest_squared_error);
   report.output_error_ratio = ratio(outcome.output_error, outcome.nearest_output_error);
+  if (scales) report.moved_scales = weight.take_scales(*scales);
   report.changed = weight.take(levels);
   return report;
 }

@@ -6,12 +6,16 @@
 
 #include "base/fail.hpp"
 #include "base/strict_json.hpp"
+#include "choose.hpp"
 #include "command.hpp"
 #include "io/mapped_file.hpp"
 #include "output.hpp"
 
 namespace halftone::tool {
 namespace {
+
+const std::map<std::string, BenchedOps> kOps = {
+    {"all", BenchedOps::all}, {"formats", BenchedOps::formats}, {"optimizer", BenchedOps::optimizer}};
 
 /// Shares of a copy, in percent, that an earlier run printed with --json; by kernel, format and types.
 class Baseline {
@@ -93,13 +97,16 @@ void add_bench(CLI::App& app, Session& session) {
   command->add_option("--device", options->device, "which GPU, as in cuda:1 (default: the first)")->type_name("DEVICE");
   command->add_option("--rows", options->rows, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
   command->add_option("--columns", options->columns, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
+  const auto ops = std::make_shared<std::string>("all");
+  command->add_option("--ops", *ops, "what is timed: all, formats, optimizer (default all)")->type_name("OPS");
   command->add_option("--repeats", options->repeats, "timed launches of each kernel (default 30)")
       ->type_name("N")
       ->check(CLI::Range(1, 10000));
   const auto baseline = std::make_shared<std::string>();
   command->add_option("--baseline", *baseline, "output of an earlier run with --json; a kernel that lost 5 % of a copy gives exit status 1")
       ->type_name("FILE");
-  command->callback([options, baseline, &session] {
+  command->callback([options, ops, baseline, &session] {
+    options->ops = choose(kOps, *ops, "--ops");
     BenchReport report(session.json, baseline->empty() ? Baseline() : Baseline(*baseline));
     bench_kernels(*options, [&](const KernelTime& time) { report.add(time); });
     report.finish(*options);
