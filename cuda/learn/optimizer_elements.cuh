@@ -55,15 +55,25 @@ __device__ void load_gradients(const learn::OptimizerRun& run, const Exchange<T>
   for (int i = 0; i < kWide; ++i) gradients[i] = learn::code_gradient<O>(run.rule, gradients[i] * factor, scales[i]);
 }
 
-/// Stores the offsets of the elements at a place in their next slot, and the errors that they make.
+/// Stores the offsets of the elements at a place in their next slot, and the errors that they make; errors: the first ones.
 template <class T, int kWide>
-__device__ void put(const learn::OptimizerRun& run, const Exchange<T>& exchange, const Place& place, const float (&scales)[kWide],
-                    const float (&offsets)[kWide], float* slot) {
-  float errors[kWide];
-  load_stream(run.first_errors + place.at, errors);
+__device__ void put(const Exchange<T>& exchange, const Place& place, const float (&scales)[kWide], const float (&offsets)[kWide],
+                    float (&errors)[kWide], float* slot) {
   store_stream(offsets, slot + place.at);
   for (int i = 0; i < kWide; ++i) errors[i] = learn::error_at(errors[i], offsets[i], scales[i]) * exchange.error_factor;
   store(errors, exchange.errors + place.at);
+}
+
+/// The sum over the threads of a block, in one order; every thread gets it.
+[[nodiscard]] __device__ inline double block_total(double value) {
+  __shared__ double sums[kRowThreads / 32];
+  for (int half = 16; half > 0; half /= 2) value += __shfl_xor_sync(0xFFFF'FFFFU, value, half);
+  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = value;
+  __syncthreads();
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  __syncthreads();
+  return total;
 }
 
 /// Whether the calling block is the last of the grid to come here.  It then sees what the others have written before, where
@@ -82,12 +92,10 @@ __device__ void put(const learn::OptimizerRun& run, const Exchange<T>& exchange,
 }
 
 /// The sum of `n` parts, in one order; every thread of the block gets it.
-[[nodiscard]] __device__ inline double sum_of_parts(const double* parts, unsigned n) {
+[[nodiscard]] __device__ inline double sum_of_parts(const double* parts, std::uint64_t n) {
   double sum = 0;
-  for (unsigned i = threadIdx.x; i < n; i += blockDim.x) sum += __ldcg(parts + i);
-  sum = block_sum(sum);
-  __syncthreads();
-  return sum;
+  for (std::uint64_t i = threadIdx.x; i < n; i += kRowThreads) sum += __ldcg(parts + i);
+  return block_total(sum);
 }
 
 /// Blocks for a pass over the elements of a run.

@@ -8,6 +8,7 @@ namespace halftone::cuda {
 
 // The steps of learn::Engine's loops over codes, put into a stream.  The loop's state stays on the device.
 
+/// `measured`: without gaps.
 void launch_advance(const learn::OptimizerRun& run, const learn::Matrix& measured, cudaStream_t stream);
 void launch_optimizer_step(const learn::OptimizerRun& run, cudaStream_t stream);
 void launch_errors_at(const learn::Matrix& first, const float* offsets, const learn::Grid& grid, const learn::Matrix& errors,

@@ -9,19 +9,19 @@ namespace {
 using learn::OptimizerRun;
 using learn::StopReason;
 
-/// Blocks that add up the squared loss.
-constexpr unsigned kLossBlocks = 132;
-
 template <class O>
 __global__ void __launch_bounds__(kRowThreads) advance_kernel(OptimizerRun run, learn::Matrix measured) {
   if (run.state->stop != StopReason::none) return;
   const OptimizerScratch scratch(run);
+  const std::uint64_t n = measured.rows * measured.columns;
+  const std::uint64_t step = std::uint64_t{gridDim.x} * kRowThreads;
   double sum = 0;
-  for_rows(measured.rows, measured.columns, [&](std::uint64_t row, std::uint64_t column) {
-    const auto value = static_cast<double>(measured.data[row * measured.stride + column]);
+#pragma unroll 4
+  for (std::uint64_t i = std::uint64_t{blockIdx.x} * kRowThreads + threadIdx.x; i < n; i += step) {
+    const auto value = static_cast<double>(measured.data[i]);
     sum += value * value;
-  });
-  sum = block_sum(sum);
+  }
+  sum = block_total(sum);
   if (threadIdx.x == 0) scratch.parts[blockIdx.x] = sum;
   if (!is_last_block(&scratch.tickets[0])) return;
   const double squared_loss = sum_of_parts(scratch.parts, gridDim.x);
@@ -55,6 +55,8 @@ __global__ void __launch_bounds__(kRowThreads) step_kernel(OptimizerRun run, Exc
     float gradients[kWide];
     float offsets[kWide];
     float moments[2][kWide];
+    float errors[kWide];
+    load_stream(run.first_errors + place.at, errors);
     load_scales(run.grid, place, scales);
     load_gradients<O>(run, exchange, factor, place, scales, gradients);
     load_stream(slot + place.at, offsets);
@@ -70,7 +72,7 @@ __global__ void __launch_bounds__(kRowThreads) step_kernel(OptimizerRun run, Exc
 #pragma unroll
     for (int m = 0; m < O::kMoments; ++m) store_stream(moments[m], run.moments[m] + place.at);
     limit<O>(run, place, offsets);
-    put(run, exchange, place, scales, offsets, next);
+    put(exchange, place, scales, offsets, errors, next);
   });
 }
 
@@ -85,7 +87,9 @@ __global__ void __launch_bounds__(kRowThreads)
 }  // namespace
 
 void launch_advance(const OptimizerRun& run, const learn::Matrix& measured, cudaStream_t stream) {
-  const auto blocks = static_cast<unsigned>(measured.rows < kLossBlocks ? measured.rows : kLossBlocks);
+  constexpr std::uint64_t by_thread = 4;
+  const std::uint64_t wanted = (measured.rows * measured.columns + by_thread * kRowThreads - 1) / (by_thread * kRowThreads);
+  const auto blocks = static_cast<unsigned>(wanted < learn::kSumParts ? wanted : learn::kSumParts);
   learn::with_optimizer(run.optimizer, [&]<class O>(O) { advance_kernel<O><<<blocks, kRowThreads, 0, stream>>>(run, measured); });
   check_launch("advance an optimizer");
 }

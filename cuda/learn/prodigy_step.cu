@@ -29,6 +29,10 @@ __global__ void __launch_bounds__(kRowThreads) keep_average_kernel(OptimizerRun 
                 [&](const Place& place) { run.average[place.at] = Prodigy::average(offsets[place.at], run.moments[0][place.at]); });
 }
 
+/// Rows that are read before the first of them is used.
+constexpr unsigned kRowsAtOnce = 4;
+static_assert(kTileRows % kRowsAtOnce == 0);
+
 /// Pass 1: a block adds up the squared gradients of the rows and the columns of a tile.
 template <class T, int kWide>
 __global__ void __launch_bounds__(kRowThreads) squares_kernel(OptimizerRun run, Exchange<T> exchange) {
@@ -41,23 +45,27 @@ __global__ void __launch_bounds__(kRowThreads) squares_kernel(OptimizerRun run, 
   const std::uint64_t rows = run.weight.rows - first < kTileRows ? run.weight.rows - first : kTileRows;
   const bool exists = column < run.weight.columns;
   float column_sums[kWide] = {};
-#pragma unroll 4
-  for (unsigned i = 0; i < rows; ++i) {
-    float row_sum = 0;
-    if (exists) {
-      const Place place{first + i, column, (first + i) * run.weight.columns + column};
-      float scales[kWide];
-      float gradients[kWide];
-      load_scales(run.grid, place, scales);
-      load_gradients<Prodigy>(run, exchange, factor, place, scales, gradients);
-      for (int k = 0; k < kWide; ++k) {
-        const float square = gradients[k] * gradients[k];
-        column_sums[k] += square;
-        row_sum += square;
-      }
+  for (unsigned i = 0; i < rows; i += kRowsAtOnce) {
+    float gradients[kRowsAtOnce][kWide] = {};
+    float scales[kRowsAtOnce][kWide] = {};
+#pragma unroll
+    for (unsigned j = 0; j < kRowsAtOnce; ++j) {
+      const std::uint64_t row = first + i + j;
+      if (!exists || i + j >= rows) continue;
+      load_scales(run.grid, {row, column, 0}, scales[j]);
+      load(exchange.gradient + row * run.weight.columns + column, gradients[j]);
     }
-    row_sum = warp_sum(row_sum);
-    if (threadIdx.x % 32 == 0) row_sums[i][threadIdx.x / 32] = row_sum;
+#pragma unroll
+    for (unsigned j = 0; j < kRowsAtOnce; ++j) {
+      float row_sum = 0;
+      for (int k = 0; k < kWide; ++k) {
+        const float gradient = learn::code_gradient<Prodigy>(run.rule, gradients[j][k] * factor, scales[j][k]);
+        column_sums[k] += gradient * gradient;
+        row_sum += gradient * gradient;
+      }
+      row_sum = warp_sum(row_sum);
+      if (threadIdx.x % 32 == 0) row_sums[i + j][threadIdx.x / 32] = row_sum;
+    }
   }
   if (exists) store(column_sums, scratch.column_squares + blockIdx.y * run.weight.columns + column);
   __syncthreads();
@@ -93,15 +101,21 @@ __device__ void finish_columns(const OptimizerRun& run, const OptimizerScratch& 
 }
 
 __device__ void finish_rows(const OptimizerRun& run, const OptimizerScratch& scratch, unsigned block, unsigned tiles) {
+  static_assert(learn::kRowsOfSum == kRowThreads);
   const std::uint64_t row = std::uint64_t{block} * kRowThreads + threadIdx.x;
-  if (row >= run.weight.rows) return;
-  double sum = 0;
-  for (unsigned tile = 0; tile < tiles; ++tile) sum += static_cast<double>(scratch.row_squares[row * tiles + tile]);
-  const auto mean = static_cast<float>(sum / static_cast<double>(run.weight.columns));
-  run.row_moments[row] = Prodigy::second_moment(scalars_of(run), run.row_moments[row], mean);
+  float moment = 0;
+  if (row < run.weight.rows) {
+    double sum = 0;
+    for (unsigned tile = 0; tile < tiles; ++tile) sum += static_cast<double>(scratch.row_squares[row * tiles + tile]);
+    const auto mean = static_cast<float>(sum / static_cast<double>(run.weight.columns));
+    moment = Prodigy::second_moment(scalars_of(run), run.row_moments[row], mean);
+    run.row_moments[row] = moment;
+  }
+  const double sum = block_total(static_cast<double>(moment));
+  if (threadIdx.x == 0) scratch.row_sums[block] = sum;
 }
 
-/// Moves the moments of columns and rows; the last block finds the roots of the latter, which need their mean.
+/// Moves the moments of columns and rows.
 __global__ void __launch_bounds__(kRowThreads) finish_squares_kernel(OptimizerRun run, unsigned column_blocks, unsigned tiles) {
   if (stopped(run)) return;
   const OptimizerScratch scratch(run);
@@ -110,28 +124,34 @@ __global__ void __launch_bounds__(kRowThreads) finish_squares_kernel(OptimizerRu
   } else {
     finish_rows(run, scratch, blockIdx.x - column_blocks, tiles);
   }
-  if (!is_last_block(&scratch.tickets[1])) return;
-  double sum = 0;
-  for (std::uint64_t row = threadIdx.x; row < run.weight.rows; row += kRowThreads)
-    sum += static_cast<double>(__ldcg(run.row_moments + row));
-  const auto mean = static_cast<float>(block_sum(sum) / static_cast<double>(run.weight.rows));
-  for (std::uint64_t row = threadIdx.x; row < run.weight.rows; row += kRowThreads) {
-    scratch.row_roots[row] = Prodigy::row_root(__ldcg(run.row_moments + row), mean);
-  }
 }
 
-/// The updates of elements whose moments have been moved.
+/// The second moments of the elements at a place: where they are factored, the factors.
 template <int kWide>
-__device__ void find_updates(const OptimizerRun& run, const OptimizerScratch& scratch, const Prodigy::Scalars& s, const Place& place,
-                             const float (&numerators)[kWide], float (&updates)[kWide]) {
+struct SecondMoments {
+  float row = 0;
+  float roots[kWide] = {};  ///< factored: of the columns; else of the elements
+};
+
+template <int kWide>
+__device__ SecondMoments<kWide> load_second_moments(const OptimizerRun& run, const OptimizerScratch& scratch, const Place& place) {
+  SecondMoments<kWide> moments;
   if (is_factored(run)) {
-    const float row_root = scratch.row_roots[place.row];
-    float column_roots[kWide];
-    load(scratch.column_roots + place.column, column_roots);
-    for (int i = 0; i < kWide; ++i) updates[i] = Prodigy::update(s, numerators[i], row_root * column_roots[i]);
+    moments.row = run.row_moments[place.row];
+    load(scratch.column_roots + place.column, moments.roots);
   } else {
-    for (int i = 0; i < kWide; ++i) updates[i] = Prodigy::update(s, numerators[i], std::sqrt(run.moments[1][place.at + i]));
+    load(run.moments[1] + place.at, moments.roots);
+    for (float& root : moments.roots) root = std::sqrt(root);
   }
+  return moments;
+}
+
+/// Prodigy::update() with a quotient that may be wrong in its last two bits.
+template <int kWide>
+__device__ void find_updates(const OptimizerRun& run, const Prodigy::Scalars& s, float mean, const SecondMoments<kWide>& moments,
+                             const float (&numerators)[kWide], float (&updates)[kWide]) {
+  const float row_root = is_factored(run) ? Prodigy::row_root(moments.row, mean) : 1.0F;
+  for (int i = 0; i < kWide; ++i) updates[i] = __fdividef(numerators[i], row_root * moments.roots[i] + s.epsilon);
 }
 
 /// Of the sampled elements: what d is estimated from.  No more than one of a place is sampled.
@@ -152,9 +172,8 @@ __device__ void sample(const OptimizerRun& run, const Prodigy::Scalars& s, const
 
 /// Puts the sum over the threads of a block into *part.
 __device__ void put_block_sum(double value, double* part) {
-  value = block_sum(value);
+  value = block_total(value);
   if (threadIdx.x == 0) *part = value;
-  __syncthreads();
 }
 
 /// Pass 2: moves the moments of elements, adds up the squares of updates and what d is estimated from.
@@ -165,6 +184,8 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
   const OptimizerScratch scratch(run);
   const float factor = gradient_factor(run, exchange);
   const bool has_moment = !run.variant.schedule_free;
+  const double all_moments = is_factored(run) ? sum_of_parts(scratch.row_sums, (run.weight.rows + kRowThreads - 1) / kRowThreads) : 0.0;
+  const auto mean = static_cast<float>(all_moments / static_cast<double>(run.weight.rows));
   Prodigy::Sums sums{};
   double squares = 0;
   for_places<kWide>(run.weight.rows, run.weight.columns, [&](const Place& place) {
@@ -173,11 +194,13 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
     float numerators[kWide];
     if (has_moment) load_stream(run.moments[0] + place.at, numerators);
     load_scales(run.grid, place, scales);
+    SecondMoments<kWide> second = load_second_moments<kWide>(run, scratch, place);
     load_gradients<Prodigy>(run, exchange, factor, place, scales, gradients);
     if (!is_factored(run)) {
       for (int i = 0; i < kWide; ++i) {
         float& moment = run.moments[1][place.at + i];
         moment = Prodigy::second_moment(s, moment, gradients[i] * gradients[i]);
+        second.roots[i] = std::sqrt(moment);
       }
     }
     for (int i = 0; i < kWide; ++i) {
@@ -185,7 +208,7 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
     }
     if (has_moment) store_stream(numerators, run.moments[0] + place.at);
     float updates[kWide];
-    find_updates(run, scratch, s, place, numerators, updates);
+    find_updates(run, s, mean, second, numerators, updates);
     float few = 0;
     for (const float update : updates) few += update * update;
     squares += static_cast<double>(few);
@@ -205,11 +228,9 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
     Prodigy::add(total, {__ldcg(&one->dot), __ldcg(&one->decayed), __ldcg(&one->l1), __ldcg(&one->squares)});
   }
   double* const members[] = {&total.dot, &total.decayed, &total.l1, &total.squares};
-  for (double* member : members) {
-    *member = block_sum(*member);
-    __syncthreads();
-  }
+  for (double* member : members) *member = block_total(*member);
   if (threadIdx.x != 0) return;
+  *scratch.mean = static_cast<double>(mean);
   *scratch.clip = static_cast<double>(Prodigy::clip(squared_updates, run.weight.rows * run.weight.columns));
   Prodigy::finish_sums(scalars_of(run), run.variant, total);
 }
@@ -234,6 +255,7 @@ __global__ void __launch_bounds__(kRowThreads) move_kernel(OptimizerRun run, Exc
   const OptimizerScratch scratch(run);
   const float factor = gradient_factor(run, exchange);
   const auto clip = static_cast<float>(*scratch.clip);
+  const auto mean = static_cast<float>(*scratch.mean);
   const bool schedule_free = run.variant.schedule_free;
   const float* slot = run.offsets[run.state->slot];
   float* next = learn::next_offsets(run);
@@ -242,9 +264,12 @@ __global__ void __launch_bounds__(kRowThreads) move_kernel(OptimizerRun run, Exc
     float moments[kWide];
     float offsets[kWide];
     float numerators[kWide];
+    float errors[kWide];
     load_stream(run.moments[0] + place.at, moments);
     load_stream(slot + place.at, offsets);
+    load_stream(run.first_errors + place.at, errors);
     load_scales(run.grid, place, scales);
+    const SecondMoments<kWide> second = load_second_moments<kWide>(run, scratch, place);
     if (schedule_free) {
       load_gradients<Prodigy>(run, exchange, factor, place, scales, numerators);
       for (float& numerator : numerators) numerator *= s.gradient_factor;
@@ -252,7 +277,7 @@ __global__ void __launch_bounds__(kRowThreads) move_kernel(OptimizerRun run, Exc
       for (int i = 0; i < kWide; ++i) numerators[i] = moments[i];
     }
     float updates[kWide];
-    find_updates(run, scratch, s, place, numerators, updates);
+    find_updates(run, s, mean, second, numerators, updates);
     for (int i = 0; i < kWide; ++i) {
       if (schedule_free) {
         Prodigy::move_both(s, offsets[i], moments[i], updates[i] * clip);
@@ -262,7 +287,7 @@ __global__ void __launch_bounds__(kRowThreads) move_kernel(OptimizerRun run, Exc
     }
     if (schedule_free) store_stream(moments, run.moments[0] + place.at);
     keep_sampled(run, place, schedule_free ? moments : offsets);
-    put(run, exchange, place, scales, offsets, next);
+    put(exchange, place, scales, offsets, errors, next);
   });
 }
 

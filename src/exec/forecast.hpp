@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include <halftone/backend.hpp>
 #include <halftone/plan.hpp>
 #include <halftone/run_control.hpp>
 
@@ -13,7 +14,7 @@ namespace halftone::exec {
 class Forecast {
  public:
   /// `plan` and `control` must outlive this.
-  Forecast(const Plan& plan, RunControl& control);
+  Forecast(const Plan& plan, const Backend& backend, RunControl& control);
 
   /// A layer that another run has done.
   void skip(const Job& job);

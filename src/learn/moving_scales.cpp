@@ -15,13 +15,12 @@ std::uint64_t group_width(Engine& engine, const Grid& grid, std::uint64_t column
 
 }  // namespace
 
-MovingScales::MovingScales(Engine& engine, const Layer& layer, const OptimizerSettings& settings, const Matrix& errors,
-                           std::function<Slope()> slope, StoredScales& scales, OptimizerRun& run)
+MovingScales::MovingScales(Engine& engine, const Layer& layer, const OptimizerSettings& settings, Measure measure, StoredScales& scales,
+                           OptimizerRun& run)
     : engine_(engine),
       layer_(layer),
       settings_(settings),
-      errors_(errors),
-      slope_(std::move(slope)),
+      measure_(std::move(measure)),
       best_(scales),
       run_(run),
       memory_(engine),
@@ -36,6 +35,11 @@ MovingScales::MovingScales(Engine& engine, const Layer& layer, const OptimizerSe
       dots_of_(scales.count()),
       squares_of_(scales.count()) {
   for (std::uint64_t i = 0; i < scales.count(); ++i) wanted_.push_back(static_cast<double>(scales.value(i)));
+  for (std::uint64_t row = 0; row < layer.rows(); ++row) {
+    for (std::uint64_t group = 0; group < layer.grid.groups; ++group) {
+      index_of_.push_back(static_cast<std::uint32_t>(scales.index_of(row, group * width_)));
+    }
+  }
   run.grid.scales = values_;
   run.first_errors = first_errors_.data;
   use(now_);
@@ -48,38 +52,38 @@ bool MovingScales::look(const LoopState& state) {
   const bool is_due = is_joint() || (fits_ + 1 < settings_.scale_rounds && state.iterations >= (fits_ + 1) * part);
   if (!is_due || state.stop != StopReason::none) return false;
   const float* offsets = run_.offsets[state.improved ? 1 - state.slot : state.slot];
-  engine_.errors_at(first_errors_, offsets, run_.grid, errors_);
+  engine_.errors_at(first_errors_, offsets, run_.grid, measure_.errors);
   if (is_joint()) {
-    follow(slope_(), layer_.levels, offsets);
+    follow(measure_.slope(), layer_.levels, offsets);
   } else {
-    engine_.round(layer_.weight, errors_, layer_.weight, run_.grid, rounded_, errors_);
+    engine_.round(layer_.weight, measure_.errors, layer_.weight, run_.grid, rounded_, measure_.errors);
     fit(rounded_);
     ++fits_;
   }
-  engine_.errors_at(first_errors_, offsets, run_.grid, errors_);
+  engine_.errors_at(first_errors_, offsets, run_.grid, measure_.errors);
   return true;
 }
 
 void MovingScales::finish(const float* best, std::uint8_t* levels) {
   use(best_);
   now_ = best_;
-  engine_.errors_at(first_errors_, best, run_.grid, errors_);
-  engine_.round(layer_.weight, errors_, layer_.weight, run_.grid, levels, errors_);
+  engine_.errors_at(first_errors_, best, run_.grid, measure_.errors);
+  engine_.round(layer_.weight, measure_.errors, layer_.weight, run_.grid, levels, measure_.errors);
   if (!is_joint()) fit(levels);
   best_ = now_;
-  engine_.errors_of(levels, layer_.weight, run_.grid, errors_);
+  engine_.errors_of(levels, layer_.weight, run_.grid, measure_.errors);
 }
 
-/// Moves the scales of codes that stay, to those of the lowest loss on a way down its gradient.
+/// Moves the scales of codes that stay, to those of the lowest loss on a way down its gradient that is within the budget.
 void MovingScales::fit(std::uint8_t* levels) {
   constexpr int steps = 16;
   for (std::uint64_t i = 0; i < now_.count(); ++i) wanted_[i] = static_cast<double>(now_.value(i));
   StoredScales lowest = now_;
   double lowest_loss = std::numeric_limits<double>::infinity();
   for (int i = 0; i <= steps; ++i) {
-    engine_.errors_of(levels, layer_.weight, run_.grid, errors_);
-    const Slope slope = slope_();
-    if (slope.loss < lowest_loss) {
+    engine_.errors_of(levels, layer_.weight, run_.grid, measure_.errors);
+    const Slope slope = measure_.slope();
+    if (slope.loss < lowest_loss && (i == 0 || engine_.squared_norm(measure_.errors) <= measure_.most_error)) {
       lowest = now_;
       lowest_loss = slope.loss;
     }
@@ -113,7 +117,7 @@ void MovingScales::gather(const std::uint8_t* levels, const float* offsets, cons
   std::fill(dots_of_.begin(), dots_of_.end(), 0.0);
   std::fill(squares_of_.begin(), squares_of_.end(), 0.0);
   for (std::uint64_t i = 0; i < on_grid_; ++i) {
-    const std::uint64_t index = now_.index_of(i / run_.grid.groups, i % run_.grid.groups * width_);
+    const std::uint32_t index = index_of_[i];
     dots_of_[index] += static_cast<double>(dots[i]);
     squares_of_[index] += static_cast<double>(squares[i]);
   }
@@ -122,7 +126,7 @@ void MovingScales::gather(const std::uint8_t* levels, const float* offsets, cons
 void MovingScales::use(const StoredScales& scales) {
   std::vector<float> values(on_grid_);
   for (std::uint64_t i = 0; i < on_grid_; ++i) {
-    values[i] = scales.value(scales.index_of(i / run_.grid.groups, i % run_.grid.groups * width_));
+    values[i] = scales.value(index_of_[i]);
   }
   engine_.upload(values.data(), values_, on_grid_ * sizeof(float));
   engine_.errors_of(layer_.levels, layer_.weight, run_.grid, first_errors_);

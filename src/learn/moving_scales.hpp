@@ -20,13 +20,20 @@ struct Slope {
 /// the best iterate are kept with it: what is stored is what was optimised.
 class MovingScales {
  public:
-  /// Lets `run` use scales and first errors of its own.  `errors`: room for errors, of which `slope` finds the slope.
-  /// `scales`: where they begin; they end as those of the codes that finish() gives.
-  MovingScales(Engine& engine, const Layer& layer, const OptimizerSettings& settings, const Matrix& errors, std::function<Slope()> slope,
-               StoredScales& scales, OptimizerRun& run);
+  /// What scales move by.
+  struct Measure {
+    Matrix errors;                 ///< room for them
+    std::function<Slope()> slope;  ///< of these errors
+    double most_error = 0;         ///< iterative: what the squared error may grow to
+  };
+
+  /// Lets `run` use scales and first errors of its own.  `scales`: where they begin; they end as those of the codes that
+  /// finish() gives.
+  MovingScales(Engine& engine, const Layer& layer, const OptimizerSettings& settings, Measure measure, StoredScales& scales,
+               OptimizerRun& run);
 
   /// To be called between iterations, with the state of the loop.  Keeps the scales of an iterate that is the best, and moves
-  /// them where it is time to; then `errors` are those of the present iterate with the new scales, and the result is true.
+  /// them where it is time to; then the measured errors are those of the present iterate with the new scales, and the result is true.
   [[nodiscard]] bool look(const LoopState& state);
   /// Rounds the best iterate to `levels`, with scales and errors that belong to them.
   void finish(const float* best, std::uint8_t* levels);
@@ -41,16 +48,16 @@ class MovingScales {
   Engine& engine_;
   const Layer& layer_;
   const OptimizerSettings& settings_;
-  Matrix errors_;
-  std::function<Slope()> slope_;
+  Measure measure_;
   StoredScales& best_;
   OptimizerRun& run_;
   Memory memory_;
   StoredScales now_;
-  std::vector<double> wanted_;  ///< where scales are on their way, before they are stored
-  std::uint64_t width_;         ///< columns of a group of the grid
-  std::uint64_t on_grid_;       ///< rows × groups
-  float* values_;               ///< of the grid
+  std::vector<std::uint32_t> index_of_;  ///< of the scale of a group of the grid
+  std::vector<double> wanted_;           ///< where scales are on their way, before they are stored
+  std::uint64_t width_;                  ///< columns of a group of the grid
+  std::uint64_t on_grid_;                ///< rows × groups
+  float* values_;                        ///< of the grid
   Matrix first_errors_;
   std::uint8_t* rounded_;
   float* dots_;

@@ -51,8 +51,9 @@ class Loop {
     with_optimizer(options.settings.optimizer, [&]<class O>(O) { add_moments<O>(); });
     engine.copy(layer.errors.data, errors_.data, layer.elements() * sizeof(float));
     if (options.scales != nullptr) {
-      scales_.emplace(
-          engine, layer, options.settings, errors_, [this] { return slope(); }, *options.scales, run_);
+      const double most_error = (1.0 + options.scale_budget) * engine.squared_norm(layer.errors);
+      const MovingScales::Measure measure{errors_, [this] { return slope(); }, most_error};
+      scales_.emplace(engine, layer, options.settings, measure, *options.scales, run_);
     }
     if (basis != nullptr && !options.full_precision) own_ = engine.optimizer_loop(run_, *basis);
     if (!own_ || scales_) run_.gradient = basis == nullptr ? errors_ : memory_.matrix(layer.rows(), layer.columns());

@@ -15,6 +15,7 @@ struct OptimizeOptions {
   GradientRule rule;               ///< of `original`; the same
   bool full_precision = true;      ///< products as those of the reference; else their factors may lose bits below TF32's
   StoredScales* scales = nullptr;  ///< those of the layer, where they move too; become those of the codes that are found
+  double scale_budget = 0.05;      ///< iterative: by what part the squared error may grow over that of rounding to nearest
   std::function<void()> check;     ///< called now and then; what it throws ends the loop
 };
 

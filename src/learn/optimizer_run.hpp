@@ -57,6 +57,12 @@ struct OptimizerRun {
 inline constexpr std::uint64_t kSumParts = 1024;
 inline constexpr std::uint64_t kTileRows = 32;
 inline constexpr std::uint64_t kSmallestTileColumns = 256;
+inline constexpr std::uint64_t kRowsOfSum = 256;
+
+/// Parts of the sum of the moments of rows; a multiple of 4, so that what lies behind them is aligned.
+[[nodiscard]] HALFTONE_HD constexpr std::uint64_t row_sum_parts(std::uint64_t rows) {
+  return (rows + 4 * kRowsOfSum - 1) / (4 * kRowsOfSum) * 4;
+}
 
 /// What `scratch` must hold.
 [[nodiscard]] constexpr std::uint64_t scratch_elements(std::uint64_t rows, std::uint64_t columns) {
@@ -64,7 +70,7 @@ inline constexpr std::uint64_t kSmallestTileColumns = 256;
   constexpr std::uint64_t others = 8;
   const std::uint64_t by_columns = (rows + kTileRows - 1) / kTileRows * columns;
   const std::uint64_t by_rows = (columns + kSmallestTileColumns - 1) / kSmallestTileColumns * rows;
-  return others + (1 + sums) * kSumParts + (rows + columns + by_columns + by_rows) / 2 + 1;  // the last ones are binary32
+  return others + (1 + sums) * kSumParts + row_sum_parts(rows) + (columns + by_columns + by_rows) / 2 + 1;  // the last ones are binary32
 }
 
 /// The gradient by the code of an element with `scale`, from that by its value.

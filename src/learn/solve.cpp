@@ -45,6 +45,7 @@ Outcome solve_with_optimizer(Engine& engine, const LearnRecipe& recipe, const Fo
   Memory memory(engine);
   OptimizeOptions options = conventions({.settings = recipe.optimizer}, format, largest_scale(engine, layer));
   if (scales) options.scales = &*scales;
+  if (recipe.mse_budget) options.scale_budget = *recipe.mse_budget;
   options.check = check;
   options.full_precision = false;  // what is lost is far below what the last rounding makes of it
   if (recipe.optimizer.full_loss) return optimize(engine, layer, nullptr, options, levels).outcome;

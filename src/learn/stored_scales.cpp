@@ -23,7 +23,9 @@ StoredScales::StoredScales(const QuantSpec& spec, const formats::LayerLayout& la
     std::memcpy(&stored, scales_.data() + i * width, width);
     values_[i] = formats::scale_rules(format).operand(stored, tensor);
   }
-  if (width == 1) choices_ = formats::scale_choices(format, tensor);
+  if (width != 1) return;
+  choices_ = formats::scale_choices(format, tensor);
+  for (std::size_t i = 0; i < choices_.size(); ++i) place_of_[choices_[i].stored] = i;
 }
 
 std::uint64_t StoredScales::index_of(std::uint64_t row, std::uint64_t column) const {
@@ -47,11 +49,13 @@ void StoredScales::move_of_groups(std::uint64_t index, float wanted) {
     std::memcpy(scales_.data() + index * sizeof wanted, &wanted, sizeof wanted);
     return;
   }
-  auto next = std::lower_bound(choices_.begin(), choices_.end(), wanted,
-                               [](const formats::ScaleChoice& c, float value) { return c.value < value; });
-  if (next == choices_.end() || (next != choices_.begin() && wanted - (next - 1)->value <= next->value - wanted)) --next;
-  values_[index] = next->value;
-  scales_[index] = static_cast<std::byte>(next->stored);
+  // Steps are short, so that the nearest choice is not far.
+  std::size_t at = place_of_[std::to_integer<std::uint8_t>(scales_[index])];
+  const auto distance = [&](std::size_t choice) { return std::fabs(choices_[choice].value - wanted); };
+  while (at + 1 < choices_.size() && distance(at + 1) < distance(at)) ++at;
+  while (at > 0 && distance(at - 1) < distance(at)) --at;
+  values_[index] = choices_[at].value;
+  scales_[index] = static_cast<std::byte>(choices_[at].stored);
 }
 
 /// The scale of a whole weight is that of a largest magnitude, so that one for it is taken.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -40,6 +41,7 @@ class StoredScales {
   float amax_;
   std::vector<float> values_;
   std::vector<formats::ScaleChoice> choices_;  ///< ascending; empty where scales are binary32
+  std::array<std::size_t, 256> place_of_{};    ///< of a stored scale among them
 };
 
 }  // namespace halftone::learn

@@ -1,10 +1,12 @@
 """--learn-method optimizer: what the reference's optimizers reach, and which options mean something."""
+import signal
+import time
 import unittest
 
 import numpy as np
 
 import safetensors_file as st
-from program import SEED, UNSUPPORTED, USAGE, ProgramTest, sha256
+from program import INTERRUPTED, SEED, UNSUPPORTED, USAGE, ProgramTest, partial, sha256, start, wait_for_file
 
 ROWS, COLUMNS = 128, 192
 LEARNED = ("--preset", "none", "--rounding", "learned", "--learn-method", "optimizer", "--min-k", "32")
@@ -82,6 +84,23 @@ class Optimizers(ProgramTest):
     def test_the_end_is_foreseen(self):
         result = self.check("convert", self.source, "-o", self.folder / "eta.safetensors", "--format", "fp8", *LEARNED, "--json")
         self.assertGreater(result.json["eta_s"], 0)
+
+    def test_a_large_layer_is_interrupted_in_the_middle(self):
+        large = self.folder / "large.safetensors"
+        weight = np.random.default_rng(SEED).standard_normal((3072, 3072)).astype(np.float32)
+        st.write(large, {"a.weight": st.Tensor("F32", weight.shape, weight.tobytes())})
+        for words in (("project",), ("optimizer",), ("feedback", "--prior", "weights")):
+            with self.subTest(words[0]):
+                output = self.folder / "out.safetensors"
+                process = start("convert", large, "-o", output, "--format", "fp8", "--preset", "none", "--rounding", "learned",
+                                "--learn-method", *words, "--quiet", "--force")
+                if wait_for_file(partial(output), process):
+                    time.sleep(0.5)
+                    begin = time.monotonic()
+                    process.send_signal(signal.SIGINT)
+                    process.communicate()
+                    self.assertLess(time.monotonic() - begin, 10, "the layer went on")
+                self.assertEqual(process.returncode, INTERRUPTED)
 
     def test_threads_change_nothing(self):
         one, _ = self.learn("one.safetensors", "--format", "fp8", "--threads", "1")

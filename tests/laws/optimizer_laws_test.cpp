@@ -64,6 +64,7 @@ class OptimizerLaw : public ::testing::TestWithParam<OptimizerCase> {
     const auto basis = leading_basis(*engine, memory, layer.weight, rank, learn::BasisMethod::exact, 0, 0);
     learn::OptimizeOptions options{.settings = GetParam().settings, .full_precision = full_precision};
     options.settings.schedule.iterations = iterations;
+    options.settings.schedule.stop.loss = 0;  // whether rounding lets a loss reach it is no law
     options = conventions(options, format, largest_scale(*engine, layer));
     Result result;
     auto* levels = memory.array<std::uint8_t>(layer.elements());
@@ -129,13 +130,13 @@ TEST_P(OptimizerLaw, Same_calls_give_the_same_codes) {
   }
 }
 
-// Rows and columns that are no multiples of 8.
+// Rows and columns that are no multiples of 8, which kernels read one by one.
 TEST_P(OptimizerLaw, Odd_shapes_go_the_same_way) {
   constexpr std::uint64_t odd_rows = 37;
   const std::uint64_t columns = std::string_view(GetParam().format) == "nvfp4" ? 48 : 51;
   const std::vector<float> weight = gaussian_weight(odd_rows * columns, 6);
   const auto expected = optimize(*baseline_, weight, columns, 60, true).report.state;
-  const auto found = optimize(*GetParam().backend.backend, weight, columns, 60, true, false).report.state;
+  const auto found = optimize(*GetParam().backend.backend, weight, columns, 60, true).report.state;
   EXPECT_NEAR(found.loss, expected.loss, 1e-2 * expected.first_loss);
 }
 
