@@ -73,7 +73,9 @@ class CudaBackend : public Backend {
   }
 
   [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const override {
-    return next_place().engines.acquire(bytes);
+    Place& place = next_place();
+    place.budget.give_back(place.store.clear());  // what is kept for bands is not in use now
+    return place.engines.acquire(bytes);
   }
   [[nodiscard]] std::optional<std::uint64_t> engine_bytes() const noexcept override {
     std::uint64_t least = places_.front()->engines.bytes();

@@ -30,10 +30,10 @@ __device__ void for_places(std::uint64_t rows, std::uint64_t columns, const Func
 }
 
 /// The scales of the elements at a place.
-template <int kWide>
+template <bool kOneGroup = false, int kWide>
 __device__ void load_scales(const learn::Grid& grid, const Place& place, float (&scales)[kWide]) {
-  const float* of_row = grid.scales + place.row * grid.groups;
-  if (grid.groups == 1) {
+  const float* of_row = grid.scales + place.row * (kOneGroup ? 1 : grid.groups);
+  if (kOneGroup || grid.groups == 1) {
     const float scale = *of_row;
     for (float& each : scales) each = scale;
   } else {

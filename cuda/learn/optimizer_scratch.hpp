@@ -11,7 +11,6 @@ struct OptimizerScratch {
     double* next = run.scratch;
     tickets = reinterpret_cast<unsigned*>(next);
     clip = next + 4;
-    mean = next + 5;
     next += 8;
     parts = next;
     next += kSumParts;
@@ -21,18 +20,19 @@ struct OptimizerScratch {
     next += learn::row_sum_parts(run.weight.rows);
     column_squares = reinterpret_cast<float*>(next);
     column_roots = column_squares + (run.weight.rows + learn::kTileRows - 1) / learn::kTileRows * run.weight.columns;
-    row_squares = column_roots + run.weight.columns;
+    row_roots = column_roots + run.weight.columns;
+    row_squares = row_roots + run.weight.rows;
   }
 
   unsigned* tickets;           ///< one for each kernel that counts its blocks
   double* clip;                ///< prodigy: what updates are multiplied with
-  double* mean;                ///< prodigy: of the moments of rows
   double* parts;               ///< kSumParts: of the squared loss; later, of the squared updates
   learn::Prodigy::Sums* sums;  ///< kSumParts
   double* row_sums;            ///< prodigy: of the moments of kRowsOfSum rows each
   float* column_squares;       ///< tiles of rows × columns
   float* column_roots;         ///< prodigy: of the second moments
-  float* row_squares;          ///< rows × tiles of columns
+  float* row_roots;
+  float* row_squares;  ///< rows × tiles of columns
 };
 
 }  // namespace halftone::cuda

@@ -129,15 +129,16 @@ __global__ void __launch_bounds__(kRowThreads) finish_squares_kernel(OptimizerRu
 /// The second moments of the elements at a place: where they are factored, the factors.
 template <int kWide>
 struct SecondMoments {
-  float row = 0;
+  float row = 1;            ///< factored: of the row, its moment or the root of it
   float roots[kWide] = {};  ///< factored: of the columns; else of the elements
 };
 
 template <int kWide>
-__device__ SecondMoments<kWide> load_second_moments(const OptimizerRun& run, const OptimizerScratch& scratch, const Place& place) {
+__device__ SecondMoments<kWide> load_second_moments(const OptimizerRun& run, const OptimizerScratch& scratch, const float* rows,
+                                                    bool factored, const Place& place) {
   SecondMoments<kWide> moments;
-  if (is_factored(run)) {
-    moments.row = run.row_moments[place.row];
+  if (factored) {
+    moments.row = rows[place.row];
     load(scratch.column_roots + place.column, moments.roots);
   } else {
     load(run.moments[1] + place.at, moments.roots);
@@ -148,19 +149,35 @@ __device__ SecondMoments<kWide> load_second_moments(const OptimizerRun& run, con
 
 /// Prodigy::update() with a quotient that may be wrong in its last two bits.
 template <int kWide>
-__device__ void find_updates(const OptimizerRun& run, const Prodigy::Scalars& s, float mean, const SecondMoments<kWide>& moments,
+__device__ void find_updates(const Prodigy::Scalars& s, float row_root, const SecondMoments<kWide>& moments,
                              const float (&numerators)[kWide], float (&updates)[kWide]) {
-  const float row_root = is_factored(run) ? Prodigy::row_root(moments.row, mean) : 1.0F;
   for (int i = 0; i < kWide; ++i) updates[i] = __fdividef(numerators[i], row_root * moments.roots[i] + s.epsilon);
 }
 
-/// Of the sampled elements: what d is estimated from.  No more than one of a place is sampled.
+/// The sampled element at a place, or else an index of kWide or more, and its number.  No more than one of a place is
+/// sampled.
+struct Sampled {
+  std::uint64_t number;
+  unsigned index;
+};
+
+[[nodiscard]] __device__ Sampled sampled_at(const Place& place) {
+  constexpr std::uint32_t sampling = Prodigy::kSampling;
+  if (place.at < 0xFFFF'0000U) {  // a division of 32 bits is much cheaper
+    const auto at = static_cast<std::uint32_t>(place.at);
+    const std::uint32_t number = (at + sampling - 1) / sampling;
+    return {number, number * sampling - at};
+  }
+  const std::uint64_t number = (place.at + sampling - 1) / sampling;
+  return {number, static_cast<unsigned>(number * sampling - place.at)};
+}
+
+/// Of the sampled elements: what d is estimated from.
 template <int kWide>
 __device__ void sample(const OptimizerRun& run, const Prodigy::Scalars& s, const Place& place, const float (&gradients)[kWide],
                        Prodigy::Sums& sums) {
   static_assert(kWide <= Prodigy::kSampling);
-  const std::uint64_t index = (place.at + Prodigy::kSampling - 1) / Prodigy::kSampling;
-  const auto own = static_cast<unsigned>(index * Prodigy::kSampling - place.at);
+  const auto [index, own] = sampled_at(place);
   if (own >= kWide) return;
   float gradient = gradients[0];
 #pragma unroll
@@ -176,15 +193,17 @@ __device__ void put_block_sum(double value, double* part) {
   if (threadIdx.x == 0) *part = value;
 }
 
-/// Pass 2: moves the moments of elements, adds up the squares of updates and what d is estimated from.
-template <class T, int kWide>
+/// Pass 2: moves the moments of elements, adds up the squares of updates and what d is estimated from.  kPlain: second
+/// moments are factored, there is a first moment, and rows have one scale.
+template <class T, int kWide, bool kPlain>
 __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, Exchange<T> exchange) {
   if (stopped(run)) return;
   const Prodigy::Scalars s = scalars_of(run);
   const OptimizerScratch scratch(run);
   const float factor = gradient_factor(run, exchange);
-  const bool has_moment = !run.variant.schedule_free;
-  const double all_moments = is_factored(run) ? sum_of_parts(scratch.row_sums, (run.weight.rows + kRowThreads - 1) / kRowThreads) : 0.0;
+  const bool factored = kPlain || is_factored(run);
+  const bool has_moment = kPlain || !run.variant.schedule_free;
+  const double all_moments = factored ? sum_of_parts(scratch.row_sums, (run.weight.rows + kRowThreads - 1) / kRowThreads) : 0.0;
   const auto mean = static_cast<float>(all_moments / static_cast<double>(run.weight.rows));
   Prodigy::Sums sums{};
   double squares = 0;
@@ -193,22 +212,22 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
     float gradients[kWide];
     float numerators[kWide];
     if (has_moment) load_stream(run.moments[0] + place.at, numerators);
-    load_scales(run.grid, place, scales);
-    SecondMoments<kWide> second = load_second_moments<kWide>(run, scratch, place);
+    load_scales<kPlain>(run.grid, place, scales);
+    SecondMoments<kWide> second = load_second_moments<kWide>(run, scratch, run.row_moments, factored, place);
     load_gradients<Prodigy>(run, exchange, factor, place, scales, gradients);
-    if (!is_factored(run)) {
-      for (int i = 0; i < kWide; ++i) {
-        float& moment = run.moments[1][place.at + i];
-        moment = Prodigy::second_moment(s, moment, gradients[i] * gradients[i]);
-        second.roots[i] = std::sqrt(moment);
-      }
+    const float row_root = factored ? Prodigy::row_root(second.row, mean) : 1.0F;
+    if (factored && place.column == 0) scratch.row_roots[place.row] = row_root;
+    for (int i = 0; i < kWide && !factored; ++i) {
+      float& moment = run.moments[1][place.at + i];
+      moment = Prodigy::second_moment(s, moment, gradients[i] * gradients[i]);
+      second.roots[i] = std::sqrt(moment);
     }
     for (int i = 0; i < kWide; ++i) {
       numerators[i] = has_moment ? Prodigy::first_moment(s, numerators[i], gradients[i]) : s.gradient_factor * gradients[i];
     }
     if (has_moment) store_stream(numerators, run.moments[0] + place.at);
     float updates[kWide];
-    find_updates(run, s, mean, second, numerators, updates);
+    find_updates(s, row_root, second, numerators, updates);
     float few = 0;
     for (const float update : updates) few += update * update;
     squares += static_cast<double>(few);
@@ -230,7 +249,6 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
   double* const members[] = {&total.dot, &total.decayed, &total.l1, &total.squares};
   for (double* member : members) *member = block_total(*member);
   if (threadIdx.x != 0) return;
-  *scratch.mean = static_cast<double>(mean);
   *scratch.clip = static_cast<double>(Prodigy::clip(squared_updates, run.weight.rows * run.weight.columns));
   Prodigy::finish_sums(scalars_of(run), run.variant, total);
 }
@@ -238,8 +256,7 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
 /// Keeps the variable at the sampled element of a place, if there is one.
 template <int kWide>
 __device__ void keep_sampled(const OptimizerRun& run, const Place& place, const float (&variable)[kWide]) {
-  const std::uint64_t index = (place.at + Prodigy::kSampling - 1) / Prodigy::kSampling;
-  const auto own = static_cast<unsigned>(index * Prodigy::kSampling - place.at);
+  const auto [index, own] = sampled_at(place);
   if (own >= kWide) return;
   float value = variable[0];
 #pragma unroll
@@ -248,36 +265,36 @@ __device__ void keep_sampled(const OptimizerRun& run, const Place& place, const 
 }
 
 /// Pass 3.
-template <class T, int kWide>
+template <class T, int kWide, bool kPlain>
 __global__ void __launch_bounds__(kRowThreads) move_kernel(OptimizerRun run, Exchange<T> exchange) {
   if (stopped(run)) return;
   const Prodigy::Scalars s = scalars_of(run);
   const OptimizerScratch scratch(run);
-  const float factor = gradient_factor(run, exchange);
+  const bool factored = kPlain || is_factored(run);
+  const bool schedule_free = !kPlain && run.variant.schedule_free;
+  const float factor = schedule_free ? gradient_factor(run, exchange) : 0.0F;
   const auto clip = static_cast<float>(*scratch.clip);
-  const auto mean = static_cast<float>(*scratch.mean);
-  const bool schedule_free = run.variant.schedule_free;
   const float* slot = run.offsets[run.state->slot];
   float* next = learn::next_offsets(run);
   for_places<kWide>(run.weight.rows, run.weight.columns, [&](const Place& place) {
     float scales[kWide];
     float moments[kWide];
     float offsets[kWide];
-    float numerators[kWide];
     float errors[kWide];
     load_stream(run.moments[0] + place.at, moments);
     load_stream(slot + place.at, offsets);
     load_stream(run.first_errors + place.at, errors);
-    load_scales(run.grid, place, scales);
-    const SecondMoments<kWide> second = load_second_moments<kWide>(run, scratch, place);
+    load_scales<kPlain>(run.grid, place, scales);
+    const SecondMoments<kWide> second = load_second_moments<kWide>(run, scratch, scratch.row_roots, factored, place);
+    float updates[kWide];
     if (schedule_free) {
+      float numerators[kWide];
       load_gradients<Prodigy>(run, exchange, factor, place, scales, numerators);
       for (float& numerator : numerators) numerator *= s.gradient_factor;
+      find_updates(s, second.row, second, numerators, updates);
     } else {
-      for (int i = 0; i < kWide; ++i) numerators[i] = moments[i];
+      find_updates(s, second.row, second, moments, updates);
     }
-    float updates[kWide];
-    find_updates(run, s, mean, second, numerators, updates);
     for (int i = 0; i < kWide; ++i) {
       if (schedule_free) {
         Prodigy::move_both(s, offsets[i], moments[i], updates[i] * clip);
@@ -289,6 +306,12 @@ __global__ void __launch_bounds__(kRowThreads) move_kernel(OptimizerRun run, Exc
     keep_sampled(run, place, schedule_free ? moments : offsets);
     put(exchange, place, scales, offsets, errors, next);
   });
+}
+
+template <int kWide, bool kPlain, class T>
+void launch_passes(const OptimizerRun& run, const Exchange<T>& exchange, cudaStream_t stream) {
+  updates_kernel<T, kWide, kPlain><<<blocks_for(run, kWide, kSumParts), kRowThreads, 0, stream>>>(run, exchange);
+  move_kernel<T, kWide, kPlain><<<blocks_for(run, kWide, kMostBlocks), kRowThreads, 0, stream>>>(run, exchange);
 }
 
 }  // namespace
@@ -305,8 +328,8 @@ void launch_step(Prodigy, const OptimizerRun& run, const Exchange<T>& exchange, 
       squares_kernel<T, kWide><<<dim3(tiles, row_tiles), kRowThreads, 0, stream>>>(run, exchange);
       finish_squares_kernel<<<column_blocks + row_blocks, kRowThreads, 0, stream>>>(run, column_blocks, tiles);
     }
-    updates_kernel<T, kWide><<<blocks_for(run, kWide, kSumParts), kRowThreads, 0, stream>>>(run, exchange);
-    move_kernel<T, kWide><<<blocks_for(run, kWide, kMostBlocks), kRowThreads, 0, stream>>>(run, exchange);
+    const bool is_plain = Prodigy::is_factored(run.weight.rows, run.weight.columns) && !run.variant.schedule_free && run.grid.groups == 1;
+    is_plain ? launch_passes<kWide, true>(run, exchange, stream) : launch_passes<kWide, false>(run, exchange, stream);
   });
   check_launch("make a step of Prodigy");
 }

@@ -70,7 +70,7 @@ inline constexpr std::uint64_t kRowsOfSum = 256;
   constexpr std::uint64_t others = 8;
   const std::uint64_t by_columns = (rows + kTileRows - 1) / kTileRows * columns;
   const std::uint64_t by_rows = (columns + kSmallestTileColumns - 1) / kSmallestTileColumns * rows;
-  return others + (1 + sums) * kSumParts + row_sum_parts(rows) + (columns + by_columns + by_rows) / 2 + 1;  // the last ones are binary32
+  return others + (1 + sums) * kSumParts + row_sum_parts(rows) + (rows + columns + by_columns + by_rows) / 2 + 1;  // the last ones are binary32
 }
 
 /// The gradient by the code of an element with `scale`, from that by its value.
