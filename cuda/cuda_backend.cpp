@@ -75,9 +75,17 @@ class CudaBackend : public Backend {
     }
     return {};
   }
-  [[nodiscard]] bool engines_use_host_memory() const noexcept override { return false; }
 
-  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return next_place().engines.acquire(); }
+  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const override {
+    Place& place = next_place();
+    place.budget.give_back(place.store.clear());  // what is kept for bands is not in use now
+    return place.engines.acquire(bytes);
+  }
+  [[nodiscard]] std::optional<std::uint64_t> engine_bytes() const noexcept override {
+    std::uint64_t least = places_.front()->engines.bytes();
+    for (const auto& place : places_) least = std::min(least, place->engines.bytes());
+    return least;
+  }
 
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
     const Storage& storage = spec.format->storage();

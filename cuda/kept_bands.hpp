@@ -65,7 +65,8 @@ class BufferStore {
 
 /// One device: its lanes, and what may be kept there.
 struct Place {
-  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), engines(device), budget(keep_bytes) {}
+  /// `keep_bytes`: for bands that are kept, or for engines.
+  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), engines(device, keep_bytes), budget(keep_bytes) {}
 
   /// Memory for a band, or an empty buffer where the budget or the device has no more.
   [[nodiscard]] DeviceBuffer make_buffer(std::uint64_t n_bytes, const Lane& lane) {

@@ -10,6 +10,7 @@
 #include "formats/layer_layout.hpp"
 #include "formats/scale_rules.hpp"
 #include "launch_table.hpp"
+#include "optimizer_bench.hpp"
 #include "small_weights_bench.hpp"
 
 namespace halftone::cuda {
@@ -37,6 +38,12 @@ class KernelBench : BenchTools {
 
   void run() {
     copy();
+    if (options_.ops != BenchedOps::optimizer) formats();
+    if (options_.ops != BenchedOps::formats) bench_optimizers(*this, options_.rows, options_.columns);
+  }
+
+ private:
+  void formats() {
     const std::vector<float> values = sample_weights(n_);
     rotated_ = make(n_ * sizeof(float));
     for (const Dtype source : {Dtype::BF16, Dtype::F16, Dtype::F32}) {
@@ -51,7 +58,6 @@ class KernelBench : BenchTools {
     for (const FormatDescriptor* format : all_formats()) bench_small_weights(*this, *format, bf16_source_);
   }
 
- private:
   void copy() {
     const std::uint64_t n_bytes = n_ * 2;
     const DeviceBuffer from = make(n_bytes);

@@ -4,8 +4,12 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/fail.hpp"
+#include "base/text.hpp"
+
 #include "launch_table.hpp"
 #include "learn/factors.hpp"
+#include "learn/half_loop.hpp"
 #include "learn/matrix_launches.hpp"
 #include "learn/optimizer_launches.hpp"
 #include "learn/products.hpp"
@@ -25,7 +29,7 @@ using learn::Product;
 
 class DeviceMemory : public learn::Buffer {
  public:
-  DeviceMemory(std::uint64_t bytes, cudaStream_t stream) : buffer_(bytes, stream) {}
+  DeviceMemory(std::uint64_t bytes, cudaStream_t stream, cudaMemPool_t pool) : buffer_(bytes, stream, pool) {}
   [[nodiscard]] void* data() const noexcept override { return buffer_.data(); }
 
  private:
@@ -46,9 +50,10 @@ constexpr std::chrono::microseconds kSpinTime{500};
 /// An engine on one GPU: a stream, and what the libraries keep for it.
 class EnginePool::DeviceEngine : public learn::Engine {
  public:
-  /// On the current device.
-  DeviceEngine()
-      : products_(stream_.get()),
+  /// On the current device.  Its matrices come from `pool`.
+  explicit DeviceEngine(cudaMemPool_t pool)
+      : pool_(pool),
+        products_(stream_.get()),
         sums_((kSumBlocks + learn::kSums) * sizeof(double), stream_.get()),
         bins_((learn::kGainBins + 1) * sizeof(std::int64_t), stream_.get()),
         staging_(2 * kStagingBytes),
@@ -57,7 +62,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   }
 
   [[nodiscard]] std::unique_ptr<learn::Buffer> allocate(std::uint64_t bytes) override {
-    return std::make_unique<DeviceMemory>(bytes, stream_.get());
+    return std::make_unique<DeviceMemory>(bytes, stream_.get(), pool_);
   }
   void upload(const void* host, void* device, std::uint64_t bytes) override {
     const auto* from = static_cast<const std::byte*>(host);
@@ -98,7 +103,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   void load(Dtype dtype, const std::byte* host, std::uint64_t n, float* out) override {
     if (dtype == Dtype::F32) return upload(host, out, n * sizeof(float));
     const std::uint64_t bytes = n * bits_of(dtype) / 8;
-    const DeviceBuffer raw(bytes, stream_.get());
+    const DeviceBuffer raw(bytes, stream_.get(), pool_);
     upload(host, raw.data(), bytes);
     cast_launch(dtype, Dtype::F32)(raw.data(), n, out, stream_.get());
   }
@@ -146,7 +151,10 @@ class EnginePool::DeviceEngine : public learn::Engine {
   }
 
   [[nodiscard]] bool prefers_products() const noexcept override { return true; }
-  void multiply(const Product& product) override { products_.multiply(product); }
+  void multiply(const Product& product) override {
+    look_for_stop();
+    products_.multiply(product);
+  }
   [[nodiscard]] bool cholesky(const Matrix& a) override { return factors().cholesky(a); }
   void invert_lower(const Matrix& a) override {
     factors().invert_lower(a);
@@ -185,13 +193,20 @@ class EnginePool::DeviceEngine : public learn::Engine {
     launch_flip(flips, limit, scratch, sum(place), stream_.get());
   }
 
-  void advance(const learn::OptimizerRun& run, const Matrix& measured) override {
-    launch_inner(measured, measured, partial_sums(), sum(0), stream_.get());
-    launch_advance(run, sum(0), stream_.get());
-  }
+  void advance(const learn::OptimizerRun& run, const Matrix& measured) override { launch_advance(run, measured, stream_.get()); }
   void optimizer_step(const learn::OptimizerRun& run) override { launch_optimizer_step(run, stream_.get()); }
-  void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid, const Matrix& errors) override {
-    launch_errors_at(levels, offsets, weight, grid, errors, stream_.get());
+  void errors_at(const Matrix& first, const float* offsets, const Grid& grid, const Matrix& errors) override {
+    launch_errors_at(first, offsets, grid, errors, stream_.get());
+  }
+  void code_sums(const std::uint8_t* levels, const float* offsets, const Matrix& a, const Grid& grid, std::uint64_t width, float* dots,
+                 float* squares) override {
+    launch_code_sums(levels, offsets, a, grid, width, dots, squares, stream_.get());
+  }
+  [[nodiscard]] std::unique_ptr<learn::OptimizerLoop> optimizer_loop(const learn::OptimizerRun& run, const learn::Basis& basis) override {
+    if (!HalfLoop::serves(run)) return {};
+    if (!half_products_) half_products_ = std::make_unique<HalfProducts>(stream_.get());
+    const float largest_error = codec::from_bits(largest(run.first_errors, run.weight.rows * run.weight.columns));
+    return std::make_unique<HalfLoop>(*half_products_, run, basis, largest_error, stream_, pool_);
   }
 
  private:
@@ -217,8 +232,10 @@ class EnginePool::DeviceEngine : public learn::Engine {
     std::memcpy(host, small_.data(), bytes);
   }
 
+  cudaMemPool_t pool_;
   Stream stream_;
   Products products_;
+  std::unique_ptr<HalfProducts> half_products_;  ///< once it is needed
   std::unique_ptr<Factors> factors_;
   DeviceBuffer sums_;
   DeviceBuffer bins_;
@@ -233,57 +250,56 @@ namespace {
 /// Layers that use a device at once: enough that one computes while others are copied.
 constexpr std::size_t kMostEngines = 4;
 
-/// Memory that a layer gives back stays with the process for the next one.
-void keep_freed_memory(int device) {
-  cudaMemPool_t pool = nullptr;
-  check(cudaDeviceGetDefaultMemPool(&pool, device), "find the memory pool of a device");
-  std::uint64_t everything = ~std::uint64_t{0};
-  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything), "keep device memory");
-}
+/// What the libraries of an engine keep for themselves: workspaces of products and factors.
+constexpr std::uint64_t kEngineBytes = 128 << 20;
 
 }  // namespace
 
-EnginePool::EnginePool(int device) : device_(device) {}
+EnginePool::EnginePool(int device, std::uint64_t bytes) : device_(device), bytes_(bytes), memory_(device) {}
 
 EnginePool::~EnginePool() = default;
 
-std::shared_ptr<learn::Engine> EnginePool::acquire() {
+std::uint64_t EnginePool::bytes() const noexcept { return bytes_ - std::min(bytes_, kEngineBytes); }
+
+std::shared_ptr<learn::Engine> EnginePool::acquire(std::uint64_t bytes) {
   check(cudaSetDevice(device_), "choose a device");
+  if (bytes > this->bytes()) {
+    fail(ErrorKind::device, "its codes are chosen with {} of device memory, and {} is available", base::human_bytes(bytes),
+         base::human_bytes(this->bytes()));
+  }
   std::unique_ptr<DeviceEngine> engine;
   {
     std::unique_lock lock(mutex_);
-    returned_.wait(lock, [this] { return !free_.empty() || made_ < kMostEngines; });
+    returned_.wait(lock, [&] { return in_use_ < kMostEngines && bytes_in_use_ + bytes + kEngineBytes <= bytes_; });
+    ++in_use_;
+    bytes_in_use_ += bytes + kEngineBytes;
     if (!free_.empty()) {
       engine = std::move(free_.back());
       free_.pop_back();
-    } else {
-      ++made_;
     }
   }
-  if (!engine) engine = make();
-  return {engine.release(), [this](learn::Engine* back) { give_back(std::unique_ptr<DeviceEngine>(static_cast<DeviceEngine*>(back))); }};
+  if (!engine) engine = make(bytes);
+  return {engine.release(),
+          [this, bytes](learn::Engine* back) { give_back(std::unique_ptr<DeviceEngine>(static_cast<DeviceEngine*>(back)), bytes); }};
 }
 
-std::unique_ptr<EnginePool::DeviceEngine> EnginePool::make() {
+std::unique_ptr<EnginePool::DeviceEngine> EnginePool::make(std::uint64_t bytes) {
   try {
-    keep_freed_memory(device_);
-    return std::make_unique<DeviceEngine>();
+    return std::make_unique<DeviceEngine>(memory_.get());
   } catch (...) {
-    {
-      const std::lock_guard lock(mutex_);
-      --made_;
-    }
-    returned_.notify_one();  // who waits for an engine may try, and hear why there is none
+    give_back(nullptr, bytes);  // who waits for an engine may try, and hear why there is none
     throw;
   }
 }
 
-void EnginePool::give_back(std::unique_ptr<DeviceEngine> engine) {
+void EnginePool::give_back(std::unique_ptr<DeviceEngine> engine, std::uint64_t bytes) {
   {
     const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(engine));
+    --in_use_;
+    bytes_in_use_ -= bytes + kEngineBytes;
+    if (engine) free_.push_back(std::move(engine));
   }
-  returned_.notify_one();
+  returned_.notify_all();
 }
 
 }  // namespace halftone::cuda

@@ -15,6 +15,10 @@ class DeviceBuffer {
   DeviceBuffer(std::size_t n_bytes, cudaStream_t stream) : n_bytes_(n_bytes), stream_(stream) {
     if (n_bytes > 0) check_allocation(cudaMallocAsync(&data_, n_bytes, stream), n_bytes, "device memory");
   }
+  /// From a pool of its own.
+  DeviceBuffer(std::size_t n_bytes, cudaStream_t stream, cudaMemPool_t pool) : n_bytes_(n_bytes), stream_(stream) {
+    if (n_bytes > 0) check_allocation(cudaMallocFromPoolAsync(&data_, n_bytes, pool, stream), n_bytes, "device memory");
+  }
   DeviceBuffer(DeviceBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), n_bytes_(std::exchange(other.n_bytes_, 0)), stream_(other.stream_) {}
   DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -95,11 +96,12 @@ class Backend {
 
   /// Whether there are engines here.
   [[nodiscard]] virtual Support supports_learning() const { return {}; }
-  /// Whether the matrices of engines lie in the memory of the host.
-  [[nodiscard]] virtual bool engines_use_host_memory() const noexcept { return true; }
+  /// Device memory that the user of one engine may have; nothing where the matrices of engines lie in the memory of the host.
+  [[nodiscard]] virtual std::optional<std::uint64_t> engine_bytes() const noexcept { return {}; }
 
-  /// A device for the matrices of learned rounding, for the use of one thread.
-  [[nodiscard]] virtual std::shared_ptr<learn::Engine> make_engine() const = 0;
+  /// A device for the matrices of learned rounding, for the use of one thread, who takes `bytes` of memory at most.  Waits
+  /// while others have so much that there is no room.
+  [[nodiscard]] virtual std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const = 0;
 };
 
 }  // namespace halftone

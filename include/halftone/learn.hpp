@@ -102,6 +102,7 @@ struct LearnedLayer {
   std::string kept_nearest_because;  ///< empty where the method's codes were taken
   std::uint64_t changed = 0;         ///< codes that are not those of rounding to nearest
   std::uint64_t elements = 0;
+  std::uint64_t moved_scales = 0;             ///< scales that are not those of rounding to nearest
   std::optional<double> loss_ratio;           ///< ‖Uᵀ E V‖, relative to that of rounding to nearest
   std::optional<double> squared_error_ratio;  ///< ‖E‖², likewise
   std::optional<double> output_error_ratio;   ///< tr(E H Eᵀ), likewise

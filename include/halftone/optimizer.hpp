@@ -18,6 +18,13 @@ enum class LearningSchedule : std::uint8_t {
 #undef HALFTONE_SCHEDULE
 };
 
+/// What becomes of the scales meanwhile.
+enum class ScaleOptimization : std::uint8_t {
+#define HALFTONE_SCALE_OPTIMIZATION(name, summary) name,
+#include <halftone/scale_optimization.def>
+#undef HALFTONE_SCALE_OPTIMIZATION
+};
+
 /// What an improvement has to exceed, if the threshold is not 0: a part of the best loss, or a difference from it.
 enum class ThresholdMode : std::uint8_t { relative, absolute };
 
@@ -74,7 +81,9 @@ struct OptimizerSettings {
   Optimizer optimizer = Optimizer::prodigy;
   OptimizerVariant variant;
   ScheduleOptions schedule;
-  bool full_loss = false;  ///< minimise ‖E‖, which leaves the weights as they are, instead of ‖Uᵀ E V‖
+  ScaleOptimization scales = ScaleOptimization::fixed;
+  std::uint32_t scale_rounds = 4;  ///< iterative: how often scales move; not 0
+  bool full_loss = false;          ///< minimise ‖E‖, which leaves the weights as they are, instead of ‖Uᵀ E V‖
 };
 
 }  // namespace halftone

@@ -12,6 +12,7 @@
 #include "api/resume.hpp"
 #include "api/verify_output.hpp"
 #include "base/fail.hpp"
+#include "base/text.hpp"
 #include "exec/executor.hpp"
 #include "io/model_files.hpp"
 
@@ -34,10 +35,25 @@ std::string obstacle_to(const Plan& plan, const Backend& backend) {
   return {};
 }
 
+/// Throws device where a layer would never have room on the device.
+void check_room(const Plan& plan, const Backend& backend) {
+  const std::optional<std::uint64_t> available = backend.engine_bytes();
+  if (!available) return;
+  for (const Job& job : plan.jobs) {
+    if (!job.learn || exec::engine_bytes(job) <= *available) continue;
+    fail(ErrorKind::device,
+         "the tensor '{}': its codes are chosen with {} of device memory, and {} is available; --device cpu chooses them on the processor",
+         job.inputs[0].info.name, base::human_bytes(exec::engine_bytes(job)), base::human_bytes(*available));
+  }
+}
+
 /// The backend that `opened` is, or the processor where that was chosen automatically and cannot run the plan.
 std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const Plan& plan, const std::string& device) {
   const std::string obstacle = obstacle_to(plan, *opened);
-  if (obstacle.empty()) return opened;
+  if (obstacle.empty()) {
+    check_room(plan, *opened);
+    return opened;
+  }
   if (device == "auto") return open_backend("cpu");
   fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
 }
@@ -152,6 +168,9 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   if (report.plan.lora) report.lora_output = options.lora_output;
   if (journal) journal->journal.remove();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (const std::uint64_t foreseen = control.first_foreseen_end_ns; foreseen != 0) {
+    report.foreseen_seconds = std::chrono::duration<double>(std::chrono::nanoseconds(foreseen) - start.time_since_epoch()).count();
+  }
   return report;
 }
 

@@ -84,7 +84,7 @@ class CpuBackend : public Backend {
     kernels_.to_float[source_index(source)](data, n, out);
   }
 
-  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return cpu::make_engine(*this); }
+  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t /*bytes*/) const override { return cpu::make_engine(*this); }
 
   void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
     switch (target) {

@@ -15,6 +15,7 @@
 #include "formats/layer_layout.hpp"
 #include "formats/stored_matrix.hpp"
 #include "io/io_time.hpp"
+#include "learn/layer_bytes.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -170,6 +171,7 @@ class Scheduler {
 
   /// Counts the outputs of `job` as done: an earlier run wrote them.
   void keep(const Job& job) {
+    context_.forecast.skip(job);
     for (const std::uint32_t index : job.outputs) {
       control_.kept_bytes += plan_.output.tensors[index].bytes();
       control_.done_bytes += plan_.output.tensors[index].bytes();
@@ -200,20 +202,6 @@ class Scheduler {
 /// share of the budget is a safe size for a window.
 constexpr std::uint64_t kWindowsPerThread = 4;
 
-/// Bytes of the matrices that choose the codes of a weight; a part of what a thread may have, which unit_bytes() gives.
-std::uint64_t learn_bytes(const Job& job) {
-  const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
-  constexpr std::uint64_t of_weight = 7;   // the weight itself, its errors, targets, shifts, scales and codes
-  constexpr std::uint64_t of_moments = 4;  // as read, in order, and their factors
-  constexpr std::uint64_t of_loop = 4;     // gradient, best codes, moments
-  constexpr std::uint64_t of_lora = 3;     // errors as outputs see them, their product with the moments, a rest
-  const bool fits_outputs = job.lora.has_value() && job.learn->statistics.second_moment;
-  const std::uint64_t loop = job.learn->method == LearnMethod::optimizer ? of_loop : 0;
-  const std::uint64_t lora = job.lora ? of_lora : 0;
-  const std::uint64_t moments = job.learn->method == LearnMethod::feedback || fits_outputs ? of_moments * weight[1] * weight[1] : 0;
-  return ((of_weight + loop + lora) * weight[0] * weight[1] + moments) * sizeof(float) / kWindowsPerThread;
-}
-
 /// Bytes of the buffers for the smallest band of `job`: what cannot be cut.
 std::uint64_t unit_bytes(const Job& job, const Plan& plan, const Backend& backend) {
   const Shape& written = plan.output.tensors[job.outputs[0]].shape;
@@ -225,7 +213,7 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan, const Backend& backen
     case JobKind::largest_scale:
     case JobKind::unnest: return 1;
     case JobKind::quantize: {
-      if (job.learn && backend.engines_use_host_memory()) return learn_bytes(job);
+      if (job.learn && !backend.engine_bytes()) return engine_bytes(job) / kWindowsPerThread;
       const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
       const std::uint64_t rotated = job.spec.rotation_group == 0 ? 0 : layout.columns() * sizeof(float);
@@ -262,11 +250,18 @@ std::uint64_t band_bytes(std::uint64_t memory_bytes, unsigned threads) {
 
 }  // namespace
 
+std::uint64_t engine_bytes(const Job& job) {
+  const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
+  return learn::layer_bytes(*job.learn, job.spec, weight[0], weight[1]);
+}
+
 std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files, const io::ModelFiles* statistics, const Backend& backend,
                                    std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control, JobLog* log) {
   const unsigned threads = affordable_threads(plan, backend, resources);
   std::vector<LearnedLayer> learned(plan.jobs.size());
-  const Context context{plan, files, backend, outputs, statistics, learned, control, band_bytes(resources.memory_bytes, threads), threads};
+  Forecast forecast(plan, backend, control);
+  const Context context{
+      plan, files, backend, outputs, statistics, learned, forecast, control, band_bytes(resources.memory_bytes, threads), threads};
   Scheduler scheduler(plan, context, control, log);
   control.done_bytes = 0;
   control.kept_bytes = 0;

@@ -19,6 +19,9 @@ struct Resources {
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< anonymous memory, all threads together
 };
 
+/// Memory of an engine that a job which learns takes at most.
+[[nodiscard]] std::uint64_t engine_bytes(const Job& job);
+
 /// Runs every job of `plan` and leaves the data sections of `outputs`, the file or its shards, complete; commits nothing.
 /// With a `log`, jobs that are done already are not run.
 /// Throws the first error of a task, or interrupted.

@@ -8,6 +8,7 @@
 
 #include "base/fail.hpp"
 #include "exec/candidate_errors.hpp"
+#include "exec/executor.hpp"
 #include "exec/layer_output.hpp"
 #include "exec/layer_statistics.hpp"
 #include "exec/store_floats.hpp"
@@ -38,7 +39,10 @@ class LearnWork : public Work {
 
   std::uint64_t run(std::size_t, std::size_t) override {
     const auto start = std::chrono::steady_clock::now();
-    const std::shared_ptr<learn::Engine> engine = context_.backend.make_engine();
+    const std::shared_ptr<learn::Engine> engine = context_.backend.make_engine(engine_bytes(job_));
+    const auto engine_start = std::chrono::steady_clock::now();
+    context_.forecast.begin();
+    const learn::Checked checked(*engine, [this] { context_.check_stop(); });
     learn::Memory memory(*engine);
     const learn::Matrix weight = memory.matrix(info_.shape[0], info_.shape[1]);
     float amax = read_weight(*engine, weight);
@@ -61,7 +65,9 @@ class LearnWork : public Work {
     written += write_bias(quantized, expected, statistics);
     if (job_.lora) write_lora(*engine, quantized, statistics, is_zero, learned);
     learned.tensor = job_.inputs[0].info.name;
-    learned.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const auto end = std::chrono::steady_clock::now();
+    learned.seconds = std::chrono::duration<double>(end - start).count();
+    context_.forecast.end(job_, std::chrono::duration<double>(end - engine_start).count());
     context_.note(job_, std::move(learned));
     return written;
   }

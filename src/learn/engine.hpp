@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <memory>
 
 #include "formats/format_traits.hpp"
 #include "learn/levels.hpp"
 #include "learn/matrix_engine.hpp"
+#include "learn/optimizer_loop.hpp"
 
 namespace halftone::learn {
 
@@ -46,6 +48,7 @@ struct Flips {
 };
 
 struct OptimizerRun;  // optimizer_run.hpp
+struct Basis;         // basis.hpp
 
 /// Codes as they are stored, row by row of a layout, in the memory of an engine.  Element e is that of row e / columns.
 struct PackedCodes {
@@ -112,9 +115,15 @@ class Engine : public MatrixEngine {
   /// Keeps the present iterate of a loop where it is the best; then, unless the loop has stopped, makes a step, and sets
   /// the errors of the next iterate.
   virtual void optimizer_step(const OptimizerRun& run) = 0;
-  /// errors = (values of `levels` + offsets) · scales - weight, of matrices without gaps.
-  virtual void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid,
-                         const Matrix& errors) = 0;
+  /// errors = first + offsets · scales, of matrices without gaps.
+  virtual void errors_at(const Matrix& first, const float* offsets, const Grid& grid, const Matrix& errors) = 0;
+  /// With codes that are values of `levels` + offsets, or without where `offsets` is null: for each row and each group of
+  /// `width` columns, dots = Σ a · code and squares = Σ code², rows × groups.
+  virtual void code_sums(const std::uint8_t* levels, const float* offsets, const Matrix& a, const Grid& grid, std::uint64_t width,
+                         float* dots, float* squares) = 0;
+  /// The iterations of a run whose loss is ‖leftᵀ E right‖ with products that may lose bits below the 11 of TF32; null where
+  /// the engine, or this run, has no faster way than advance() and optimizer_step().  `run` and `basis` must outlive it.
+  [[nodiscard]] virtual std::unique_ptr<OptimizerLoop> optimizer_loop(const OptimizerRun& /*run*/, const Basis& /*basis*/) { return {}; }
 };
 
 }  // namespace halftone::learn

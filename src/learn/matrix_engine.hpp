@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include <halftone/dtype.hpp>
 
@@ -51,6 +54,9 @@ inline constexpr unsigned kSums = 4;
 class MatrixEngine {
  public:
   virtual ~MatrixEngine() = default;
+
+  /// Sets what multiply() calls first, which every solver comes to all the time.  What it throws ends the work.
+  void set_check(std::function<void()> check) { check_ = std::move(check); }
 
   [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::uint64_t bytes) = 0;
   virtual void upload(const void* host, void* device, std::uint64_t bytes) = 0;
@@ -110,6 +116,36 @@ class MatrixEngine {
     return sum;
   }
   [[nodiscard]] double squared_norm(const Matrix& a) { return inner(a, a); }
+
+  /// What Memory says of itself: bytes that it has taken, or, where negative, given back.
+  void count_memory(std::int64_t bytes) {
+    held_bytes_ += bytes;
+    peak_bytes_ = std::max(peak_bytes_, held_bytes_);
+  }
+  /// The most bytes that were held at once.
+  [[nodiscard]] std::uint64_t peak_bytes() const noexcept { return static_cast<std::uint64_t>(peak_bytes_); }
+
+ protected:
+  void look_for_stop() const {
+    if (check_) check_();
+  }
+
+ private:
+  std::function<void()> check_;
+  std::int64_t held_bytes_ = 0;
+  std::int64_t peak_bytes_ = 0;
+};
+
+/// Has an engine call `check` while this exists.
+class Checked {
+ public:
+  Checked(MatrixEngine& engine, std::function<void()> check) : engine_(engine) { engine.set_check(std::move(check)); }
+  Checked(const Checked&) = delete;
+  Checked& operator=(const Checked&) = delete;
+  ~Checked() { engine_.set_check({}); }
+
+ private:
+  MatrixEngine& engine_;
 };
 
 }  // namespace halftone::learn

@@ -12,6 +12,9 @@ namespace halftone::learn {
 class Memory {
  public:
   explicit Memory(MatrixEngine& engine) : engine_(engine) {}
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory() { engine_.count_memory(-bytes_); }
 
   [[nodiscard]] Matrix matrix(std::uint64_t rows, std::uint64_t columns) { return {array<float>(rows * columns), rows, columns, columns}; }
   /// A matrix with the elements at `host`, row-major without gaps.
@@ -21,6 +24,9 @@ class Memory {
   template <class T>
   [[nodiscard]] T* array(std::uint64_t n) {
     buffers_.push_back(engine_.allocate(n * sizeof(T)));
+    const auto bytes = static_cast<std::int64_t>(n * sizeof(T));
+    bytes_ += bytes;
+    engine_.count_memory(bytes);
     return static_cast<T*>(buffers_.back()->data());
   }
   template <class T>
@@ -33,6 +39,7 @@ class Memory {
  private:
   MatrixEngine& engine_;
   std::vector<std::unique_ptr<Buffer>> buffers_;
+  std::int64_t bytes_ = 0;
 };
 
 }  // namespace halftone::learn

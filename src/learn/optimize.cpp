@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <optional>
+#include <type_traits>
 #include <vector>
 
 #include "learn/memory.hpp"
+#include "learn/moving_scales.hpp"
 
 namespace halftone::learn {
 namespace {
@@ -33,9 +37,12 @@ class Loop {
     run_.levels = layer.levels;
     run_.grid = layer.grid;
     run_.errors = errors_;
-    run_.gradient = basis == nullptr ? errors_ : memory_.matrix(layer.rows(), layer.columns());
-    run_.offsets = zeros(layer.elements());
-    run_.best = zeros(layer.elements());
+    run_.first_errors = layer.errors.data;
+    for (float*& offsets : run_.offsets) offsets = zeros(layer.elements());
+    if (options.settings.variant.schedule_free) run_.average = zeros(layer.elements());
+    const std::uint64_t scratch = scratch_elements(layer.rows(), layer.columns());
+    run_.scratch = memory_.array<double>(scratch);
+    engine.clear(run_.scratch, scratch * sizeof(double));
     const LoopState first = first_state(run_.schedule);
     run_.state = memory_.array_of(&first, 1);
     auto* scalars = memory_.array<std::byte>(kScalarBytes);
@@ -43,23 +50,34 @@ class Loop {
     run_.scalars = scalars;
     with_optimizer(options.settings.optimizer, [&]<class O>(O) { add_moments<O>(); });
     engine.copy(layer.errors.data, errors_.data, layer.elements() * sizeof(float));
+    if (options.scales != nullptr) {
+      const double most_error = (1.0 + options.scale_budget) * engine.squared_norm(layer.errors);
+      const MovingScales::Measure measure{errors_, [this] { return slope(); }, most_error};
+      scales_.emplace(engine, layer, options.settings, measure, *options.scales, run_);
+    }
+    if (basis != nullptr && !options.full_precision) own_ = engine.optimizer_loop(run_, *basis);
+    if (!own_ || scales_) run_.gradient = basis == nullptr ? errors_ : memory_.matrix(layer.rows(), layer.columns());
   }
 
   LoopState optimize() {
-    for (std::uint32_t i = 1;; ++i) {
-      engine_.advance(run_, measured());
-      if (basis_ != nullptr) expand();
-      engine_.optimizer_step(run_);
-      if (i % kIterationsPerLook != 0) continue;
-      LoopState state;
-      engine_.download(run_.state, &state, sizeof state);
-      if (state.stop != StopReason::none) return state;
+    for (;;) {
+      if (own_) {
+        own_->iterate(kIterationsPerLook);
+      } else {
+        for (std::uint32_t i = 0; i < kIterationsPerLook; ++i) iterate();
+      }
+      engine_.download(run_.state, &state_, sizeof state_);
+      if (scales_ && scales_->look(state_) && own_) own_->set_errors(errors_);
+      if (state_.stop != StopReason::none) return state_;
       if (options_.check) options_.check();
     }
   }
 
+  /// After optimize().
   void round_best(std::uint8_t* levels) {
-    engine_.errors_at(layer_.levels, run_.best, layer_.weight, layer_.grid, errors_);
+    const float* best = run_.average != nullptr ? run_.average : run_.offsets[state_.best_slot];
+    if (scales_) return scales_->finish(best, levels);
+    engine_.errors_at(layer_.errors, best, layer_.grid, errors_);
     engine_.round(layer_.weight, errors_, layer_.weight, layer_.grid, levels, errors_);
   }
 
@@ -75,16 +93,29 @@ class Loop {
 
   template <class O>
   void add_moments() {
-    const bool factored = O::kNeedsSums && Prodigy::is_factored(layer_.rows(), layer_.columns());
+    const bool factored = !O::kElementwise && Prodigy::is_factored(layer_.rows(), layer_.columns());
     for (int i = 0; i < O::kMoments; ++i) {
       if (i == 0 || !factored) run_.moments[i] = zeros(layer_.elements());
     }
-    if constexpr (O::kNeedsSums) {
+    if constexpr (std::is_same_v<O, Prodigy>) {
+      const std::uint64_t sampled = (layer_.elements() + Prodigy::kSampling - 1) / Prodigy::kSampling;
       run_.row_moments = zeros(layer_.rows());
       run_.column_moments = zeros(layer_.columns());
-      run_.scratch = memory_.array<double>(scratch_elements(layer_.columns()));
-      run_.decayed_sums = zeros((layer_.elements() + Prodigy::kSampling - 1) / Prodigy::kSampling);
+      run_.decayed_sums = zeros(sampled);
+      run_.sampled = zeros(sampled);
     }
+  }
+
+  void iterate() {
+    engine_.advance(run_, measured());
+    if (basis_ != nullptr) expand();
+    engine_.optimizer_step(run_);
+  }
+
+  [[nodiscard]] Slope slope() {
+    const double loss = this->loss();
+    if (basis_ != nullptr) expand();
+    return {loss, run_.gradient};
   }
 
   /// The matrix whose norm is the loss of the errors as they are.
@@ -112,6 +143,9 @@ class Loop {
   Matrix narrow_;
   Matrix inside_;  ///< Uᵀ E V
   OptimizerRun run_;
+  LoopState state_;
+  std::optional<MovingScales> scales_;
+  std::unique_ptr<OptimizerLoop> own_;  ///< null: the engine has none for this run
 };
 
 }  // namespace
@@ -146,6 +180,8 @@ float largest_scale(Engine& engine, const Layer& layer) {
 
 OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, const OptimizeOptions& options, std::uint8_t* levels) {
   Loop loop(engine, layer, basis, options);
+  // By the same products as the loss in the end: the loop's own may differ in what it loses.
+  const double nearest_loss = loop.loss();
   OptimizeResult result{{}, loop.optimize()};
   Outcome& outcome = result.outcome;
   if (basis != nullptr) {
@@ -153,7 +189,7 @@ OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, 
     outcome.captured_energy = basis->captured_energy;
     outcome.basis_residual = basis->residual;
   }
-  outcome.nearest_loss = result.state.first_loss;
+  outcome.nearest_loss = nearest_loss;
   outcome.nearest_squared_error = engine.squared_norm(layer.errors);
   outcome.iterations = static_cast<int>(result.state.iterations);
   outcome.stop_reason = description(result.state.stop);

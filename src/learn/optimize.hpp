@@ -6,14 +6,17 @@
 #include "learn/basis.hpp"
 #include "learn/optimizer_run.hpp"
 #include "learn/problem.hpp"
+#include "learn/stored_scales.hpp"
 
 namespace halftone::learn {
 
 struct OptimizeOptions {
-  OptimizerSettings settings;   ///< its schedule with the reference's peculiarities of a format, set by conventions()
-  GradientRule rule;            ///< of `original`; the same
-  bool full_precision = true;   ///< products as those of the reference; else their factors may lose bits below TF32's
-  std::function<void()> check;  ///< called now and then; what it throws ends the loop
+  OptimizerSettings settings;      ///< its schedule with the reference's peculiarities of a format, set by conventions()
+  GradientRule rule;               ///< of `original`; the same
+  bool full_precision = true;      ///< products as those of the reference; else their factors may lose bits below TF32's
+  StoredScales* scales = nullptr;  ///< those of the layer, where they move too; become those of the codes that are found
+  double scale_budget = 0.05;      ///< iterative: by what part the squared error may grow over that of rounding to nearest
+  std::function<void()> check;     ///< called now and then; what it throws ends the loop
 };
 
 /// `options` for `format` as convert_to_quant of July 2026 has them: how `original` preconditions the gradient, whether

@@ -33,27 +33,45 @@ struct OptimizerRun {
   Matrix weight;
   const std::uint8_t* levels = nullptr;
   Grid grid;
-  Matrix gradient;  ///< of half the squared loss by the values; may be `errors`
-  Matrix errors;    ///< of the present iterate
-  float* offsets = nullptr;
-  float* best = nullptr;            ///< offsets of the best iterate; of a schedule-free run, the average there
-  float* moments[2] = {};           ///< as many as the optimizer has
-  float* row_moments = nullptr;     ///< prodigy
-  float* column_moments = nullptr;  ///< prodigy
-  float* decayed_sums = nullptr;    ///< prodigy: one for each sampled element
-  double* scratch = nullptr;        ///< prodigy: scratch_elements()
+  const float* first_errors = nullptr;  ///< of `levels`
+  Matrix gradient;                      ///< of half the squared loss by the values; may be `errors`
+  Matrix errors;                        ///< of the present iterate
+  float* offsets[2] = {};               ///< of the present iterate and of the best one, by the slots of the state
+  float* average = nullptr;             ///< schedule-free: of the best iterate, which stands in for its offsets
+  float* moments[2] = {};               ///< as many as the optimizer has
+  float* row_moments = nullptr;         ///< prodigy
+  float* column_moments = nullptr;      ///< prodigy
+  float* decayed_sums = nullptr;        ///< prodigy: one for each sampled element
+  float* sampled = nullptr;             ///< prodigy: the variable at each sampled element, as the last step left it
+  double* scratch = nullptr;            ///< of devices: scratch_elements(), zeros at the start
   LoopState* state = nullptr;
   void* scalars = nullptr;  ///< the optimizer's Scalars
 };
 
-/// Parts that a device adds up side by side: of the squares of a column, and of a sum over the weight.
-inline constexpr std::uint64_t kColumnParts = 64;
+/// The offsets that the next iterate goes to.
+[[nodiscard]] HALFTONE_HD float* next_offsets(const OptimizerRun& run) {
+  return run.offsets[run.state->improved ? 1 - run.state->slot : run.state->slot];
+}
+
+/// Parts that a device adds up side by side: of a sum over the weight; rows and columns of a part of their own sums.
 inline constexpr std::uint64_t kSumParts = 1024;
+inline constexpr std::uint64_t kTileRows = 32;
+inline constexpr std::uint64_t kSmallestTileColumns = 256;
+inline constexpr std::uint64_t kRowsOfSum = 256;
+
+/// Parts of the sum of the moments of rows; a multiple of 4, so that what lies behind them is aligned.
+[[nodiscard]] HALFTONE_HD constexpr std::uint64_t row_sum_parts(std::uint64_t rows) {
+  return (rows + 4 * kRowsOfSum - 1) / (4 * kRowsOfSum) * 4;
+}
 
 /// What `scratch` must hold.
-[[nodiscard]] constexpr std::uint64_t scratch_elements(std::uint64_t columns) {
+[[nodiscard]] constexpr std::uint64_t scratch_elements(std::uint64_t rows, std::uint64_t columns) {
   constexpr std::uint64_t sums = sizeof(Prodigy::Sums) / sizeof(double);
-  return kColumnParts * columns + sums * kSumParts + 2;
+  constexpr std::uint64_t others = 8;
+  const std::uint64_t by_columns = (rows + kTileRows - 1) / kTileRows * columns;
+  const std::uint64_t by_rows = (columns + kSmallestTileColumns - 1) / kSmallestTileColumns * rows;
+  return others + (1 + sums) * kSumParts + row_sum_parts(rows) + (rows + columns + by_columns + by_rows) / 2 +
+         1;  // the last ones are binary32
 }
 
 /// The gradient by the code of an element with `scale`, from that by its value.
@@ -80,7 +98,7 @@ template <class O>
   return code < -rule.limit ? -rule.limit - value : offset;
 }
 
-[[nodiscard]] HALFTONE_HD float error_at(float value, float offset, float scale, float weight) { return (value + offset) * scale - weight; }
+[[nodiscard]] HALFTONE_HD float error_at(float first_error, float offset, float scale) { return first_error + offset * scale; }
 
 /// What the gradient of half the squared loss is multiplied with to be that of the loss.
 [[nodiscard]] HALFTONE_HD float inverse_loss(const LoopState& state) {

@@ -66,6 +66,18 @@ std::uint64_t QuantizedWeight::take(const std::uint8_t* levels) {
   return engine_.pack(levels, tables_, codes_);
 }
 
+std::uint64_t QuantizedWeight::take_scales(const StoredScales& scales) {
+  const StoredScales before = stored_scales();
+  std::uint64_t moved = 0;
+  for (std::uint64_t i = 0; i < scales.count(); ++i) moved += scales.value(i) == before.value(i) ? 0U : 1U;
+  scales_ = scales.bytes();
+  amax_ = scales.amax();
+  tensor_scale_ = amax_ > 0.0F ? tensor_scale(*spec_.format, amax_) : 1.0F;
+  read_operands();
+  make_grid();
+  return moved;
+}
+
 void QuantizedWeight::read_codes(std::uint64_t begin, std::uint64_t n, std::byte* out) { engine_.download(codes_.data + begin, out, n); }
 
 std::span<const std::byte> QuantizedWeight::scales_of(std::uint64_t first, std::uint64_t count) const {

@@ -7,6 +7,7 @@
 #include "formats/layer_layout.hpp"
 #include "learn/memory.hpp"
 #include "learn/problem.hpp"
+#include "learn/stored_scales.hpp"
 
 namespace halftone::learn {
 
@@ -26,6 +27,10 @@ class QuantizedWeight {
   [[nodiscard]] const Layer& layer();
   /// Takes the codes of `levels`, in the memory of the engine; returns how many are others than before.
   std::uint64_t take(const std::uint8_t* levels);
+  /// The scales, to be moved.
+  [[nodiscard]] StoredScales stored_scales() const { return {spec_, layout_, layer_.columns(), scales_, amax_}; }
+  /// Takes scales, before take() of the codes that belong to them; returns how many are others than before.
+  std::uint64_t take_scales(const StoredScales& scales);
 
   [[nodiscard]] const FormatDescriptor& format() const noexcept { return *spec_.format; }
   [[nodiscard]] float scaled_amax() const noexcept { return amax_; }

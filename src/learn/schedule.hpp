@@ -47,7 +47,9 @@ struct LoopState {
   std::uint32_t failures = 0;        ///< since the last improvement, where improvements reset it
   std::uint32_t waited = 0;          ///< `plateau`: failures since the rate last fell
   std::uint32_t cooling = 0;         ///< `plateau`: iterations in which the rate will not fall
-  bool improved = false;             ///< the present iterate is the best
+  std::uint32_t slot = 0;            ///< OptimizerRun::offsets: the present iterate
+  std::uint32_t best_slot = 0;       ///< the best one
+  bool improved = false;             ///< the present iterate is the best; its slot is kept, and the next one goes to the other
   StopReason stop = StopReason::none;
 };
 
@@ -184,6 +186,7 @@ HALFTONE_HD void set_rate(LoopState& state, const Schedule& schedule, std::uint3
 /// Does nothing once the loop has stopped.
 HALFTONE_HD void advance(LoopState& state, const Schedule& schedule, double loss) {
   if (state.stop != StopReason::none) return;
+  if (state.improved) state.slot = 1 - state.slot;
   ++state.iterations;
   state.loss = loss;
   state.previous_rate = state.rate;
@@ -198,6 +201,7 @@ HALFTONE_HD void advance(LoopState& state, const Schedule& schedule, double loss
   if (state.improved) {
     state.best_loss = loss;
     state.best_iteration = state.iterations;
+    state.best_slot = state.slot;
     state.waited = 0;
     if (schedule.options.resets) state.failures = 0;
   } else {

@@ -27,6 +27,7 @@ struct Task {
   const FormatDescriptor& format;
   const Layer& layer;
   const Moments& moments;
+  std::optional<StoredScales>& scales;  ///< those of the layer, where they are to be moved; they become those of the codes
   const std::function<void()>& check;
 };
 
@@ -60,6 +61,8 @@ Outcome solve_by_projection(const Task& task, std::uint8_t* levels) {
 Outcome solve_with_optimizer(const Task& task, std::uint8_t* levels) {
   Memory memory(task.engine);
   OptimizeOptions options = conventions({.settings = task.recipe.optimizer}, task.format, largest_scale(task.engine, task.layer));
+  if (task.scales) options.scales = &*task.scales;
+  if (task.recipe.mse_budget) options.scale_budget = *task.recipe.mse_budget;
   options.check = task.check;
   options.full_precision = false;  // what is lost is far below what the last rounding makes of it
   if (task.recipe.optimizer.full_loss) return optimize(task.engine, task.layer, nullptr, options, levels).outcome;
@@ -155,8 +158,10 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   report.elements = layer.elements();
   Memory memory(engine);
   auto* levels = memory.array<std::uint8_t>(layer.elements());
+  std::optional<StoredScales> scales;
+  if (recipe.method == LearnMethod::optimizer && recipe.optimizer.scales != ScaleOptimization::fixed) scales = weight.stored_scales();
   const Solver& solver = solver_of(recipe.method);
-  const Outcome outcome = solver.solve({engine, recipe, weight.format(), layer, moments, check}, levels);
+  const Outcome outcome = solver.solve({engine, recipe, weight.format(), layer, moments, scales, check}, levels);
   report.rank = outcome.rank;
   report.captured_energy = outcome.captured_energy;
   report.basis_residual = outcome.basis_residual;
@@ -171,6 +176,7 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   report.loss_ratio = ratio(outcome.loss, outcome.nearest_loss);
   report.squared_error_ratio = ratio(outcome.squared_error, outcome.nearest_squared_error);
   report.output_error_ratio = ratio(outcome.output_error, outcome.nearest_output_error);
+  if (scales) report.moved_scales = weight.take_scales(*scales);
   report.changed = weight.take(levels);
   return report;
 }

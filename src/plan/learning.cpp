@@ -7,12 +7,22 @@
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/movable_scales.hpp"
 #include "plan/layer_statistics.hpp"
 
 namespace halftone::plan {
 namespace {
 
 bool can_be_learned(const FormatDescriptor& format) { return !format.storage().row_scales; }
+
+/// Throws unsupported where the recipe moves scales that cannot be moved.
+void check_scales(const Decision& decision, const LearnRecipe& recipe) {
+  if (recipe.method != LearnMethod::optimizer || recipe.optimizer.scales == ScaleOptimization::fixed) return;
+  const std::string why = formats::why_scales_stay(decision.spec);
+  if (why.empty()) return;
+  fail(ErrorKind::unsupported, "'{}': an optimizer cannot move its scales: {}; --scale-optimization fixed leaves them", decision.tensor,
+       why);
+}
 
 /// A seed of the layer's own, so that it does not depend on the others.
 std::uint64_t seed_of(std::uint64_t seed, const std::string& tensor) {
@@ -76,6 +86,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
       recipe.prior_weights = options.learn->prior_weights;
       recipe.optimizer = options.learn->optimizer;
     }
+    check_scales(decision, recipe);
     if (recipe.bias_correction == BiasCorrection::synthetic || recipe.statistics.mean) ++means;
     const bool has_mean = recipe.bias_correction == BiasCorrection::synthetic || recipe.statistics.mean;
     if (recipe.bias_correction != BiasCorrection::none && has_mean) {

@@ -51,6 +51,7 @@ ordered_json optimizer_json(const OptimizerSettings& settings) {
   return {{"optimizer", static_cast<int>(settings.optimizer)},
           {"variant", {settings.variant.speed, settings.variant.schedule_free}},
           {"full_loss", settings.full_loss},
+          {"scales", {static_cast<int>(settings.scales), settings.scale_rounds}},
           {"schedule", static_cast<int>(schedule.schedule)},
           {"iterations", schedule.iterations},
           {"rate", {schedule.rate, schedule.gamma, schedule.factor, schedule.smallest_rate}},

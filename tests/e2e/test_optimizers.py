@@ -1,10 +1,12 @@
 """--learn-method optimizer: what the reference's optimizers reach, and which options mean something."""
+import signal
+import time
 import unittest
 
 import numpy as np
 
 import safetensors_file as st
-from program import SEED, USAGE, ProgramTest, sha256
+from program import INTERRUPTED, SEED, UNSUPPORTED, USAGE, ProgramTest, partial, sha256, start, wait_for_file
 
 ROWS, COLUMNS = 128, 192
 LEARNED = ("--preset", "none", "--rounding", "learned", "--learn-method", "optimizer", "--min-k", "32")
@@ -22,6 +24,12 @@ class Optimizers(ProgramTest):
         out = self.folder / name
         result = self.check("convert", self.source, "-o", out, *LEARNED, *words, "--json")
         return out, result.json["learned"][0]
+
+    def squared_error(self, path):
+        back = self.folder / "back.safetensors"
+        self.check("dequantize", path, "-o", back, "--dtype", "f32", "--force")
+        found, wanted = (np.frombuffer(st.read(file).tensors["a.weight"].data, "<f4").astype(np.float64) for file in (back, self.source))
+        return float(((found - wanted) ** 2).sum())
 
     def refuse_convert(self, *words, says):
         self.refuse("convert", self.source, "-o", self.folder / "out.safetensors", "--format", "fp8", *words, code=USAGE, says=[says])
@@ -48,6 +56,52 @@ class Optimizers(ProgramTest):
                             "--rounding", "learned", "--learn-method", "closed", "--min-k", "32", "--json").json["learned"][0]
         self.assertAlmostEqual(layer["loss_ratio"], closed["loss_ratio"], delta=0.002)
 
+    def test_moved_scales_are_those_in_the_file(self):
+        for quantized in ("fp8", "fp8-row", "int8-row", "int8-block", "nvfp4", "nf4"):
+            nearest = self.folder / f"{quantized}.safetensors"
+            block = ("--block-size", "64") if quantized == "int8-block" else ()
+            self.check("convert", self.source, "-o", nearest, "--preset", "none", "--format", quantized, *block)
+            for scales in ("iterative", "joint"):
+                with self.subTest(quantized, scales=scales):
+                    out, layer = self.learn(f"{quantized}-{scales}.safetensors", "--format", quantized, *block, "--scale-optimization", scales,
+                                            "--iterations", "400")
+                    if layer["method"] == "nearest":
+                        self.assertEqual(sha256(out), sha256(nearest))
+                        continue
+                    self.assertGreater(layer["moved_scales"], 0)
+                    self.assertLess(layer["loss_ratio"], 1)
+                    self.assertAlmostEqual(layer["mse_ratio"], self.squared_error(out) / self.squared_error(nearest), delta=2e-3)
+
+    def test_joint_scales_lower_the_loss_that_codes_of_integers_cannot(self):
+        _, layer = self.learn("joint.safetensors", "--format", "int8-row", "--scale-optimization", "joint", "--iterations", "400")
+        self.assertEqual(layer["method"], "optimizer")
+        self.assertLess(layer["loss_ratio"], 0.99)
+
+    def test_scales_that_cannot_move_are_said_to(self):
+        self.refuse("convert", self.source, "-o", self.folder / "out.safetensors", "--format", "mxfp8", *LEARNED, "--scale-optimization", "joint",
+                    code=UNSUPPORTED, says=["a.weight", "powers of two", "--scale-optimization fixed"])
+
+    def test_the_end_is_foreseen(self):
+        result = self.check("convert", self.source, "-o", self.folder / "eta.safetensors", "--format", "fp8", *LEARNED, "--json")
+        self.assertGreater(result.json["eta_s"], 0)
+
+    def test_a_large_layer_is_interrupted_in_the_middle(self):
+        large = self.folder / "large.safetensors"
+        weight = np.random.default_rng(SEED).standard_normal((3072, 3072)).astype(np.float32)
+        st.write(large, {"a.weight": st.Tensor("F32", weight.shape, weight.tobytes())})
+        for words in (("project",), ("optimizer",), ("feedback", "--prior", "weights")):
+            with self.subTest(words[0]):
+                output = self.folder / "out.safetensors"
+                process = start("convert", large, "-o", output, "--format", "fp8", "--preset", "none", "--rounding", "learned",
+                                "--learn-method", *words, "--quiet", "--force")
+                if wait_for_file(partial(output), process):
+                    time.sleep(0.5)
+                    begin = time.monotonic()
+                    process.send_signal(signal.SIGINT)
+                    process.communicate()
+                    self.assertLess(time.monotonic() - begin, 10, "the layer went on")
+                self.assertEqual(process.returncode, INTERRUPTED)
+
     def test_threads_change_nothing(self):
         one, _ = self.learn("one.safetensors", "--format", "fp8", "--threads", "1")
         many, _ = self.learn("many.safetensors", "--format", "fp8", "--threads", "4")
@@ -66,6 +120,8 @@ class Optimizers(ProgramTest):
         self.refuse_convert(*optimizer, "--rate-gamma", "0.9", says="--rate-gamma has no effect on --schedule plateau")
         self.refuse_convert(*optimizer, "--schedule", "cosine", "--rate-patience", "2", says="--rate-patience has no effect on --schedule cosine")
         self.refuse_convert(*optimizer, "--optimizer", "adamw", "--prodigy", "speed", says="--prodigy speed has no effect on --optimizer adamw")
+        self.refuse_convert(*optimizer, "--scale-rounds", "2", says="--scale-rounds has no effect without --scale-optimization iterative")
+        self.refuse_convert(*learned, "--scale-optimization", "joint", says="--scale-optimization has no effect without --learn-method optimizer")
         self.refuse_convert(*optimizer, "--optimizer", "adam", says="did you mean 'adamw'")
 
 

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <stdexcept>
 
+#include "formats/movable_scales.hpp"
 #include "formats/scale_rules.hpp"
 #include "laws/law_case.hpp"
 #include "learn/basis.hpp"
@@ -62,7 +64,7 @@ class LearnLaw : public ::testing::TestWithParam<LearnCase> {
         rows_(fit_rows(spec_, 96)),
         columns_(fit_columns(spec_, 130)),
         layout_(spec_, rows_, columns_),
-        engine_(GetParam().backend.backend->make_engine()),
+        engine_(GetParam().backend.backend->make_engine(0)),
         memory_(*engine_),
         weight_(memory_.matrix(rows_, columns_)),
         values_(sample()) {
@@ -213,6 +215,45 @@ TEST_P(LearnLaw, Projection_makes_the_loss_smaller_within_its_budget_and_says_by
   EXPECT_NEAR(outcome.loss / std::sqrt(squared_loss(after, basis)), 1.0, 0.05);
   EXPECT_LT(squared_loss(after, basis), 0.2 * squared_loss(before, basis));
   EXPECT_LE(squared_norm(after), 1.051 * squared_norm(before));
+}
+
+// What is stored is what was optimised: the errors of the stored codes and scales are those that the report speaks of.
+TEST_P(LearnLaw, Moved_scales_are_stored_with_the_codes_that_belong_to_them) {
+  const std::string why_not = formats::why_scales_stay(spec_);
+  if (!why_not.empty()) GTEST_SKIP() << why_not;
+  const RankOptions rank{.min_k = 16, .max_k = 16};
+  const learn::Basis basis = learn::leading_basis(*engine_, memory_, weight_, 16, learn::BasisMethod::automatic, 4, 0);
+  const float amax = quantized_->scaled_amax();
+  const Doubles nearest = errors();
+  for (const Optimizer optimizer : {Optimizer::original, Optimizer::prodigy}) {
+    for (const ScaleOptimization scales : {ScaleOptimization::iterative, ScaleOptimization::joint}) {
+      quantized_->round_to_nearest(amax, {});
+      LearnRecipe recipe{.method = LearnMethod::optimizer, .rank = rank};
+      recipe.optimizer = {.optimizer = optimizer, .schedule = {.iterations = 200}, .scales = scales};
+      const LearnedLayer learned = learn::solve(*engine_, recipe, *quantized_, {});
+      const Doubles found = errors();
+      if (!learned.kept_nearest_because.empty()) {
+        EXPECT_EQ(found, nearest) << learned.kept_nearest_because;
+        continue;
+      }
+      EXPECT_NEAR(*learned.squared_error_ratio, squared_norm(found) / squared_norm(nearest), 1e-3);
+      EXPECT_NEAR(*learned.loss_ratio, std::sqrt(squared_loss(found, basis) / squared_loss(nearest, basis)), 0.02);
+      EXPECT_GT(learned.moved_scales, 0U) << name_of(learned.method);
+    }
+  }
+}
+
+TEST_P(LearnLaw, Every_method_ends_where_it_is_told_to) {
+  const std::vector<float> second = moments();
+  const learn::Moments known{.second = memory_.matrix_of(second.data(), columns_, columns_)};
+  for (const LearnMethod method : {LearnMethod::closed, LearnMethod::project, LearnMethod::feedback, LearnMethod::optimizer}) {
+    int calls = 0;
+    const learn::Checked checked(*engine_, [&] {
+      if (++calls == 3) throw std::runtime_error("stop");
+    });
+    EXPECT_THROW(std::ignore = learn::solve(*engine_, {.method = method}, *quantized_, known), std::runtime_error) << name_of(method);
+    EXPECT_EQ(calls, 3);
+  }
 }
 
 TEST_P(LearnLaw, The_same_layer_gives_the_same_codes_again) {

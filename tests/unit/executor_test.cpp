@@ -41,7 +41,7 @@ class WatchedBackend : public Backend {
   void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
     cpu_->from_float(data, n, target, out);
   }
-  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine() const override { return cpu_->make_engine(); }
+  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const override { return cpu_->make_engine(bytes); }
 
  private:
   std::function<void()> before_;

@@ -64,7 +64,7 @@ class Lora : public testing::Test {
   }
 
   std::unique_ptr<Backend> backend_ = cpu::make_backend();
-  std::shared_ptr<learn::Engine> engine_ = backend_->make_engine();
+  std::shared_ptr<learn::Engine> engine_ = backend_->make_engine(0);
 };
 
 TEST_F(Lora, Error_of_rank_2_is_captured_whole) {

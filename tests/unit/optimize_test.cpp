@@ -36,7 +36,7 @@ class Case {
       : format_(format_named(format)),
         weight_(test::gaussian_weight(rows * columns, 3)),
         problem_(test::plain_problem(format_, weight_, columns)),
-        engine_(kBackend->make_engine()),
+        engine_(kBackend->make_engine(0)),
         memory_(*engine_),
         layer_(problem_.layer(*engine_, memory_)),
         basis_(leading_basis(*engine_, memory_, layer_.weight, rank, BasisMethod::exact, 0, 0)) {}
@@ -143,7 +143,8 @@ TEST(Optimize, Without_a_basis_the_weight_itself_is_found) {
 
 TEST(Optimize, Says_why_it_stopped) {
   Case layer("fp8", 64, 64, 16);
-  EXPECT_EQ(layer.optimize(Optimizer::original).state.stop, StopReason::rate);
+  EXPECT_EQ(layer.optimize(Optimizer::original).state.stop, StopReason::loss);
+  EXPECT_EQ(layer.optimize(Optimizer::original, {.stop = {.loss = 0}}).state.stop, StopReason::rate);
   EXPECT_EQ(layer.optimize(Optimizer::original, {.iterations = 20}).outcome.stop_reason, "all iterations are done");
   EXPECT_EQ(layer.optimize(Optimizer::original, {.iterations = 20}).outcome.iterations, 20);
   EXPECT_EQ(layer.optimize(Optimizer::original, {.stop = {.loss = 1e3}}).state.stop, StopReason::loss);
@@ -161,7 +162,7 @@ TEST(Optimize, Group_of_zeros_stays_zero) {
   std::fill_n(weight.begin(), 64, 0.0F);
   const FormatDescriptor& format = format_named("nvfp4");
   const test::HostProblem problem = test::plain_problem(format, weight, 64);
-  const auto engine = kBackend->make_engine();
+  const auto engine = kBackend->make_engine(0);
   Memory memory(*engine);
   const Layer layer = problem.layer(*engine, memory);
   const Basis basis = leading_basis(*engine, memory, layer.weight, 16, BasisMethod::exact, 0, 0);

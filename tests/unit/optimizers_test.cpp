@@ -29,13 +29,14 @@ class Steps {
         weight_(rows * columns),
         gradient_(rows * columns),
         errors_(rows * columns),
-        offsets_(rows * columns),
-        best_(rows * columns),
+        offsets_{std::vector<float>(rows * columns), std::vector<float>(rows * columns)},
+        average_(rows * columns),
         first_(rows * columns),
         second_(rows * columns),
         row_moments_(rows),
         column_moments_(columns),
-        decayed_(rows * columns) {
+        decayed_(rows * columns),
+        sampled_(rows * columns) {
     for (float& scale : scales_) scale = std::ldexp(1.0F, -5 - static_cast<int>(random_() % 3));
     for (std::uint8_t& level : start_) level = static_cast<std::uint8_t>(random_() % levels_.count);
     direction_.resize(weight_.size());
@@ -50,13 +51,18 @@ class Steps {
     run_.grid = {&levels_, scales_.data(), 1, groups_.data()};
     run_.gradient = {gradient_.data(), rows, columns, columns};
     run_.errors = {errors_.data(), rows, columns, columns};
-    run_.offsets = offsets_.data();
-    run_.best = best_.data();
+    for (std::size_t i = 0; i < start_.size(); ++i) {
+      first_errors_.push_back(levels_.values[start_[i]] * scales_[i / columns]);
+    }
+    run_.first_errors = first_errors_.data();
+    for (std::size_t slot = 0; slot < 2; ++slot) run_.offsets[slot] = offsets_[slot].data();
+    if (options.schedule_free) run_.average = average_.data();
     run_.moments[0] = first_.data();
     run_.moments[1] = second_.data();
     run_.row_moments = row_moments_.data();
     run_.column_moments = column_moments_.data();
     run_.decayed_sums = decayed_.data();
+    run_.sampled = sampled_.data();
     state_ = first_state(run_.schedule);
     run_.state = &state_;
     run_.scalars = scalars_.data();
@@ -82,8 +88,9 @@ class Steps {
     for (std::size_t i = 0; i < result.size(); ++i) result[i] *= scale(i);
     return result;
   }
-  [[nodiscard]] const std::vector<float>& offsets() const { return offsets_; }
-  [[nodiscard]] const std::vector<float>& best() const { return best_; }
+  /// Of the iterate that the last step has led to.
+  [[nodiscard]] const std::vector<float>& offsets() const { return offsets_[state_.improved ? 1 - state_.slot : state_.slot]; }
+  [[nodiscard]] const std::vector<float>& best() const { return run_.average != nullptr ? average_ : offsets_[state_.best_slot]; }
   [[nodiscard]] const std::vector<float>& errors() const { return errors_; }
   [[nodiscard]] const LoopState& state() const { return state_; }
   template <class O>
@@ -99,7 +106,8 @@ class Steps {
   std::vector<float> scales_;
   std::vector<std::uint32_t> groups_;
   std::vector<std::uint8_t> start_;
-  std::vector<float> weight_, gradient_, errors_, offsets_, best_, first_, second_, row_moments_, column_moments_, decayed_, direction_;
+  std::vector<float> weight_, gradient_, errors_, offsets_[2], average_, first_errors_, first_, second_, row_moments_, column_moments_,
+      decayed_, sampled_, direction_;
   std::vector<double> value_gradient_;
   alignas(std::max_align_t) std::array<std::byte, kScalarBytes> scalars_{};
   LoopState state_;

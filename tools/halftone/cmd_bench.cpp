@@ -6,6 +6,7 @@
 
 #include "base/fail.hpp"
 #include "base/strict_json.hpp"
+#include "choose.hpp"
 #include "command.hpp"
 #include "io/mapped_file.hpp"
 #include "linear_bench_report.hpp"
@@ -13,6 +14,10 @@
 
 namespace halftone::tool {
 namespace {
+
+/// The kernels that are timed; none for linear layers, which are timed in another way.
+const std::map<std::string, std::optional<BenchedOps>> kOps = {
+    {"all", BenchedOps::all}, {"formats", BenchedOps::formats}, {"optimizer", BenchedOps::optimizer}, {"linear", std::nullopt}};
 
 /// Shares of a copy, in percent, that an earlier run printed with --json; by kernel, format and types.
 class Baseline {
@@ -91,7 +96,6 @@ constexpr const char* kDefaultShapes = "8192x8192x8192,4096x12288x3072,4096x3072
 
 /// What --ops linear takes besides the options of the kernels.
 struct LinearArguments {
-  std::string ops;
   std::string shapes = kDefaultShapes;
   std::vector<std::string> formats;
 };
@@ -111,6 +115,10 @@ void add_bench(CLI::App& app, Session& session) {
   command->add_option("--device", options->device, "which GPU, as in cuda:1 (default: the first)")->type_name("DEVICE");
   command->add_option("--rows", options->rows, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
   command->add_option("--columns", options->columns, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
+  const auto ops = std::make_shared<std::string>("all");
+  CLI::Option* choice =
+      command->add_option("--ops", *ops, "what is timed: all, formats, optimizer, or linear, layers instead of kernels (default all)")
+          ->type_name("OPS");
   command->add_option("--repeats", options->repeats, "timed launches of each kernel (default 30)")
       ->type_name("N")
       ->check(CLI::Range(1, 10000));
@@ -118,15 +126,17 @@ void add_bench(CLI::App& app, Session& session) {
   command->add_option("--baseline", *baseline, "output of an earlier run with --json; a kernel that lost 5 % of a copy gives exit status 1")
       ->type_name("FILE");
   const auto linear = std::make_shared<LinearArguments>();
-  CLI::Option* ops = command->add_option("--ops", linear->ops, "time linear layers instead of kernels")
-                         ->type_name("linear")
-                         ->check(CLI::IsMember({"linear"}));
   command->add_option("--shapes", linear->shapes, "rows of inputs x rows of the weight x columns, of --ops linear")
       ->type_name("MxNxK,...")
-      ->needs(ops);
-  command->add_option("--formats", linear->formats, "of --ops linear (default all)")->type_name("FORMAT,...")->delimiter(',')->needs(ops);
-  command->callback([options, baseline, linear, &session] {
-    if (!linear->ops.empty()) return bench_linear_layers(*options, *linear, session.json);
+      ->needs(choice);
+  command->add_option("--formats", linear->formats, "of --ops linear (default all)")
+      ->type_name("FORMAT,...")
+      ->delimiter(',')
+      ->needs(choice);
+  command->callback([options, ops, baseline, linear, &session] {
+    const std::optional<BenchedOps> kernels = choose(kOps, *ops, "--ops");
+    if (!kernels) return bench_linear_layers(*options, *linear, session.json);
+    options->ops = *kernels;
     BenchReport report(session.json, baseline->empty() ? Baseline() : Baseline(*baseline));
     bench_kernels(*options, [&](const KernelTime& time) { report.add(time); });
     report.finish(*options);

@@ -42,6 +42,7 @@ nlohmann::ordered_json learned_json(const std::vector<LearnedLayer>& layers) {
                     {"output_error_ratio", number(layer.output_error_ratio)},
                     {"changed_codes", layer.changed},
                     {"elements", layer.elements},
+                    {"moved_scales", layer.moved_scales},
                     {"rank", layer.rank},
                     {"captured_energy", layer.captured_energy},
                     {"basis_residual", layer.basis_residual},

@@ -101,6 +101,7 @@ struct Word {
 constexpr Word kWords[] = {{"--optimizer", &OptimizerArguments::optimizer},
                            {"--prodigy", &OptimizerArguments::variant},
                            {"--loss", &OptimizerArguments::loss},
+                           {"--scale-optimization", &OptimizerArguments::scales},
                            {"--schedule", &OptimizerArguments::schedule}};
 
 const std::map<std::string, Schedule>& schedules() {
@@ -117,6 +118,15 @@ const std::map<std::string, Optimizer>& optimizers() {
 #define HALFTONE_OPTIMIZER(name, type, summary) {#name, Optimizer::name},
 #include <halftone/optimizer.def>
 #undef HALFTONE_OPTIMIZER
+  };
+  return names;
+}
+
+const std::map<std::string, ScaleOptimization>& scale_optimizations() {
+  static const std::map<std::string, ScaleOptimization> names = {
+#define HALFTONE_SCALE_OPTIMIZATION(name, summary) {#name, ScaleOptimization::name},
+#include <halftone/scale_optimization.def>
+#undef HALFTONE_SCALE_OPTIMIZATION
   };
   return names;
 }
@@ -171,6 +181,15 @@ void OptimizerArguments::add_to(CLI::App& command) {
   command.add_option("--loss", loss, "svd, or full: the whole error instead of the part in the basis (default svd)")
       ->type_name("LOSS")
       ->group(group);
+  command
+      .add_option("--scale-optimization", scales,
+                  fmt::format("what becomes of the scales: {} (default fixed)", joined(scale_optimizations())))
+      ->type_name("NAME")
+      ->group(group);
+  command.add_option("--scale-rounds", scale_rounds, "iterative: how often scales move (default 4)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000))
+      ->group(group);
   command.add_option("--schedule", schedule, fmt::format("of the learning rate: {} (default plateau)", joined(schedules())))
       ->type_name("NAME")
       ->group(group);
@@ -184,6 +203,7 @@ const char* OptimizerArguments::given() const {
   for (const Word& word : kWords) {
     if (this->*word.given) return word.option;
   }
+  if (scale_rounds) return "--scale-rounds";
   for (const char* option :
        {first_given(*this, kCounts), first_given(*this, kRates), first_given(*this, kStopBounds), first_given(*this, kStopCounts)}) {
     if (option != nullptr) return option;
@@ -211,6 +231,11 @@ OptimizerSettings OptimizerArguments::settings() const {
   OptimizerSettings settings{.schedule = schedule_options()};
   if (optimizer) settings.optimizer = choose(optimizers(), *optimizer, "--optimizer");
   if (variant) settings.variant = choose(variants, *variant, "--prodigy");
+  if (scales) settings.scales = choose(scale_optimizations(), *scales, "--scale-optimization");
+  if (scale_rounds) settings.scale_rounds = *scale_rounds;
+  if (scale_rounds && settings.scales != ScaleOptimization::iterative) {
+    fail(ErrorKind::usage, "--scale-rounds has no effect without --scale-optimization iterative");
+  }
   if (loss) settings.full_loss = choose(losses, *loss, "--loss");
   if (variant && settings.optimizer != Optimizer::prodigy) {
     fail(ErrorKind::usage, "--prodigy {} has no effect on --optimizer {}", *variant, *optimizer);

@@ -14,6 +14,8 @@ struct OptimizerArguments {
   std::optional<std::string> optimizer;
   std::optional<std::string> variant;
   std::optional<std::string> loss;
+  std::optional<std::string> scales;
+  std::optional<std::uint32_t> scale_rounds;
   std::optional<std::string> schedule;
   std::optional<std::uint32_t> iterations;
   std::optional<double> rate;

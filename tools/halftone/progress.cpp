@@ -65,6 +65,15 @@ void Progress::loop() {
   }
 }
 
+/// By the layers that have learned, where any has, else as remaining / rate.
+std::string Progress::time_left(std::chrono::steady_clock::time_point now, double remaining, double rate) const {
+  if (const std::uint64_t end = control_.foreseen_end_ns; end != 0) {
+    const std::chrono::duration<double> left = std::chrono::nanoseconds(end) - now.time_since_epoch();
+    return clock_text(std::max(left.count(), 0.0));
+  }
+  return rate > 0 ? clock_text(remaining / rate) : "-:--";
+}
+
 void Progress::sample_memory() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -86,7 +95,7 @@ void Progress::show(bool last) {
   const double share = std::min(done / total, 1.0);
   const std::string rate = fmt::format(
       "{}/s, mostly {}", base::human_bytes(static_cast<std::uint64_t>((done - kept) / std::max(seconds, 1e-3))), limit_of(control_));
-  const std::string left = done > kept ? clock_text(seconds * (total - done) / (done - kept)) : std::string("-:--");
+  const std::string left = time_left(now, seconds * (total - done), done - kept);
   if (terminal_) {
     const auto filled = static_cast<std::size_t>(share * kBarWidth);
     const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');

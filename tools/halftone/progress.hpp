@@ -27,6 +27,7 @@ class Progress {
  private:
   void loop();
   void show(bool last);
+  [[nodiscard]] std::string time_left(std::chrono::steady_clock::time_point now, double remaining, double rate) const;
   void sample_memory();
 
   const RunControl& control_;

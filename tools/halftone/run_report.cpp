@@ -74,6 +74,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     if (report.plan.lora) json["lora"] = {{"file", report.lora_output.string()}, {"bytes", report.plan.lora->file_bytes()}};
     if (report.resumption) json["resumption"] = resumption_json(report);
     json["seconds"] = report.seconds;
+    if (report.foreseen_seconds) json["eta_s"] = *report.foreseen_seconds;
     json["peak_host_bytes"] = peak_bytes;
     print_json(json);
     return;

@@ -116,6 +116,7 @@ class CpuEngine : public learn::Engine {
 
   [[nodiscard]] bool prefers_products() const noexcept override { return false; }
   void multiply(const Product& p) override {
+    look_for_stop();
     View c = view(p.c);
     if (p.beta == 0.0F) {
       c.setZero();
@@ -269,13 +270,29 @@ class CpuEngine : public learn::Engine {
 
   void advance(const learn::OptimizerRun& run, const Matrix& measured) override { cpu::advance(run, std::sqrt(squared_norm(measured))); }
   void optimizer_step(const learn::OptimizerRun& run) override { cpu::optimizer_step(run); }
-  void errors_at(const std::uint8_t* levels, const float* offsets, const Matrix& weight, const Grid& grid, const Matrix& errors) override {
-    for (std::uint64_t row = 0; row < weight.rows; ++row) {
+  void errors_at(const Matrix& first, const float* offsets, const Grid& grid, const Matrix& errors) override {
+    for (std::uint64_t row = 0; row < first.rows; ++row) {
       const float* scales = grid.scales + row * grid.groups;
-      for (std::uint64_t i = 0; i < weight.columns; ++i) {
-        const std::uint64_t at = row * weight.columns + i;
-        errors.data[at] = learn::error_at(grid.levels->values[levels[at]], offsets[at], scales[grid.group_of[i]], weight.data[at]);
+      for (std::uint64_t i = 0; i < first.columns; ++i) {
+        const std::uint64_t at = row * first.columns + i;
+        errors.data[at] = learn::error_at(first.data[at], offsets[at], scales[grid.group_of[i]]);
       }
+    }
+  }
+  void code_sums(const std::uint8_t* levels, const float* offsets, const Matrix& a, const Grid& grid, std::uint64_t width, float* dots,
+                 float* squares) override {
+    for (std::uint64_t i = 0; i < a.rows * grid.groups; ++i) {
+      const std::uint64_t first = i % grid.groups * width;
+      double dot = 0;
+      double square = 0;
+      for (std::uint64_t column = first; column < std::min(first + width, a.columns); ++column) {
+        const std::uint64_t at = i / grid.groups * a.columns + column;
+        const auto code = static_cast<double>(grid.levels->values[levels[at]] + (offsets == nullptr ? 0.0F : offsets[at]));
+        dot += static_cast<double>(a.data[at]) * code;
+        square += code * code;
+      }
+      dots[i] = static_cast<float>(dot);
+      squares[i] = static_cast<float>(square);
     }
   }
 

@@ -9,7 +9,7 @@ namespace halftone::learn {
 struct AdamW {
   static constexpr int kMoments = 2;
   static constexpr bool kPreconditioned = false;
-  static constexpr bool kNeedsSums = false;
+  static constexpr bool kElementwise = true;
   static constexpr double kWeightDecay = 0.01;
 
   struct Scalars {

@@ -10,7 +10,7 @@ namespace halftone::learn {
 struct Original {
   static constexpr int kMoments = 0;
   static constexpr bool kPreconditioned = true;
-  static constexpr bool kNeedsSums = false;
+  static constexpr bool kElementwise = true;
 
   struct Scalars {
     float rate;

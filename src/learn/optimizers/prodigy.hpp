@@ -24,7 +24,7 @@ namespace halftone::learn {
 struct Prodigy {
   static constexpr int kMoments = 2;  ///< the first moment, or z of a schedule-free run; the second one of small weights
   static constexpr bool kPreconditioned = false;
-  static constexpr bool kNeedsSums = true;
+  static constexpr bool kElementwise = false;
 
   static constexpr double kBeta1 = 0.9;
   static constexpr double kBeta2 = 0.99;
@@ -126,11 +126,11 @@ struct Prodigy {
   [[nodiscard]] static HALFTONE_HD float first_moment(const Scalars& s, float moment, float gradient) {
     return moment * static_cast<float>(kBeta1) + s.gradient_factor * gradient;
   }
-  /// `mean`: of the moments of rows.
-  [[nodiscard]] static HALFTONE_HD float factored_moment(float row, float column, float mean) { return row / (mean + 1e-30F) * column; }
-  [[nodiscard]] static HALFTONE_HD float update(const Scalars& s, float numerator, float second_moment) {
-    return numerator / (std::sqrt(second_moment) + s.epsilon);
-  }
+  /// The factors of the root of an element's second moment; `mean`: of the moments of rows.
+  [[nodiscard]] static HALFTONE_HD float row_root(float row, float mean) { return std::sqrt(row / (mean + 1e-30F)); }
+  [[nodiscard]] static HALFTONE_HD float column_root(float column) { return std::sqrt(column); }
+  /// `root`: of the second moment.
+  [[nodiscard]] static HALFTONE_HD float update(const Scalars& s, float numerator, float root) { return numerator / (root + s.epsilon); }
 
   // Pass 3.
 

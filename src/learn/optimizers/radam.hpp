@@ -9,7 +9,7 @@ namespace halftone::learn {
 struct RAdam {
   static constexpr int kMoments = 2;
   static constexpr bool kPreconditioned = false;
-  static constexpr bool kNeedsSums = false;
+  static constexpr bool kElementwise = true;
 
   struct Scalars {
     float step_size;  ///< the rate, over what the first moment lacks for its start at 0

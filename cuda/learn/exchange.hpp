@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include "learn/optimizer_run.hpp"
+
+namespace halftone::cuda {
+
+/// How the step of an optimizer is given the gradients by the values, and gives back errors: as elements of T, float or
+/// __half, without gaps.
+template <class T>
+struct Exchange {
+  const T* gradient = nullptr;
+  T* errors = nullptr;
+  bool is_normalised = false;    ///< the gradient is that of the loss, else that of half its square
+  float gradient_factor = 1.0F;  ///< of a normalised one: what its elements are multiplied with
+  float error_factor = 1.0F;     ///< what errors are multiplied with before they are stored
+};
+
+/// That of a run whose matrices are binary32.
+[[nodiscard]] inline Exchange<float> exchange_of(const learn::OptimizerRun& run) {
+  return {.gradient = run.gradient.data, .errors = run.errors.data};
+}
+
+/// learn::Engine::optimizer_step() with gradients and errors of T.
+template <class T>
+void launch_optimizer_step(const learn::OptimizerRun& run, const Exchange<T>& exchange, cudaStream_t stream);
+
+}  // namespace halftone::cuda

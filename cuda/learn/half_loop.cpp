@@ -1,0 +1,132 @@
+#include "learn/half_loop.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "learn/half_matrices.hpp"
+#include "learn/optimizer_launches.hpp"
+
+namespace halftone::cuda {
+namespace {
+
+/// The basis is filled up to a multiple of this, so that products have whole tiles.
+constexpr std::uint64_t kRankMultiple = 64;
+
+/// Factors stay below this: elements of magnitude 1 must not leave the range of binary16.
+constexpr int kLargestExponent = 15;
+
+/// A power of two near the root of `n`: it makes the elements of a unit vector of `n` elements about 1.
+float root_of(std::uint64_t n) {
+  const int exponent = std::ilogb(static_cast<double>(n)) / 2;
+  return std::ldexp(1.0F, std::min(exponent, kLargestExponent));
+}
+
+/// The largest error becomes about 2^6: an error can grow a hundredfold, and a row of them can add up, before 65504.
+float error_factor(float largest) {
+  constexpr int target = 6;
+  constexpr int most = 120;  // the factors of products stay numbers
+  if (!(largest > 0.0F)) return 1.0F;
+  return std::ldexp(1.0F, std::clamp(target - std::ilogb(largest), -most, most));
+}
+
+}  // namespace
+
+bool HalfLoop::serves(const learn::OptimizerRun& run) {
+  constexpr std::uint64_t aligned = 8;
+  return run.weight.rows % aligned == 0 && run.weight.columns % aligned == 0;
+}
+
+DeviceBuffer HalfLoop::halves(std::uint64_t rows, std::uint64_t columns) const {
+  return {rows * columns * sizeof(__half), stream_.get(), pool_};
+}
+
+HalfLoop::HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run, const learn::Basis& basis, float largest_error,
+                   const Stream& stream, cudaMemPool_t pool)
+    : run_(run),
+      stream_(stream),
+      pool_(pool),
+      rank_((basis.left.columns + kRankMultiple - 1) / kRankMultiple * kRankMultiple),
+      inside_factor_(root_of(rank_ * rank_)) {
+  const std::uint64_t rows = run.weight.rows;
+  const std::uint64_t columns = run.weight.columns;
+  errors_ = halves(rows, columns);
+  gradient_ = halves(rows, columns);
+  left_ = halves(rows, rank_);
+  left_transposed_ = halves(rank_, rows);
+  right_ = halves(columns, rank_);
+  right_transposed_ = halves(rank_, columns);
+  projected_ = halves(rank_, rows);
+  inside_ = DeviceBuffer(rank_ * rank_ * sizeof(float), stream.get(), pool);
+  normalised_ = halves(rank_, rank_);
+  expanded_ = halves(rows, rank_);
+
+  const float left_factor = root_of(rows);
+  const float right_factor = root_of(columns);
+  const float gradient = root_of(rows * columns);
+  exchange_ = {.gradient = gradient_.as<__half>(),
+               .errors = errors_.as<__half>(),
+               .is_normalised = true,
+               .gradient_factor = 1.0F / gradient,
+               .error_factor = error_factor(largest_error)};
+  launch_to_half(basis.left, left_factor, false, rows, rank_, left_.as<__half>(), stream.get());
+  launch_to_half(basis.left, left_factor, true, rank_, rows, left_transposed_.as<__half>(), stream.get());
+  launch_to_half(basis.right, right_factor, false, columns, rank_, right_.as<__half>(), stream.get());
+  launch_to_half(basis.right, right_factor, true, rank_, columns, right_transposed_.as<__half>(), stream.get());
+  set_errors({const_cast<float*>(run.first_errors), rows, columns, columns});
+
+  const float expanded = root_of(rows * rank_);
+  const auto plan = [&](const HalfProduct& product) { return products.plan(product); };
+  measure_.push_back(plan({.a = right_transposed_.as<__half>(),
+                           .b = errors_.as<__half>(),
+                           .out = projected_.data(),
+                           .rows = rank_,
+                           .columns = rows,
+                           .inner = columns,
+                           .factor = 1.0F / right_factor}));
+  measure_.push_back(plan({.a = projected_.as<__half>(),
+                           .b = left_transposed_.as<__half>(),
+                           .out = inside_.data(),
+                           .out_is_half = false,
+                           .rows = rank_,
+                           .columns = rank_,
+                           .inner = rows,
+                           .factor = 1.0F / (exchange_.error_factor * left_factor)}));
+  expand_.push_back(plan({.a = left_.as<__half>(),
+                          .b = normalised_.as<__half>(),
+                          .out = expanded_.data(),
+                          .rows = rows,
+                          .columns = rank_,
+                          .inner = rank_,
+                          .factor = expanded / (left_factor * inside_factor_)}));
+  expand_.push_back(plan({.a = expanded_.as<__half>(),
+                          .b = right_.as<__half>(),
+                          .out = gradient_.data(),
+                          .rows = rows,
+                          .columns = columns,
+                          .inner = rank_,
+                          .factor = gradient / (expanded * right_factor)}));
+}
+
+void HalfLoop::set_errors(const learn::Matrix& errors) {
+  launch_to_half(errors, exchange_.error_factor, false, errors.rows, errors.columns, errors_.as<__half>(), stream_.get());
+}
+
+void HalfLoop::put_iteration() {
+  for (const auto& product : measure_) product->compute();
+  launch_advance(run_, {inside_.as<float>(), rank_, rank_, rank_}, stream_.get());
+  launch_normalise(inside_.as<float>(), run_.state, inside_factor_, rank_ * rank_, normalised_.as<__half>(), stream_.get());
+  for (const auto& product : expand_) product->compute();
+  launch_optimizer_step(run_, exchange_, stream_.get());
+}
+
+void HalfLoop::iterate(std::uint32_t n) {
+  if (n == graph_length_) return graph_->launch(stream_);
+  for (std::uint32_t i = 0; i < n; ++i) put_iteration();
+  // What these have loaded need not be loaded while a graph is recorded.
+  graph_ = std::make_unique<Graph>(stream_, std::vector<Stream>(), [&] {
+    for (std::uint32_t i = 0; i < n; ++i) put_iteration();
+  });
+  graph_length_ = n;
+}
+
+}  // namespace halftone::cuda

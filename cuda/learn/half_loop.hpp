@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "learn/basis.hpp"
+#include "learn/exchange.hpp"
+#include "learn/half_products.hpp"
+#include "learn/optimizer_loop.hpp"
+#include "runtime/graph.hpp"
+
+namespace halftone::cuda {
+
+/// A loop over codes whose errors, basis and gradients are binary16 where they are multiplied, each times a power of two
+/// that keeps its elements in range.  11 bits, as TF32 has them, at twice the speed; offsets, moments, sums and the loss
+/// are what they are elsewhere.
+class HalfLoop : public learn::OptimizerLoop {
+ public:
+  /// Whether `run` can be carried out so: its rows and columns are those of products that are aligned.
+  [[nodiscard]] static bool serves(const learn::OptimizerRun& run);
+
+  /// `largest_error`: in magnitude, of the first errors.  All arguments must outlive this.
+  HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run, const learn::Basis& basis, float largest_error,
+           const Stream& stream, cudaMemPool_t pool);
+
+  void set_errors(const learn::Matrix& errors) override;
+  void iterate(std::uint32_t n) override;
+
+ private:
+  [[nodiscard]] DeviceBuffer halves(std::uint64_t rows, std::uint64_t columns) const;
+  void put_iteration();
+
+  const learn::OptimizerRun& run_;
+  const Stream& stream_;
+  cudaMemPool_t pool_;
+  std::uint64_t rank_;   ///< filled up with columns of zeros
+  float inside_factor_;  ///< of the normalised projected errors
+  Exchange<__half> exchange_;
+  DeviceBuffer errors_;
+  DeviceBuffer gradient_;
+  DeviceBuffer left_;              ///< rows × rank
+  DeviceBuffer left_transposed_;   ///< rank × rows
+  DeviceBuffer right_;             ///< columns × rank
+  DeviceBuffer right_transposed_;  ///< rank × columns
+  DeviceBuffer projected_;         ///< (E V)ᵀ, rank × rows
+  DeviceBuffer inside_;            ///< (Uᵀ E V)ᵀ, binary32
+  DeviceBuffer normalised_;        ///< the same over its norm
+  DeviceBuffer expanded_;          ///< U (Uᵀ E V) over the norm, rows × rank
+  std::vector<std::unique_ptr<HalfProducts::Plan>> measure_;
+  std::vector<std::unique_ptr<HalfProducts::Plan>> expand_;
+  std::unique_ptr<Graph> graph_;  ///< of graph_length_ iterations
+  std::uint32_t graph_length_ = 0;
+};
+
+}  // namespace halftone::cuda

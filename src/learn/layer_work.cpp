@@ -1,0 +1,89 @@
+#include "learn/layer_work.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "learn/basis.hpp"
+
+namespace halftone::learn {
+namespace {
+
+// What other things take, in multiplications of large products on one thread of a processor (AVX2, measured).
+constexpr double kReading = 300;     // of an element: reading, quantizing to nearest, packing, writing
+constexpr double kRounding = 630;    // of an element: finding its level, or whether it flips
+constexpr double kStep = 110;        // of an element: a step of an optimizer
+constexpr double kFeedback = 650;    // of an element: rounding it in view of others
+constexpr double kEigenvectors = 4;  // those of a matrix, by the cube of its side
+constexpr double kFactor = 0.35;     // a Cholesky factor, likewise
+
+/// On a GPU, a pass over the elements waits for memory while products do not.
+constexpr double kElementsOnGpu = 25;
+
+/// Multiplications of products and factors, and what is done to elements.
+struct Work {
+  double products = 0;
+  double elements = 0;
+};
+
+Work& operator+=(Work& a, const Work& b) {
+  a.products += b.products;
+  a.elements += b.elements;
+  return a;
+}
+Work operator*(double factor, const Work& work) { return {factor * work.products, factor * work.elements}; }
+
+/// Finding a basis; it is a random subspace where that is cheaper (basis.cpp).
+Work of_basis(double rows, double columns, double rank, Effort effort) {
+  const double smaller = std::min(rows, columns);
+  if (smaller <= 64 || 2 * rank >= smaller) {
+    return {rows * columns * (smaller + 2 * rank) + kEigenvectors * smaller * smaller * smaller + 2 * (rows + columns) * rank * rank};
+  }
+  const double wide = 1.5 * rank;
+  const double power = effort == Effort::fast ? 2 : effort == Effort::best ? 12 : 4;
+  return {(2 * power + 5) * rows * columns * wide + (power + 4) * 2 * rows * wide * wide + kEigenvectors * wide * wide * wide};
+}
+
+/// Measuring a loss, and taking its gradient.
+double of_slope(double rows, double columns, double rank) { return 2 * (rows * columns * rank + rows * rank * rank); }
+
+Work of_projection(double rows, double columns, double rank, double passes) {
+  return passes * Work{of_slope(rows, columns, rank), kRounding * rows * columns};
+}
+
+Work of_feedback(double rows, double columns, Effort effort) {
+  const double sweeps = effort == Effort::fast ? 0 : effort == Effort::best ? 3 : 1;
+  return {kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns, (1 + sweeps) * kFeedback * rows * columns};
+}
+
+Work of_method(const LearnRecipe& recipe, double rows, double columns, double rank) {
+  switch (recipe.method) {
+    case LearnMethod::nearest: break;
+    case LearnMethod::feedback: return of_feedback(rows, columns, recipe.effort);
+    case LearnMethod::closed:
+    case LearnMethod::project: {
+      const double flips = recipe.effort == Effort::fast ? 8 : recipe.effort == Effort::best ? 32 : 16;
+      Work work = of_basis(rows, columns, rank, recipe.effort);
+      return work += of_projection(rows, columns, rank, recipe.method == LearnMethod::closed ? 2 : 10 + flips);
+    }
+    case LearnMethod::optimizer: {
+      const double steps = recipe.optimizer.schedule.iterations;
+      const Work step{recipe.optimizer.full_loss ? 0.0 : of_slope(rows, columns, rank), kStep * rows * columns};
+      Work work = recipe.optimizer.full_loss ? Work{} : of_basis(rows, columns, rank, recipe.effort);
+      return work += steps * step;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+double layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, Machine machine) {
+  const auto m = static_cast<double>(rows);
+  const auto n = static_cast<double>(columns);
+  Work work{0, kReading * m * n};
+  work += of_method(recipe, m, n, static_cast<double>(rank_of(recipe.rank, rows, columns)));
+  if (recipe.lora_rank > 0) work += of_basis(m, n, static_cast<double>(recipe.lora_rank), Effort::usual);
+  return work.products + (machine == Machine::gpu ? kElementsOnGpu : 1.0) * work.elements;
+}
+
+}  // namespace halftone::learn

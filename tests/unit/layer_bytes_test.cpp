@@ -1,0 +1,71 @@
+#include "learn/layer_bytes.hpp"
+
+#include <gtest/gtest.h>
+
+#include "cpu/cpu_backend.hpp"
+#include "learn/quantized_weight.hpp"
+#include "learn/solve.hpp"
+#include "support/format_spec.hpp"
+#include "support/learn_problem.hpp"
+
+namespace halftone::learn {
+namespace {
+
+struct BytesCase {
+  std::string name;
+  LearnRecipe recipe;
+};
+
+std::vector<BytesCase> bytes_cases() {
+  std::vector<BytesCase> cases;
+  for (const LearnMethod method : {LearnMethod::nearest, LearnMethod::closed, LearnMethod::project, LearnMethod::feedback}) {
+    cases.push_back({std::string(name_of(method)), {.method = method, .rank = {.min_k = 32}}});
+  }
+  const auto optimizer = [&](const char* name, OptimizerSettings settings) {
+    settings.schedule.iterations = 8;
+    cases.push_back({name, {.method = LearnMethod::optimizer, .rank = {.min_k = 32}, .optimizer = settings}});
+  };
+  optimizer("original", {.optimizer = Optimizer::original});
+  optimizer("adamw", {.optimizer = Optimizer::adamw});
+  optimizer("prodigy", {.optimizer = Optimizer::prodigy});
+  optimizer("schedule_free", {.variant = {.schedule_free = true}});
+  optimizer("full_loss", {.full_loss = true});
+  optimizer("joint", {.scales = ScaleOptimization::joint});
+  return cases;
+}
+
+class LayerBytes : public testing::TestWithParam<BytesCase> {};
+
+/// What a layer takes on the engine of a processor is not more than what is foreseen, and no less than half of it.
+TEST_P(LayerBytes, Are_foreseen) {
+  const auto backend = cpu::make_backend();
+  for (const char* format : {"fp8", "nvfp4", "int8-block"}) {
+    for (const auto& [rows, columns] : {std::pair<std::uint64_t, std::uint64_t>{512, 768}, {768, 384}}) {
+      const QuantSpec spec = test::default_spec(format_named(format));
+      const auto engine = backend->make_engine(0);
+      Memory memory(*engine);
+      const std::vector<float> values = test::gaussian_weight(rows * columns, 3);
+      const Matrix weight = memory.matrix_of(values.data(), rows, columns);
+      LearnRecipe recipe = GetParam().recipe;
+      Moments moments;
+      if (recipe.method == LearnMethod::feedback) {
+        recipe.statistics.second_moment.emplace();
+        moments.second = memory.matrix(columns, columns);
+        engine->multiply({.a = weight, .transpose_a = true, .b = weight, .c = moments.second});
+      }
+      const formats::LayerLayout layout(spec, rows, columns);
+      QuantizedWeight quantized(*engine, spec, layout, weight);
+      quantized.round_to_nearest(codec::from_bits(engine->largest(weight.data, rows * columns)), {});
+      std::ignore = quantized.layer();  // which a bias needs where no solver does
+      std::ignore = solve(*engine, recipe, quantized, moments);
+      const std::uint64_t foreseen = layer_bytes(recipe, spec, rows, columns);
+      EXPECT_LE(engine->peak_bytes(), foreseen) << format << " " << rows << " x " << columns;
+      EXPECT_GE(2 * engine->peak_bytes(), foreseen) << format << " " << rows << " x " << columns;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, LayerBytes, testing::ValuesIn(bytes_cases()), [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace halftone::learn
