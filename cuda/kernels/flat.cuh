@@ -3,6 +3,7 @@
 // Kernels over a run of elements that all have one scale: element i in, element i out.
 
 #include <algorithm>
+#include <limits>
 
 #include <halftone/codec/hd.hpp>
 
@@ -19,9 +20,12 @@ constexpr unsigned kFlatThreads = 256;
 template <class Op>
 constexpr int kFlatChunks = Op::kWrites ? 4 : 8;
 
-/// Of the second-level cache, in tenths: a little less than half of it, because each half of a GPU keeps what its
-/// multiprocessors read, whichever half has it too (measured on an H100).
-constexpr std::uint64_t kKeptTenths = 4;
+/// Of what is read again, so many bytes at the end stay in the second-level cache.  Measured on an H100: of 16-bit weights
+/// less than half of the cache, each half of which keeps what its multiprocessors read; of wider ones all that it will.
+template <class In>
+[[nodiscard]] std::uint64_t kept_bytes() {
+  return sizeof(In) == 2 ? cache_bytes() / 10 * 3 : std::numeric_limits<std::uint64_t>::max();
+}
 
 /// In which order the blocks of a launch walk over the elements.  After a pass from the first element to
 /// the last, one from the last to the first still finds the end in the second-level cache.
@@ -72,8 +76,7 @@ void launch_flat_of_width(const In* in, Out* out, std::uint64_t n, const Op& op,
   const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks<Op>;
   const auto blocks = static_cast<unsigned>((n + per_block - 1) / per_block);
   const std::uint64_t chunks = n / Width;
-  // The end of what will be read again; the rest would only push it out.
-  const std::uint64_t kept = Op::kReadAgain ? std::min(chunks, cache_bytes() * kKeptTenths / 10 / (sizeof(In) * Width)) : 0;
+  const std::uint64_t kept = Op::kReadAgain ? std::min(chunks, kept_bytes<In>() / (sizeof(In) * Width)) : 0;
   launch_after<Op::kFollows>(flat_kernel<Width, In, Out, Op>, blocks, kFlatThreads, stream, in, out, n, chunks - kept, op, order);
 }
 
