@@ -28,7 +28,7 @@ Goal goal_of(Orthonormality wanted) {
   switch (wanted) {
     case Orthonormality::rough: return {.more = 0, .rising = 4, .flatness = 0.5};
     case Orthonormality::close: return {.more = 2, .rising = 6, .flatness = 0.8};
-    case Orthonormality::full: return {.more = 4, .rising = 6, .flatness = 0.998};
+    case Orthonormality::full: return {.more = 6, .rising = 6, .flatness = 0.998};
   }
   return {};
 }
