@@ -242,7 +242,7 @@ int bench(char** arguments) {
   const auto begin = now();
   const std::unique_ptr<Backend> backend = api::open_backend(arguments[1]);
   const auto opened = now();
-  const std::shared_ptr<learn::Engine> engine = backend->make_engine();
+  const std::shared_ptr<learn::Engine> engine = backend->make_engine(0);
   std::printf("opened in %.0f ms, first engine in %.0f ms\n", std::chrono::duration<double>(opened - begin).count() * 1e3,
               std::chrono::duration<double>(now() - opened).count() * 1e3);
   SolverBench(*engine, read_weight(arguments[2], rows * columns), rows, columns, arguments[5]).run();

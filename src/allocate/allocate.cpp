@@ -24,6 +24,9 @@ constexpr int kMostRounds = 40;
 constexpr std::uint64_t kHeaderSlack = 16;
 constexpr std::uint64_t kLayerSlack = 2;
 
+/// Matrices of columns × columns that an engine holds: second moments, and two to look at them.
+constexpr std::uint64_t kSquares = 3;
+
 /// What measuring needs.
 struct Sources {
   const eval::FloatModel& model;
@@ -38,18 +41,20 @@ std::optional<double> measure_layer(const Sources& from, const LayerCandidates& 
   const ModelTensor& weight = *candidates.weight;
   const Shape shape = from.model.shape_of(weight);
   const std::uint64_t columns = shape[1];
-  LearnRecipe recipe;
+  // A layer whose scales are searched: what is weighted by all that is known of its inputs.
+  Job job{.spec = {.scales = ScaleMethod::search}, .learn = LearnRecipe()};
+  LearnRecipe& recipe = *job.learn;
   if (from.statistics) recipe.statistics = plan::find_statistics(*from.statistics, formats::base_name(weight.info.name), columns);
   InputMoments moments;
   std::shared_ptr<learn::Engine> engine;
   std::optional<exec::StatisticsReader> reader;
   const Plan no_plan;
-  const exec::Context context{no_plan, from.model.files(), from.backend, {}, from.files_of_statistics, {}, from.control, 0};
+  const exec::Context context{no_plan, from.model.files(), from.backend, {}, from.files_of_statistics, {}, nullptr, from.control, 0, 1};
   result.has_statistics = recipe.statistics.second_moment.has_value() || recipe.statistics.diagonal.has_value();
   std::optional<double> mean_square;
   if (result.has_statistics) {
-    engine = from.backend.make_engine();
-    reader.emplace(*engine, recipe, context, TensorInfo{weight.info.name, weight.info.dtype, shape}, 0);
+    engine = from.backend.make_engine(kSquares * columns * columns * sizeof(float));
+    reader.emplace(*engine, job, context, TensorInfo{weight.info.name, weight.info.dtype, shape});
     moments = {engine.get(), reader->moments().second, reader->diagonal()};
     std::vector<float> diagonal = moments.diagonal;
     if (moments.second.data != nullptr) {

@@ -41,7 +41,7 @@ std::map<std::string, RotationErrors> measured(const Plan& plan, const PlanOptio
     processor = open_backend("cpu");
     backend = processor.get();
   }
-  const exec::Context context{plan, from.files, *backend, {}, from.statistics, {}, from.control, kBandBytes};
+  const exec::Context context{plan, from.files, *backend, {}, from.statistics, {}, nullptr, from.control, kBandBytes, 1};
   std::uint64_t total = 0;
   for (const Job* job : jobs) total += element_count(shape_of(*job)) * bits_of(job->stored ? Dtype::F32 : job->inputs[0].info.dtype) / 8;
   from.control.done_bytes = 0;

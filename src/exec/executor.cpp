@@ -171,7 +171,7 @@ class Scheduler {
 
   /// Counts the outputs of `job` as done: an earlier run wrote them.
   void keep(const Job& job) {
-    context_.forecast.skip(job);
+    context_.forecast->skip(job);
     for (const std::uint32_t index : job.outputs) {
       control_.kept_bytes += plan_.output.tensors[index].bytes();
       control_.done_bytes += plan_.output.tensors[index].bytes();
@@ -261,7 +261,7 @@ std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files
   std::vector<LearnedLayer> learned(plan.jobs.size());
   Forecast forecast(plan, backend, control);
   const Context context{
-      plan, files, backend, outputs, statistics, learned, forecast, control, band_bytes(resources.memory_bytes, threads), threads};
+      plan, files, backend, outputs, statistics, learned, &forecast, control, band_bytes(resources.memory_bytes, threads), threads};
   Scheduler scheduler(plan, context, control, log);
   control.done_bytes = 0;
   control.kept_bytes = 0;

@@ -41,7 +41,7 @@ class LearnWork : public Work {
     const auto start = std::chrono::steady_clock::now();
     const std::shared_ptr<learn::Engine> engine = context_.backend.make_engine(engine_bytes(job_));
     const auto engine_start = std::chrono::steady_clock::now();
-    context_.forecast.begin();
+    context_.forecast->begin();
     const learn::Checked checked(*engine, [this] { context_.check_stop(); });
     learn::Memory memory(*engine);
     const learn::Matrix weight = memory.matrix(info_.shape[0], info_.shape[1]);
@@ -67,7 +67,7 @@ class LearnWork : public Work {
     learned.tensor = job_.inputs[0].info.name;
     const auto end = std::chrono::steady_clock::now();
     learned.seconds = std::chrono::duration<double>(end - start).count();
-    context_.forecast.end(job_, std::chrono::duration<double>(end - engine_start).count());
+    context_.forecast->end(job_, std::chrono::duration<double>(end - engine_start).count());
     context_.note(job_, std::move(learned));
     return written;
   }

@@ -276,7 +276,7 @@ class BasisLaw : public ::testing::TestWithParam<NamedBackend> {};
 TEST_P(BasisLaw, A_random_subspace_holds_nearly_what_the_best_basis_does) {
   constexpr std::uint64_t rows = 512;
   constexpr std::uint64_t columns = 640;
-  const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine();
+  const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine(0);
   learn::Memory memory(*engine);
   std::mt19937 random(3);
   std::normal_distribution<float> normal;

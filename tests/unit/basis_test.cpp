@@ -51,7 +51,7 @@ class Bases : public ::testing::Test {
   }
 
   std::shared_ptr<Backend> backend_ = cpu::make_backend();
-  std::shared_ptr<Engine> engine_ = backend_->make_engine();
+  std::shared_ptr<Engine> engine_ = backend_->make_engine(0);
   Memory memory_{*engine_};
 };
 
