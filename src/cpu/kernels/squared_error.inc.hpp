@@ -35,12 +35,12 @@ HALFTONE_HD void squared_errors_of(const float* __restrict weights, std::size_t 
   }
   alignas(64) float operands[kSumElements];
   alignas(64) std::uint32_t words[kSumElements];
-  spread<Run>(encodes, n, operands);
   if constexpr (formats::RowScaled<Format>) {
     for (std::size_t first = 0; first < n; first += Run) {
-      encode_lanes<Format>(weights + first, smaller(Run, n - first), operands[first], words + first);
+      encode_lanes<Format>(weights + first, smaller(Run, n - first), encodes[first / Run], words + first);
     }
   } else {
+    spread<Run>(encodes, n, operands);
     for (std::size_t i = 0; i < n; ++i) words[i] = Format::encode(weights[i], operands[i]);
   }
   spread<Run>(decodes, n, operands);
