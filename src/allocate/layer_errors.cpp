@@ -11,6 +11,8 @@
 #include "eval/original_weight.hpp"
 #include "eval/row_bands.hpp"
 #include "eval/yardstick.hpp"
+#include "learn/engine.hpp"
+#include "learn/memory.hpp"
 
 namespace halftone::allocate {
 namespace {
