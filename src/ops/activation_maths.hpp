@@ -42,6 +42,10 @@ struct Fp8Run : formats::ReciprocalChain<codec::E4M3> {
 };
 struct Int8Row : InputChain<codec::Int8, ScaleGrid::row, kSmallestInt8Scale> {
   static constexpr bool kRotates = true;
+  template <int Added>
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode_within(float value, float scale) {
+    return codec::Int8::encode_within<Added>(codec::quotient(value, scale));
+  }
 };
 /// As the format int8-block has it for a block.
 struct Int8Run : formats::DivisionChain<codec::Int8> {
@@ -56,6 +60,11 @@ struct Int4RowBytes {
   [[nodiscard]] static HALFTONE_HD formats::Scale scale_from_amax(float amax) { return Packed::scale_from_amax(amax); }
   [[nodiscard]] static HALFTONE_HD std::uint32_t encode(float value, float scale) {
     return codec::Int8::encode_saturating(codec::Int4::decode(static_cast<std::uint8_t>(Packed::encode(value, scale))));
+  }
+  /// The bits above those of INT4 are those of INT8 already.
+  template <int Added>
+  [[nodiscard]] static HALFTONE_HD std::uint32_t encode_within(float value, float scale) {
+    return Packed::encode_within<Added>(value, scale);
   }
   [[nodiscard]] static HALFTONE_HD float decode(std::uint8_t code, float scale) {
     return formats::scaled(codec::Int8::decode(code), scale);
