@@ -23,8 +23,8 @@ done
 unset "${!GTEST_@}" # nothing outside may choose, shard or colour the tests
 export HALFTONE_REQUIRE_GPU=1
 if [[ -d $build/lib ]]; then export LD_LIBRARY_PATH=$build/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
-# Suites of this name go through 2^31 inputs or more: too many under a sanitizer.
-readonly short_tests='-*Exhaustive.*'
+# Suites of this name go through 2^31 inputs or more, tests of large products take as long: not under a sanitizer.
+readonly short_tests='-*Exhaustive.*:*large*'
 # Every kernel, at every alignment, for every size of group, and with a search.
 readonly short_laws='*FormatLaw.Every_length*cuda*:*FormatLaw.A_band_that_the_device_kept*cuda*:*FormatLaw.Every_size*cuda*:*FormatLaw.Searched*cuda*:*LinearLaw.Sizes*cuda*'
 # Of learned rounding one format of each packing: its kernels are the same for all.
