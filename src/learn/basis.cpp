@@ -16,12 +16,6 @@ namespace {
 
 void clear(MatrixEngine& engine, const Matrix& a) { engine.clear(a.data, a.rows * a.columns * sizeof(float)); }
 
-/// Where the basis is at least so large a part of the space, or the space so small, the eigenvectors are cheaper.
-bool prefers_exact(const Matrix& weight, std::uint64_t rank) {
-  const std::uint64_t smaller = std::min(weight.rows, weight.columns);
-  return smaller <= 64 || 2 * rank >= smaller;
-}
-
 /// The leading eigenvectors of the Gram matrix of the smaller side, as columns of `out`.
 void exact_side(MatrixEngine& engine, const Matrix& weight, const Matrix& out) {
   Memory memory(engine);
@@ -37,12 +31,6 @@ constexpr std::uint64_t kRowElements = 16;
 constexpr std::uint64_t kTileColumns = 64;
 /// Up to so many rows, eigenvectors take no longer than an iteration that does without.
 constexpr std::uint64_t kFewRows = 256;
-
-/// Columns of the random subspace: what lies just outside of the basis then disturbs it less.
-std::uint64_t oversampled(std::uint64_t rank, const Matrix& weight) {
-  const std::uint64_t wanted = base::round_up(rank + std::max<std::uint64_t>(rank / 2, 10), kTileColumns);
-  return std::min({wanted, weight.rows, weight.columns});
-}
 
 /// A random subspace of the columns' space, drawn to the leading left singular vectors by power iterations.
 void draw_subspace(MatrixEngine& engine, const Matrix& weight, int power_iterations, std::uint64_t seed, const Matrix& left,
@@ -70,7 +58,7 @@ void refine(MatrixEngine& engine, const Matrix& weight, const Matrix& left, cons
 /// algorithms 4.4 and 5.1).
 void randomized_side(MatrixEngine& engine, const Matrix& weight, int power_iterations, std::uint64_t seed, const Basis& basis,
                      Orthonormaliser& orthonormaliser) {
-  const std::uint64_t wide = oversampled(basis.rank, weight);
+  const std::uint64_t wide = oversampled(basis.rank, weight.rows, weight.columns);
   const bool by_sign = engine.prefers_products() && wide > kFewRows;
   bool is_exact = false;
   {
@@ -117,6 +105,16 @@ void complete(MatrixEngine& engine, const Matrix& weight, bool from_right, Basis
 
 }  // namespace
 
+bool prefers_exact(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
+  const std::uint64_t smaller = std::min(rows, columns);
+  return smaller <= 64 || 2 * rank >= smaller;
+}
+
+std::uint64_t oversampled(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
+  const std::uint64_t wanted = base::round_up(rank + std::max<std::uint64_t>(rank / 2, 10), kTileColumns);
+  return std::min({wanted, rows, columns});
+}
+
 Resized of_usual_size(MatrixEngine& engine, Memory& memory, const Matrix& a) {
   constexpr float limit = 0x1p20F;
   const float largest = codec::from_bits(engine.largest(a.data, a.rows * a.columns));
@@ -139,7 +137,7 @@ Basis leading_basis(MatrixEngine& engine, Memory& memory, const Matrix& given, s
   const Matrix weight = of_usual_size(engine, scratch, given).matrix;
   const std::uint64_t columns = base::round_up(rank, kRowElements);
   Basis basis{memory.matrix(weight.rows, columns), memory.matrix(weight.columns, columns), rank};
-  const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(weight, rank));
+  const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(rank, weight.rows, weight.columns));
   const bool from_right = exact && weight.columns < weight.rows;
   // All singular values of an exact basis may be there, however small.
   Orthonormaliser orthonormaliser(engine, scratch, {std::max(weight.rows, weight.columns), columns, rank},

@@ -12,6 +12,13 @@ namespace halftone::learn {
 /// How many singular vectors of a weight `options` ask for, as convert_to_quant counts them.
 [[nodiscard]] std::uint64_t rank_of(const RankOptions& options, std::uint64_t rows, std::uint64_t columns);
 
+/// Where a basis of a rows × columns weight is so large a part of the space, or the space so small, that eigenvectors are
+/// cheaper than a random subspace.
+[[nodiscard]] bool prefers_exact(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns);
+
+/// Columns of the random subspace for a basis of `rank`: what lies just outside of the basis then disturbs it less.
+[[nodiscard]] std::uint64_t oversampled(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns);
+
 enum class BasisMethod : std::uint8_t {
   automatic,   ///< exact where the basis is a large part of the space or the weight is small
   exact,       ///< eigenvectors of the smaller Gram matrix

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "learn/basis.hpp"
+#include "learn/effort.hpp"
 
 namespace halftone::learn {
 namespace {
@@ -32,14 +33,15 @@ Work& operator+=(Work& a, const Work& b) {
 }
 Work operator*(double factor, const Work& work) { return {factor * work.products, factor * work.elements}; }
 
-/// Finding a basis; it is a random subspace where that is cheaper (basis.cpp).
-Work of_basis(double rows, double columns, double rank, Effort effort) {
+/// Finding a basis.
+Work of_basis(double rows, double columns, double rank, int power_iterations) {
+  const auto count = [](double value) { return static_cast<std::uint64_t>(value); };
   const double smaller = std::min(rows, columns);
-  if (smaller <= 64 || 2 * rank >= smaller) {
+  if (prefers_exact(count(rank), count(rows), count(columns))) {
     return {rows * columns * (smaller + 2 * rank) + kEigenvectors * smaller * smaller * smaller + 2 * (rows + columns) * rank * rank};
   }
-  const double wide = 1.5 * rank;
-  const double power = effort == Effort::fast ? 2 : effort == Effort::best ? 12 : 4;
+  const auto wide = static_cast<double>(oversampled(count(rank), count(rows), count(columns)));
+  const double power = power_iterations;
   return {(2 * power + 5) * rows * columns * wide + (power + 4) * 2 * rows * wide * wide + kEigenvectors * wide * wide * wide};
 }
 
@@ -50,25 +52,25 @@ Work of_projection(double rows, double columns, double rank, double passes) {
   return passes * Work{of_slope(rows, columns, rank), kRounding * rows * columns};
 }
 
-Work of_feedback(double rows, double columns, Effort effort) {
-  const double sweeps = effort == Effort::fast ? 0 : effort == Effort::best ? 3 : 1;
+Work of_feedback(double rows, double columns, double sweeps) {
   return {kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns, (1 + sweeps) * kFeedback * rows * columns};
 }
 
 Work of_method(const LearnRecipe& recipe, double rows, double columns, double rank) {
+  const EffortNumbers numbers = numbers_of(recipe.effort);
   switch (recipe.method) {
     case LearnMethod::nearest: break;
-    case LearnMethod::feedback: return of_feedback(rows, columns, recipe.effort);
+    case LearnMethod::feedback: return of_feedback(rows, columns, numbers.sweeps);
     case LearnMethod::closed:
     case LearnMethod::project: {
-      const double flips = recipe.effort == Effort::fast ? 8 : recipe.effort == Effort::best ? 32 : 16;
-      Work work = of_basis(rows, columns, rank, recipe.effort);
+      const double flips = numbers.flip_passes;
+      Work work = of_basis(rows, columns, rank, numbers.power_iterations);
       return work += of_projection(rows, columns, rank, recipe.method == LearnMethod::closed ? 2 : 10 + flips);
     }
     case LearnMethod::optimizer: {
       const double steps = recipe.optimizer.schedule.iterations;
       const Work step{recipe.optimizer.full_loss ? 0.0 : of_slope(rows, columns, rank), kStep * rows * columns};
-      Work work = recipe.optimizer.full_loss ? Work{} : of_basis(rows, columns, rank, recipe.effort);
+      Work work = recipe.optimizer.full_loss ? Work{} : of_basis(rows, columns, rank, numbers.power_iterations);
       return work += steps * step;
     }
   }
@@ -82,7 +84,7 @@ double layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t c
   const auto n = static_cast<double>(columns);
   Work work{0, kReading * m * n};
   work += of_method(recipe, m, n, static_cast<double>(rank_of(recipe.rank, rows, columns)));
-  if (recipe.lora_rank > 0) work += of_basis(m, n, static_cast<double>(recipe.lora_rank), Effort::usual);
+  if (recipe.lora_rank > 0) work += of_basis(m, n, static_cast<double>(recipe.lora_rank), kLoraPowerIterations);
   return work.products + (machine == Machine::gpu ? kElementsOnGpu : 1.0) * work.elements;
 }
 

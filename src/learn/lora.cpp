@@ -4,12 +4,10 @@
 #include <cmath>
 
 #include "learn/basis.hpp"
+#include "learn/effort.hpp"
 
 namespace halftone::learn {
 namespace {
-
-/// Errors of quantization have a nearly flat spectrum, of which power iterations separate the directions slowly.
-constexpr int kPowerIterations = 8;
 
 /// ‖E L‖² and the like, with what the damping has added taken off again.
 struct Measure {
@@ -116,7 +114,7 @@ LoraFit fit_lora(Engine& engine, const Matrix& given, const Moments& moments, co
   }
   fit.by_output = seen.data != nullptr;
   if (!fit.by_output) seen = errors;
-  const Basis basis = leading_basis(engine, memory, seen, fit.rank, BasisMethod::automatic, kPowerIterations, options.seed);
+  const Basis basis = leading_basis(engine, memory, seen, fit.rank, BasisMethod::automatic, kLoraPowerIterations, options.seed);
   const Matrix left = singular_vectors(engine, memory, seen, basis.left.columns_at(0, basis.rank));
   const Matrix inside_seen = projected(engine, memory, left, seen);
   const Matrix inside = fit.by_output ? projected(engine, memory, left, errors) : inside_seen;

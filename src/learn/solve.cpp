@@ -5,20 +5,12 @@
 
 #include "base/fail.hpp"
 #include "learn/basis.hpp"
+#include "learn/effort.hpp"
 #include "learn/optimize.hpp"
 #include "learn/project.hpp"
 
 namespace halftone::learn {
 namespace {
-
-int power_iterations(Effort effort) {
-  switch (effort) {
-    case Effort::fast: return 1;
-    case Effort::usual: return 3;
-    case Effort::best: return 8;
-  }
-  return 3;
-}
 
 /// A layer, and all that a solver may ask of it.
 struct Task {
@@ -33,8 +25,8 @@ struct Task {
 
 Basis basis_of(const Task& task, Memory& memory) {
   const std::uint64_t rank = rank_of(task.recipe.rank, task.layer.rows(), task.layer.columns());
-  return leading_basis(task.engine, memory, task.layer.weight, rank, BasisMethod::automatic, power_iterations(task.recipe.effort),
-                       task.recipe.seed);
+  return leading_basis(task.engine, memory, task.layer.weight, rank, BasisMethod::automatic,
+                       numbers_of(task.recipe.effort).power_iterations, task.recipe.seed);
 }
 
 Outcome solve_in_closed_form(const Task& task, std::uint8_t* levels) {
@@ -42,19 +34,10 @@ Outcome solve_in_closed_form(const Task& task, std::uint8_t* levels) {
   return closed_form(task.engine, task.layer, basis_of(task, memory), levels);
 }
 
-int flip_passes(Effort effort) {
-  switch (effort) {
-    case Effort::fast:
-    case Effort::usual: return 8;
-    case Effort::best: return 32;
-  }
-  return 8;
-}
-
 Outcome solve_by_projection(const Task& task, std::uint8_t* levels) {
   Memory memory(task.engine);
   const ProjectOptions options{.budget = task.recipe.mse_budget.value_or(ProjectOptions().budget),
-                               .flip_passes = flip_passes(task.recipe.effort)};
+                               .flip_passes = numbers_of(task.recipe.effort).flip_passes};
   return project(task.engine, task.layer, basis_of(task, memory), options, levels);
 }
 
@@ -83,22 +66,13 @@ bool within_budget(const LearnRecipe& recipe, const Outcome& outcome) {
   return !recipe.mse_budget || outcome.squared_error <= (1.0 + *recipe.mse_budget) * outcome.nearest_squared_error;
 }
 
-int sweeps(Effort effort) {
-  switch (effort) {
-    case Effort::fast: return 0;
-    case Effort::usual: return 1;
-    case Effort::best: return 3;
-  }
-  return 1;
-}
-
 /// More damping brings the squared error back to that of rounding to nearest.
 Outcome solve_with_feedback(const Task& task, std::uint8_t* levels) {
   Memory memory(task.engine);
   Moments moments = task.moments;
   const bool is_prior = moments.second.data == nullptr;
   if (is_prior) moments = {.second = prior_moments(task.engine, memory, task.layer)};
-  FeedbackOptions options{.sweeps = sweeps(task.recipe.effort), .damping = task.recipe.damping};
+  FeedbackOptions options{.sweeps = numbers_of(task.recipe.effort).sweeps, .damping = task.recipe.damping};
   if (is_prior && !options.damping) options.damping = 1.0;
   Outcome outcome = feedback(task.engine, task.layer, moments, options, levels);
   for (int i = 0; i < 8 && outcome.iterations > 0 && !within_budget(task.recipe, outcome); ++i) {

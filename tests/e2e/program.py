@@ -31,11 +31,6 @@ SEED = int(os.environ.get("HALFTONE_TEST_SEED", 20260722))
 
 OK, DIFFERENT, USAGE, BAD_INPUT, IO_ERROR, UNSUPPORTED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
-# What a build may still lack: while `formats` and `--help` do not list it, its tests skip and say so.
-# Take a name off these lists when it arrives.
-LATER_COMMANDS = ()
-LATER_FORMATS = ()
-
 
 @dataclass(frozen=True)
 class Result:
@@ -136,14 +131,6 @@ class ProgramTest(unittest.TestCase):
         if one_sentence:
             self.assertEqual(len(result.stderr.strip().splitlines()), 1, f"one sentence expected\n{result}")
         return result
-
-    def require_format(self, fmt: str) -> None:
-        if fmt in LATER_FORMATS and not re.search(rf"(?m)^\s*{fmt}\s", run("formats").stdout):
-            self.skipTest(f"this build does not have --format {fmt}")
-
-    def require_command(self, name: str) -> None:
-        if name in LATER_COMMANDS and not re.search(rf"(?m)^\s+{name}\b", run("--help").stdout):
-            self.skipTest(f"this build does not have the command {name}")
 
     def assert_holds(self, path: Path, expected: Mapping[str, st.Tensor]) -> None:
         """The file holds exactly these tensors: names, dtypes, shapes, bytes."""

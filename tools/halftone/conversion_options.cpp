@@ -52,20 +52,6 @@ Sharding sharding(const std::string& size, const fs::path& output) {
   return {*bytes, stem_of_output(output)};
 }
 
-/// Options that are understood and refused; the help does not show them.
-void add_planned_options([[maybe_unused]] CLI::App& command) {
-#define HALFTONE_PLANNED_COMMAND(name)
-#define HALFTONE_PLANNED_OPTION(name)                                                                                    \
-  command                                                                                                                \
-      .add_option_function<std::vector<std::string>>(                                                                    \
-          name, [](const auto&) { fail(ErrorKind::unsupported, "{} is not supported yet", name); }, "not supported yet") \
-      ->expected(0, 1)                                                                                                   \
-      ->group("");
-#include "planned.def"
-#undef HALFTONE_PLANNED_OPTION
-#undef HALFTONE_PLANNED_COMMAND
-}
-
 }  // namespace
 
 Target target_named(const std::string& word) {
@@ -160,7 +146,6 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_flag("--full-precision-mm", full_precision_mm, "ask the loader to multiply in full precision");
   command.add_flag("--verify", verify, "check the finished file before it gets its name; 'plan' has none to check");
   command.add_flag("--resume", resume, "go on where the same conversion was interrupted, and be able to again; 'plan' writes nothing");
-  add_planned_options(command);
 }
 
 /// --container bnb means the form of the format that ends in "-bnb".

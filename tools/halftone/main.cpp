@@ -50,18 +50,6 @@ std::string sentence_of(const CLI::App& at, const CLI::ParseError& error) {
   return error.what();
 }
 
-/// Whether `word` is a subcommand that is planned and not there yet.
-bool is_planned_command(std::string_view word) {
-  static const std::vector<std::string_view> names = {
-#define HALFTONE_PLANNED_COMMAND(name) name,
-#define HALFTONE_PLANNED_OPTION(name)
-#include "planned.def"
-#undef HALFTONE_PLANNED_OPTION
-#undef HALFTONE_PLANNED_COMMAND
-  };
-  return std::find(names.begin(), names.end(), word) != names.end();
-}
-
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   const auto chosen = app.get_subcommands();
   const CLI::App& at = chosen.empty() ? app : *chosen.front();
@@ -105,7 +93,6 @@ int run(int argc, char** argv) {
   const std::string word = argv[1];
   const std::vector<std::string> known = known_words(app, word);
   if (word.rfind("-", 0) != 0 && std::find(known.begin(), known.end(), word) == known.end()) {
-    if (is_planned_command(word)) return fail_with(ExitCode::unsupported, fmt::format("'{}' is not supported yet", word));
     const std::string near = base::did_you_mean(word, known);
     return fail_with(ExitCode::usage, fmt::format("unknown subcommand '{}'{}; see 'halftone --help'", word, near));
   }
