@@ -78,7 +78,7 @@ struct Evaluation {
   std::vector<EvaluatedLayer> layers;  ///< by name
   ErrorFigures total;                  ///< over `layers`
   OutputFigures output_total;          ///< over the layers with output figures; its `inputs` are 0 without any
-  std::uint64_t kept = 0;              ///< tensors that are stored as in the original
+  std::uint64_t kept = 0;              ///< tensors of the type and shape that they have in the original
   std::uint64_t kept_bytes = 0;
   std::uint64_t file_bytes = 0;
   std::uint64_t source_file_bytes = 0;

@@ -20,6 +20,10 @@ Evaluation evaluate_model(const std::filesystem::path& file, const EvaluateOptio
   std::optional<io::ModelFiles> activations;
   if (!options.activations.empty()) activations.emplace(options.activations);
   Evaluation result = eval::evaluate_weights(original, other, *backend, threads, control.stop);
+  if (result.layers.empty() && result.kept == 0) {
+    fail(ErrorKind::usage, "no tensor of '{}' has the name of one of '{}' and can be compared with it", file.string(),
+         options.source.string());
+  }
   if (result.layers.empty()) {
     fail(ErrorKind::usage, "'{}' has no layer that is stored otherwise than in '{}'", file.string(), options.source.string());
   }

@@ -67,13 +67,17 @@ std::vector<Subject> subjects(const Models& models, Evaluation& result) {
     const formats::QuantizedLayer* layer = models.other.layer(name);
     const bool is_same = original != nullptr && layer == nullptr && models.original.layer(name) == nullptr &&
                          original->info.dtype == tensor.info.dtype && original->info.shape == tensor.info.shape;
-    if (is_same || (layer == nullptr && !is_source_float(tensor.info.dtype))) {
+    if (is_same) {
       ++result.kept;
       result.kept_bytes += tensor.info.bytes();
       continue;
     }
     if (original == nullptr || !models.original.is_readable(*original)) {
       result.notes.push_back(fmt::format("'{}' is not measured: the original has no such weight", base::printable(name)));
+      continue;
+    }
+    if (layer == nullptr && !is_source_float(tensor.info.dtype)) {
+      result.notes.push_back(fmt::format("'{}' is not measured: it holds no floats", base::printable(name)));
       continue;
     }
     Subject subject{original, &tensor, std::nullopt};

@@ -181,7 +181,7 @@ std::string formats_section(const Evaluation& evaluation) {
 std::string closing(const Evaluation& evaluation) {
   std::string html = "<h2>Notes</h2>\n";
   for (const std::string& note : evaluation.notes) html += fmt::format("<p>{}.</p>\n", escape(note));
-  html += fmt::format("<p>{} as in the original, {}.</p>\n", base::counted(evaluation.kept, "tensor"),
+  html += fmt::format("<p>{} of the original's type and shape, {}.</p>\n", base::counted(evaluation.kept, "tensor"),
                       base::human_bytes(evaluation.kept_bytes));
   if (!evaluation.device.empty()) html += fmt::format("<p>Products ran on {}.</p>\n", escape(evaluation.device));
   html +=

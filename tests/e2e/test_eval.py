@@ -226,6 +226,10 @@ class Advice(EvalTest):
     def test_same_file_is_a_usage_error(self):
         self.refuse("eval", self.source, "--source", self.source, code=USAGE, says=["no layer"])
 
+    def test_another_model_is_a_usage_error(self):
+        other = st.write(self.folder / "another.safetensors", {"z.weight": self.model["a.weight"]})
+        self.refuse("eval", self.convert(self.source, "fp8"), "--source", other, code=USAGE, says=["no tensor of .* has the name"])
+
 
 class Page(EvalTest):
     HOSTILE = "x<script>alert(1)</script>\"'&\u202e\x1b.weight"

@@ -314,6 +314,13 @@ class Options(MigrateTest):
         source = st.write(self.folder / "bad.safetensors", tensors, None, st.output_order(tensors))
         self.refuse_migrate(source, "--container", "ctq", code=BAD_INPUT, says=["a.weight.absmax", "not finite"])
 
+    def test_layers_that_contradict_themselves_are_refused(self):
+        tensors = st.read(self.quantized("nf4-bnb", "--double-quant")).tensors
+        nested = tensors["a.weight.nested_absmax"]
+        tensors["a.weight.nested_absmax"] = st.Tensor("F32", (nested.shape[0] + 1,), nested.data + bytes(4))
+        source = st.write(self.folder / "bad.safetensors", tensors, None, st.output_order(tensors))
+        self.refuse_migrate(source, "--container", "ctq", code=BAD_INPUT, says=["layer 'a'", "nested_absmax"])
+
     def test_layouts_of_fp4_differ_in_a_level_and_a_note_says_so(self):
         report = self.migrate(self.quantized("fp4"), "--container", "bnb")
         self.assertIn("0.0052", " ".join(report["notes"]))

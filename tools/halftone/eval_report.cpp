@@ -100,9 +100,9 @@ std::string evaluation_text(const Evaluation& evaluation) {
     text += fmt::format("outputs relative L2 of x·Wᵀ for {} inputs, with quantized weights (W) and inputs (A), on {}\n",
                         evaluation.output_total.given ? "given" : "random", evaluation.device);
   }
-  return text + fmt::format("size    {} of {}; {} {} as in the original\n", base::human_bytes(evaluation.file_bytes),
+  return text + fmt::format("size    {} of {}; {} {} the original's type and shape\n", base::human_bytes(evaluation.file_bytes),
                             base::human_bytes(evaluation.source_file_bytes), base::counted(evaluation.kept, "tensor"),
-                            evaluation.kept == 1 ? "is" : "are");
+                            evaluation.kept == 1 ? "has" : "have");
 }
 
 ordered_json evaluation_json(const Evaluation& evaluation) {
