@@ -9,9 +9,9 @@
 #include "cpu/cpu_backend.hpp"
 #include "cpu/linear.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/quant_spec.hpp"
 #include "ops/operation_table.hpp"
 #include "ops/stored_layer.hpp"
-#include "plan/constraints.hpp"
 #if HALFTONE_HAS_CUDA
 #include "linear_device.hpp"
 #endif
@@ -44,7 +44,7 @@ std::string_view Operations::device() const noexcept { return state_->backend->n
 
 LinearLayer Operations::quantize(const QuantSpec& spec, const MatrixView& weight) const {
   if (spec.format == nullptr) fail(ErrorKind::usage, "quantize needs a format");
-  const QuantSpec complete = plan::complete_spec(spec, {});
+  const QuantSpec complete = formats::complete_spec(spec, {});
   return ops::operations_of(*spec.format).quantize(*state_->backend, complete, weight);
 }
 
