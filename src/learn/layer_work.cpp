@@ -79,13 +79,13 @@ Work of_method(const LearnRecipe& recipe, double rows, double columns, double ra
 
 }  // namespace
 
-double layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, Machine machine) {
+double layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device) {
   const auto m = static_cast<double>(rows);
   const auto n = static_cast<double>(columns);
   Work work{0, kReading * m * n};
   work += of_method(recipe, m, n, static_cast<double>(rank_of(recipe.rank, rows, columns)));
   if (recipe.lora_rank > 0) work += of_basis(m, n, static_cast<double>(recipe.lora_rank), kLoraPowerIterations);
-  return work.products + (machine == Machine::gpu ? kElementsOnGpu : 1.0) * work.elements;
+  return work.products + (device == DeviceKind::gpu ? kElementsOnGpu : 1.0) * work.elements;
 }
 
 }  // namespace halftone::learn
