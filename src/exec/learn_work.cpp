@@ -10,7 +10,7 @@
 #include "exec/candidate_errors.hpp"
 #include "exec/executor.hpp"
 #include "exec/layer_output.hpp"
-#include "exec/layer_statistics.hpp"
+#include "exec/statistics_reader.hpp"
 #include "exec/store_floats.hpp"
 #include "exec/weight_source.hpp"
 #include "exec/work.hpp"

@@ -1,4 +1,4 @@
-#include "exec/layer_statistics.hpp"
+#include "exec/statistics_reader.hpp"
 
 #include <algorithm>
 #include <cmath>
