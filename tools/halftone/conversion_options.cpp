@@ -68,6 +68,8 @@ Sharding sharding(const std::string& size, const fs::path& output) {
 
 }  // namespace
 
+std::string formats_with_bnb_form() { return formats_that(has_bnb_form); }
+
 Target target_named(const std::string& word) {
   static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
   return choose(targets, word, "--target");
@@ -139,10 +141,10 @@ void ConversionArguments::add_to(CLI::App& command) {
       .add_option("--group-size", group_size, fmt::format("elements of a row that share a scale, for {}", formats_that(takes_group_sizes)))
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
-  command.add_option("--container", container, fmt::format("layout of {}: ctq or bnb (default ctq)", formats_that(has_bnb_form)))
+  command.add_option("--container", container, fmt::format("layout of {}: ctq or bnb (default ctq)", formats_with_bnb_form()))
       ->type_name("NAME");
   command.add_flag("--double-quant", double_quant,
-                   fmt::format("quantize the scales, too, for {} with --container bnb", formats_that(has_bnb_form)));
+                   fmt::format("quantize the scales, too, for {} with --container bnb", formats_with_bnb_form()));
   command.add_option("--indivisible", indivisible, "layers that the block size or rotation group does not divide: error, keep, plain")
       ->type_name("WHAT");
   command.add_option("--preset", preset, fmt::format("auto, none, or names with commas (default {})", preset))->type_name("NAME");
