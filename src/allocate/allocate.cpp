@@ -11,7 +11,7 @@
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
-#include "exec/layer_statistics.hpp"
+#include "exec/statistics_reader.hpp"
 #include "formats/layer_names.hpp"
 #include "plan/layer_statistics.hpp"
 

@@ -9,7 +9,7 @@
 #include "allocate/layer_errors.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
-#include "plan/constraints.hpp"
+#include "formats/quant_spec.hpp"
 
 namespace halftone::allocate {
 namespace {
@@ -29,7 +29,7 @@ bool is_offered(const FormatDescriptor& format) { return !format.facts().needs_c
 std::vector<QuantSpec> specs_for(const TensorInfo& weight, const std::string& own) {
   std::vector<QuantSpec> specs;
   for (const FormatDescriptor* format : all_formats()) {
-    QuantSpec spec = plan::complete_spec({.format = format}, {});
+    QuantSpec spec = formats::complete_spec({.format = format}, {});
     const bool is_own = format->name() == own;
     if (!is_own && !is_offered(*format)) continue;
     if (!format->accepts(weight, spec)) continue;
