@@ -23,7 +23,7 @@ constexpr double kPoorDb = 15.0;
 /// More clipped weights than this are named as the cause.
 constexpr double kMuchClipped = 1e-3;
 
-bool is_offered(const FormatDescriptor& format) { return !format.facts().needs_custom_node && std::isinf(format.facts().largest_weight); }
+bool is_offered(const FormatDescriptor& format) { return !format.facts().needs_custom_node && format.grid() != ScaleGrid::none; }
 
 /// The specs that are tried for a layer: its own format with searched scales, and the others plainly.
 std::vector<QuantSpec> specs_for(const TensorInfo& weight, const std::string& own) {

@@ -89,7 +89,7 @@ class LearnWork : public Work {
     if (job_.spec.rotation_group != 0) {
       engine.rotate(weight.data, elements(), job_.spec.rotation_group);
       largest = engine.largest(weight.data, elements());
-      if (largest >= codec::kInfinityBits) source_.refuse_rotation();
+      if (largest >= codec::kInfinityBits || codec::from_bits(largest) > limit) source_.refuse_rotation(codec::from_bits(largest));
     }
     const float amax = codec::from_bits(largest);
     if (!CandidateErrors::are_needed(job_.spec) || largest == 0) {

@@ -60,7 +60,7 @@ std::vector<std::string> rotation_notes(const std::vector<Decision>& decisions, 
     if (decision.rotation->rotation_wins()) ++rotated;
     if (!decision.rotation->weighted) ++unweighted;
   }
-  if (asked == 0) return {};
+  if (asked == 0) return {"--rotation auto has no effect: no rotated layer is left to it"};
   std::vector<std::string> notes = {
       fmt::format("--rotation auto: {} of {} rotated, where that loses less", rotated, base::counted(asked, "layer"))};
   if (!options.statistics || unweighted == 0) return notes;

@@ -200,6 +200,15 @@ class Outputs(EvalTest):
                 inputs = st.write(self.folder / "x.safetensors", tensors)
                 self.refuse("eval", file, "--source", self.source, "--activations", inputs, code=code, says=[says], one_sentence=True)
 
+    def test_seeds_without_random_inputs_and_below_zero_are_refused(self):
+        file = self.convert(self.source, "fp8")
+        inputs = st.write(self.folder / "x.safetensors", {"a.input": models.floats(np.random.default_rng(1), (4, 256))})
+        for options, says in ((("--activations", inputs, "--seed", 1), "--seed has no effect with --activations"),
+                              (("--inputs", 0, "--seed", 1), "--seed has no effect with --inputs 0"),
+                              (("--seed", -1), "--seed.*at least 0, not -1")):
+            with self.subTest(options):
+                self.refuse("eval", file, "--source", self.source, *options, code=USAGE, says=[says], one_sentence=True)
+
     def test_time_is_there_when_asked_for(self):
         file = self.convert(self.source, "fp8")
         for layer in self.eval(file, "--ops")["layers"]:

@@ -6,6 +6,7 @@
 #include "base/fail.hpp"
 #include "command.hpp"
 #include "eval_report.hpp"
+#include "not_negative.hpp"
 #include "output.hpp"
 #include "report/eval_page.hpp"
 #include "signals.hpp"
@@ -63,7 +64,7 @@ void add_eval(CLI::App& app, Session& session) {
   CLI::Option* inputs =
       command->add_option("--inputs", options.inputs, "random inputs for each layer; 0: outputs are not measured (default 32)");
   inputs->type_name("N")->check(CLI::Range(0, 65536));
-  command->add_option("--seed", options.seed, "of the random inputs")->type_name("N");
+  CLI::Option* seed = command->add_option("--seed", options.seed, "of the random inputs")->type_name("N")->check(not_negative());
   command->add_flag("--ops", options.time, "also the time of each layer's product against BF16");
   command->add_option("--advise", options.advised, "layers for which other formats are tried, the worst first (default 5)")
       ->type_name("N")
@@ -72,8 +73,11 @@ void add_eval(CLI::App& app, Session& session) {
   command->add_flag("--force", arguments->force, "replace an existing page");
   command->add_option("--device", options.device, "that multiplies: cpu, cuda or auto (default cpu)")->type_name("DEVICE");
   command->add_option("--threads", options.threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
-  command->callback([arguments, inputs, &session] {
-    if (!arguments->activations.empty() && inputs->count() != 0) fail(ErrorKind::usage, "--inputs has no effect with --activations");
+  command->callback([arguments, inputs, seed, &session] {
+    const bool random = arguments->activations.empty();
+    if (!random && inputs->count() != 0) fail(ErrorKind::usage, "--inputs has no effect with --activations");
+    if (!random && seed->count() != 0) fail(ErrorKind::usage, "--seed has no effect with --activations");
+    if (arguments->options.inputs == 0 && seed->count() != 0) fail(ErrorKind::usage, "--seed has no effect with --inputs 0");
     run(*arguments, session);
   });
 }
