@@ -63,7 +63,7 @@ void handle_unfit(Decision& decision, const TensorInfo& tensor, const std::strin
 
 }  // namespace
 
-void keep_stored(Decision& decision) { keep(decision, "stored", "it is stored in this format already"); }
+void keep_stored(Decision& decision) { keep(decision, kStoredRule, "it is stored in this format already"); }
 
 QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin) {
   const FormatFacts& facts = spec.format->facts();
@@ -113,7 +113,8 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   if (stored != nullptr) {
     stored->require_readable();
     if (same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
-    if (stored->readable->shape.size() != 2) return keep(decision, "stored", "it is stored as " + stored->format_name() + " and no matrix");
+    if (stored->readable->shape.size() != 2)
+      return keep(decision, kStoredRule, "it is stored as " + stored->format_name() + " and no matrix");
     const TensorInfo decoded{.name = tensor.name, .dtype = Dtype::F32, .shape = stored->readable->shape};
     apply_constraints(decision, decoded, nullptr, options);
     if (decision.action == Action::quantize) decision.reason += "; its source is stored as " + stored->format_name();

@@ -14,6 +14,9 @@ inline constexpr const char* kShapeRule = "shape";
 /// What decided for a layer that is kept because the target would load it and then fail.
 inline constexpr const char* kTargetRule = "--target comfyui";
 
+/// What decided for a layer that is quantized already and stays as it is.
+inline constexpr const char* kStoredRule = "stored";
+
 /// Where the options of a spec come from, for messages: "--block-size", "rules.json rule 3".
 struct SpecOrigin {
   std::string block_size;
