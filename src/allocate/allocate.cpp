@@ -30,11 +30,9 @@ struct Sources {
   const RunControl& control;
 };
 
-/// A layer that stays as it is, whose values are those that `measured` is about.
-AllocationCandidate unchanged(const LayerCandidates& layer, ErrorFigures measured) {
-  measured.noise = measured.max_abs = 0;
-  measured.energy = measured.dot = measured.signal;
-  return {layer.stored_as, true, layer.kept_bytes, measured, 0};
+/// A layer that stays as it is; `figures` are those of its values against themselves.
+AllocationCandidate unchanged(const LayerCandidates& layer, const ErrorFigures& figures) {
+  return {layer.stored_as, true, layer.kept_bytes, figures, 0};
 }
 
 /// Measures one layer into `result`; returns the mean square of its inputs, where that is known.
@@ -50,7 +48,7 @@ std::optional<double> measure_layer(const Sources& from, const LayerCandidates& 
     const SpecError& error = errors.of_specs[i];
     result.candidates.push_back({candidates.specs[i].format, false, candidates.bytes[i], error.figures, error.output_noise});
   }
-  if (keep || candidates.stored_as != nullptr) result.candidates.push_back(unchanged(candidates, errors.of_specs.front().figures));
+  if (keep || candidates.stored_as != nullptr) result.candidates.push_back(unchanged(candidates, errors.signal));
   return moments.mean_square();
 }
 
@@ -214,9 +212,8 @@ void check_search(const AllocateOptions& options) {
 }
 
 /// What is said of layers that are quantized already, and of the conversion.
-void add_notes(const std::vector<LayerCandidates>& kept, Allocation& result) {
+void add_notes(Allocation& result) {
   std::size_t n_kept = 0;
-  for (const LayerCandidates& layer : kept) n_kept += layer.stored_as != nullptr ? 1U : 0U;
   for (const AllocatedLayer& layer : result.layers) n_kept += layer.choice().is_unchanged && layer.choice().format != nullptr ? 1U : 0U;
   if (n_kept != 0) {
     result.notes.push_back(fmt::format("{} as stored, in a format of --formats: errors are measured against the input, and {} none here",
@@ -234,7 +231,7 @@ Allocation allocate(const eval::FloatModel& model, const io::ModelFiles* statist
   std::vector<LayerCandidates> kept;
   std::vector<LayerCandidates> candidates;
   for (LayerCandidates& layer : find_candidates(model.files().index(), model.files().side_texts(), options)) {
-    (layer.specs.empty() ? kept : candidates).push_back(std::move(layer));
+    (layer.specs.empty() && layer.stored_as == nullptr ? kept : candidates).push_back(std::move(layer));
   }
   Allocation result;
   result.layers.resize(candidates.size());
@@ -249,7 +246,7 @@ Allocation allocate(const eval::FloatModel& model, const io::ModelFiles* statist
   const Goal goal(options, result.layers, candidates);
   Chooser(from, options, kept, goal, result).run();
   add_totals(options, result);
-  add_notes(kept, result);
+  add_notes(result);
   return result;
 }
 

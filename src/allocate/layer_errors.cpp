@@ -106,6 +106,7 @@ LayerErrors measure(const eval::FloatModel& model, const ModelTensor& tensor, co
   }
   std::vector<float> values;
   for_each_band(subject, multiple, [&](std::uint64_t first, const std::vector<float>& weight) {
+    eval::accumulate(errors.signal, weight.data(), weight.data(), weight.size());
     errors.output_signal += output_energy(moments, weight, columns);
     values.resize(weight.size());
     for (std::size_t i = 0; i < specs.size(); ++i) {

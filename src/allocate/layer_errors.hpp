@@ -29,6 +29,7 @@ struct SpecError {
 
 struct LayerErrors {
   std::vector<SpecError> of_specs;
+  ErrorFigures signal;       ///< of the weight against itself
   double output_signal = 0;  ///< tr(W S Wᵀ)
 };
 
