@@ -20,13 +20,13 @@ std::string tile(const std::string& value, const std::string& what) {
   return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", value, what);
 }
 
-/// The layers by descending loss.
+/// The layers by descending loss; identical ones come last.
 Layers worst_first(const Evaluation& evaluation) {
   Layers layers;
   for (const EvaluatedLayer& layer : evaluation.layers) layers.push_back(&layer);
   const auto loss = [](const EvaluatedLayer* layer) {
-    const double db = layer->figures.sqnr_db();
-    return std::isnan(db) ? -HUGE_VAL : db;
+    const double db = layer->judged_db();
+    return layer->is_identical ? HUGE_VAL : std::isnan(db) ? -HUGE_VAL : db;
   };
   std::stable_sort(layers.begin(), layers.end(), [&](const auto* a, const auto* b) { return loss(a) < loss(b); });
   return layers;
@@ -43,7 +43,10 @@ std::string output_tiles(const OutputFigures& output) {
 std::string summary(const Evaluation& evaluation) {
   std::uint64_t clipped = 0;
   std::uint64_t bytes = 0;
+  std::size_t measured = 0;
   for (const EvaluatedLayer& layer : evaluation.layers) {
+    if (layer.is_identical) continue;
+    ++measured;
     clipped += layer.clipped;
     bytes += layer.bytes;
   }
@@ -53,11 +56,17 @@ std::string summary(const Evaluation& evaluation) {
   std::string html = "<div class=\"tiles\">\n";
   html += tile(base::human_bytes(evaluation.file_bytes),
                fmt::format("{:.0f} % of the original's {}", 100 * part, base::human_bytes(evaluation.source_file_bytes)));
+  if (measured < evaluation.layers.size()) {
+    html += tile(std::to_string(evaluation.layers.size() - measured), "quantized layers are identical to those of the original");
+  }
+  if (measured == 0) return html + "</div>\n";
   html += tile(decibels(evaluation.total.sqnr_db()) + " dB", "SQNR of all quantized weights together");
   html += tile(percent(evaluation.total.rel_l2()), "relative error of these weights (L2)");
   html += output_tiles(evaluation.output_total);
+  if (evaluation.expected_total)
+    html += tile(percent(evaluation.expected_total->rel_l2()), "error of outputs, by the statistics of inputs");
   html += tile(fmt::format("{:.2f}", 8 * static_cast<double>(bytes) / elements),
-               fmt::format("bits per weight in {}", base::counted(evaluation.layers.size(), "layer")));
+               fmt::format("bits per weight in {}", base::counted(measured, "layer")));
   html += tile(percent(static_cast<double>(clipped) / elements), "of the weights are clipped");
   html += tile(figure_of(evaluation.total.cosine(), 6), "cosine of weights before and after");
   return html + "</div>\n";
@@ -67,20 +76,29 @@ std::string alternatives_table(const EvaluatedLayer& layer) {
   if (layer.alternatives.empty()) return {};
   std::vector<Alternative> sorted = layer.alternatives;
   std::stable_sort(sorted.begin(), sorted.end(), [](const Alternative& a, const Alternative& b) { return a.bytes < b.bytes; });
-  std::string html = "<table><thead><tr><th>also tried</th><th class=\"n\">SQNR dB</th><th class=\"n\">size</th></tr></thead><tbody>\n";
+  const bool has_outputs = layer.output_error().has_value();
+  std::string html = fmt::format(
+      "<table><thead><tr><th>rounded to nearest</th><th class=\"n\">SQNR dB</th>{}<th class=\"n\">size</th></tr></thead><tbody>\n",
+      has_outputs ? "<th class=\"n\">outputs</th>" : "");
   for (const Alternative& alternative : sorted) {
-    html += fmt::format("<tr><td>{}{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n", escape(alternative.format),
-                        alternative.search ? " --scales search" : "", decibels(alternative.sqnr_db), base::human_bytes(alternative.bytes));
+    html += fmt::format("<tr><td>{}{}</td><td class=\"n\">{}</td>", escape(alternative.format),
+                        alternative.search ? " --scales search" : "", decibels(alternative.sqnr_db));
+    if (has_outputs) html += fmt::format("<td class=\"n\">{}</td>", alternative.output_error ? percent(*alternative.output_error) : "–");
+    html += fmt::format("<td class=\"n\">{}</td></tr>\n", base::human_bytes(alternative.bytes));
   }
   return html + "</tbody></table>\n";
 }
 
 std::string output_sentence(const EvaluatedLayer& layer) {
-  if (!layer.output) return {};
+  std::string html;
+  if (layer.expected) {
+    html = fmt::format("<p class=\"quiet\">Outputs by the statistics: {} off.</p>\n", percent(layer.expected->rel_l2()));
+  }
+  if (!layer.output) return html;
   std::string text = fmt::format("Outputs: {} off with quantized weights", percent(layer.output->weights.rel_l2()));
   if (layer.output->activations) text += fmt::format(", {} with the inputs quantized, too", percent(layer.output->activations->rel_l2()));
   if (!layer.output->not_quantized_because.empty()) text += fmt::format("; {}", escape(layer.output->not_quantized_because));
-  return fmt::format("<p class=\"quiet\">{}.</p>\n", text);
+  return html + fmt::format("<p class=\"quiet\">{}.</p>\n", text);
 }
 
 std::string card(const EvaluatedLayer& layer) {
@@ -109,7 +127,10 @@ struct Extremes {
   double bytes = 1;  ///< of the largest layer of the original
   double error = 0;  ///< relative L2 of the worst layer
   bool has_output = false;
+  bool has_expected = false;
   bool has_time = false;
+
+  [[nodiscard]] int columns_behind_sizes() const { return 5 + (has_output ? 2 : 0) + (has_expected ? 1 : 0) + (has_time ? 2 : 0); }
 };
 
 std::string row(const EvaluatedLayer& layer, const Extremes& extremes) {
@@ -118,6 +139,9 @@ std::string row(const EvaluatedLayer& layer, const Extremes& extremes) {
   html += fmt::format("<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2f}</td>",
                       two_bars(static_cast<double>(layer.source_bytes) / extremes.bytes, static_cast<double>(layer.bytes) / extremes.bytes),
                       base::human_bytes(layer.bytes), layer.bits_per_weight());
+  if (layer.is_identical) {
+    return html + fmt::format("<td colspan=\"{}\" class=\"quiet\">identical</td></tr>\n", extremes.columns_behind_sizes());
+  }
   html += fmt::format("<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
                       bar(extremes.error > 0 ? error / extremes.error : 0, "error"), decibels(layer.figures.sqnr_db()), percent(error),
                       percent(layer.clipped_share()));
@@ -126,6 +150,7 @@ std::string row(const EvaluatedLayer& layer, const Extremes& extremes) {
     html += fmt::format("<td class=\"n\">{}</td><td class=\"n\">{}</td>", layer.output ? percent(layer.output->weights.rel_l2()) : "–",
                         quantized ? percent(layer.output->activations->rel_l2()) : "–");
   }
+  if (extremes.has_expected) html += fmt::format("<td class=\"n\">{}</td>", layer.expected ? percent(layer.expected->rel_l2()) : "–");
   if (extremes.has_time) {
     html += layer.time ? fmt::format("<td class=\"n\">{:.1f} µs</td><td class=\"n\">{:.2f}</td>", 1e6 * layer.time->seconds,
                                      layer.time->seconds / layer.time->bf16_seconds)
@@ -140,6 +165,7 @@ std::string table(const Layers& layers) {
     extremes.bytes = std::max(extremes.bytes, static_cast<double>(std::max(layer->source_bytes, layer->bytes)));
     if (std::isfinite(layer->figures.rel_l2())) extremes.error = std::max(extremes.error, layer->figures.rel_l2());
     extremes.has_output = extremes.has_output || layer->output.has_value();
+    extremes.has_expected = extremes.has_expected || layer->expected.has_value();
     extremes.has_time = extremes.has_time || layer->time.has_value();
   }
   std::string html =
@@ -150,6 +176,7 @@ std::string table(const Layers& layers) {
       "dB</th>"
       "<th class=\"n\">rel L2</th><th class=\"n\">clipped</th>";
   if (extremes.has_output) html += "<th class=\"n\">outputs</th><th class=\"n\">with inputs</th>";
+  if (extremes.has_expected) html += "<th class=\"n\">by statistics</th>";
   if (extremes.has_time) html += "<th class=\"n\">time</th><th class=\"n\">of BF16</th>";
   html += "<th>codes</th></tr></thead><tbody>\n";
   for (const EvaluatedLayer* layer : layers) html += row(*layer, extremes);
@@ -161,6 +188,7 @@ std::string formats_section(const Evaluation& evaluation) {
   std::map<std::string, CodeHistogram> by_format;
   std::map<std::string, std::size_t> layers;
   for (const EvaluatedLayer& layer : evaluation.layers) {
+    if (layer.codes.counts.empty()) continue;  // not quantized, or identical
     ++layers[layer.format];
     CodeHistogram& sum = by_format[layer.format];
     if (sum.counts.size() != layer.codes.counts.size()) {
@@ -169,7 +197,7 @@ std::string formats_section(const Evaluation& evaluation) {
     }
     for (std::size_t i = 0; i < sum.counts.size(); ++i) sum.counts[i] += layer.codes.counts[i];
   }
-  std::string html = "<h2>Formats</h2>\n";
+  std::string html = by_format.empty() ? "" : "<h2>Formats</h2>\n";
   for (const auto& [format, codes] : by_format) {
     html += fmt::format("<section class=\"card\">\n<h3>{}, {}</h3>\n", escape(format), base::counted(layers[format], "layer"));
     if (const auto plot = code_plot(codes)) html += fmt::format("<div class=\"plots\">{}</div>", figure(*plot));

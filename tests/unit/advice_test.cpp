@@ -1,4 +1,4 @@
-#include "allocate/alternatives.hpp"
+#include "allocate/advice.hpp"
 
 #include <cmath>
 
