@@ -24,9 +24,17 @@ constexpr double kSameDb = 0.01;
 /// A layer that is this much better than most of its format at most is one of them.
 constexpr double kTypicalDb = 1.0;
 
+/// Sizes within this part of each other count as one.
+constexpr double kSameSize = 0.02;
+
+bool is_same_size(std::uint64_t a, std::uint64_t b) {
+  const auto larger = static_cast<double>(std::max(a, b));
+  return larger - static_cast<double>(std::min(a, b)) < kSameSize * larger;
+}
+
 std::string size_ratio(std::uint64_t bytes, std::uint64_t now) {
   const double ratio = static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(now, 1));
-  return ratio > 0.98 && ratio < 1.02 ? std::string("the same size") : fmt::format("{:.2f} times the size", ratio);
+  return is_same_size(bytes, now) ? std::string("the same size") : fmt::format("{:.2f} times the size", ratio);
 }
 
 double or_lowest(double db) { return std::isnan(db) ? -std::numeric_limits<double>::infinity() : db; }
@@ -96,14 +104,17 @@ class Adviser {
 
   [[nodiscard]] bool has_conversion_advice() const { return text_.find("--") != std::string::npos; }
 
-  /// The alternative in another format with the fewest bytes that reaches `db`, or null.
+  /// The alternative in another format with the fewest bytes that reaches `db`, of those of its size the best; or null.
   [[nodiscard]] const Alternative* smallest(double db) const {
+    std::uint64_t fewest = std::numeric_limits<std::uint64_t>::max();
+    const auto reaches = [&](const Alternative& alternative) { return alternative.format != layer_.format && db_of(alternative) >= db; };
+    for (const Alternative& alternative : layer_.alternatives) {
+      if (reaches(alternative)) fewest = std::min(fewest, alternative.bytes);
+    }
     const Alternative* best = nullptr;
     for (const Alternative& alternative : layer_.alternatives) {
-      if (alternative.format == layer_.format || db_of(alternative) < db) continue;
-      const bool is_better =
-          best == nullptr || alternative.bytes < best->bytes || (alternative.bytes == best->bytes && db_of(alternative) > db_of(*best));
-      if (is_better) best = &alternative;
+      if (!reaches(alternative) || !is_same_size(alternative.bytes, fewest)) continue;
+      if (best == nullptr || db_of(alternative) > db_of(*best)) best = &alternative;
     }
     return best;
   }

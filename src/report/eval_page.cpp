@@ -78,7 +78,8 @@ std::string alternatives_table(const EvaluatedLayer& layer) {
   std::stable_sort(sorted.begin(), sorted.end(), [](const Alternative& a, const Alternative& b) { return a.bytes < b.bytes; });
   const bool has_outputs = layer.output_error().has_value();
   std::string html = fmt::format(
-      "<table><thead><tr><th>rounded to nearest</th><th class=\"n\">SQNR dB</th>{}<th class=\"n\">size</th></tr></thead><tbody>\n",
+      "<div class=\"scroll\"><table><thead><tr><th>rounded to nearest</th><th class=\"n\">SQNR dB</th>{}<th "
+      "class=\"n\">size</th></tr></thead><tbody>\n",
       has_outputs ? "<th class=\"n\">outputs</th>" : "");
   for (const Alternative& alternative : sorted) {
     html += fmt::format("<tr><td>{}{}</td><td class=\"n\">{}</td>", escape(alternative.format),
@@ -86,7 +87,7 @@ std::string alternatives_table(const EvaluatedLayer& layer) {
     if (has_outputs) html += fmt::format("<td class=\"n\">{}</td>", alternative.output_error ? percent(*alternative.output_error) : "–");
     html += fmt::format("<td class=\"n\">{}</td></tr>\n", base::human_bytes(alternative.bytes));
   }
-  return html + "</tbody></table>\n";
+  return html + "</tbody></table></div>\n";
 }
 
 std::string output_sentence(const EvaluatedLayer& layer) {
@@ -119,13 +120,19 @@ std::string worst_section(const Layers& layers) {
   for (const EvaluatedLayer* layer : layers) {
     if (!layer->advice.empty()) html += card(*layer);
   }
-  return html.empty() ? html : fmt::format("<h2>The layers that lost most, and what to do</h2>\n{}", html);
+  if (html.empty()) return html;
+  const bool by_output = std::any_of(layers.begin(), layers.end(), [](const auto* layer) { return layer->output_error().has_value(); });
+  return fmt::format("<h2>The layers that lost most, and what to do</h2>\n<p class=\"quiet\">By the error of {}.</p>\n{}",
+                     by_output ? "outputs for known inputs; by that of the weight where a layer has none" : "weights", html);
 }
+
+/// What the bar of a layer shows: the relative error that ranks it.
+double judged_error(const EvaluatedLayer& layer) { return layer.output_error().value_or(layer.figures.rel_l2()); }
 
 /// What a row of the table is measured by.
 struct Extremes {
   double bytes = 1;  ///< of the largest layer of the original
-  double error = 0;  ///< relative L2 of the worst layer
+  double error = 0;  ///< of the worst layer
   bool has_output = false;
   bool has_expected = false;
   bool has_time = false;
@@ -143,8 +150,8 @@ std::string row(const EvaluatedLayer& layer, const Extremes& extremes) {
     return html + fmt::format("<td colspan=\"{}\" class=\"quiet\">identical</td></tr>\n", extremes.columns_behind_sizes());
   }
   html += fmt::format("<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
-                      bar(extremes.error > 0 ? error / extremes.error : 0, "error"), decibels(layer.figures.sqnr_db()), percent(error),
-                      percent(layer.clipped_share()));
+                      bar(extremes.error > 0 ? judged_error(layer) / extremes.error : 0, "error"), decibels(layer.figures.sqnr_db()),
+                      percent(error), percent(layer.clipped_share()));
   if (extremes.has_output) {
     const bool quantized = layer.output && layer.output->activations;
     html += fmt::format("<td class=\"n\">{}</td><td class=\"n\">{}</td>", layer.output ? percent(layer.output->weights.rel_l2()) : "–",
@@ -163,14 +170,15 @@ std::string table(const Layers& layers) {
   Extremes extremes;
   for (const EvaluatedLayer* layer : layers) {
     extremes.bytes = std::max(extremes.bytes, static_cast<double>(std::max(layer->source_bytes, layer->bytes)));
-    if (std::isfinite(layer->figures.rel_l2())) extremes.error = std::max(extremes.error, layer->figures.rel_l2());
+    if (std::isfinite(judged_error(*layer))) extremes.error = std::max(extremes.error, judged_error(*layer));
     extremes.has_output = extremes.has_output || layer->output.has_value();
     extremes.has_expected = extremes.has_expected || layer->expected.has_value();
     extremes.has_time = extremes.has_time || layer->time.has_value();
   }
   std::string html =
       "<h2>Every layer</h2>\n<p class=\"quiet\"><span class=\"key other\"></span>size in the original <span class=\"key mark\"></span>size "
-      "now <span class=\"key error\"></span>relative error of the weight, as part of the largest</p>\n<div "
+      "now <span class=\"key error\"></span>relative error, as part of the largest: of outputs for known inputs, else of the "
+      "weight</p>\n<div "
       "class=\"scroll\"><table><thead><tr>"
       "<th>weight</th><th>format</th><th>size</th><th class=\"n\">now</th><th class=\"n\">bits</th><th>error</th><th class=\"n\">SQNR "
       "dB</th>"

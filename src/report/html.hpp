@@ -9,7 +9,7 @@ namespace halftone::report {
 /// direction of writing, are spelt out: a name in a file must not change what a page says.
 [[nodiscard]] std::string escape(std::string_view text);
 
-/// `name` as code that breaks after dots and slashes, or anywhere where that is not enough.
+/// `name` as code that breaks after dots, slashes and underscores, or anywhere where that is not enough.
 [[nodiscard]] std::string code(std::string_view name);
 
 /// A whole page: it loads nothing, runs nothing, and is readable on screens light and dark and on paper.  `body` is HTML.
