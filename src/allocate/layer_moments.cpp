@@ -16,9 +16,10 @@ constexpr std::uint64_t kSquares = 3;
 /// Matrices of the weight's shape: the weight, its codes, and what is scratch.
 constexpr std::uint64_t kWeights = 3;
 
-LayerStatistics statistics_of(const StatisticsFile* file, const ModelTensor& weight, std::uint64_t columns) {
-  if (file == nullptr) return {};
-  return plan::find_statistics(file->statistics, formats::base_name(weight.info.name), columns);
+/// What is stored may be a weight of more dimensions, which statistics do not know.
+LayerStatistics statistics_of(const StatisticsFile* file, const ModelTensor& weight, const Shape& shape) {
+  if (file == nullptr || shape.size() != 2) return {};
+  return plan::find_statistics(file->statistics, formats::base_name(weight.info.name), shape[1]);
 }
 
 }  // namespace
@@ -29,7 +30,7 @@ LayerMoments::LayerMoments(const eval::FloatModel& model, const ModelTensor& wei
       weight_(weight),
       backend_(backend),
       shape_(model.shape_of(weight)),
-      found_(statistics_of(file, weight, shape_[1])),
+      found_(statistics_of(file, weight, shape_)),
       context_{no_plan_, model.files(), backend, {}, file == nullptr ? nullptr : &file->files, {}, nullptr, control, 0, 1},
       job_(job_with({.scales = ScaleMethod::search})) {
   if (!found_.second_moment && !found_.diagonal) return;

@@ -60,7 +60,7 @@ std::string summary(const Evaluation& evaluation) {
     html += tile(std::to_string(evaluation.layers.size() - measured), "quantized layers are identical to those of the original");
   }
   if (measured == 0) return html + "</div>\n";
-  html += tile(decibels(evaluation.total.sqnr_db()) + " dB", "SQNR of all quantized weights together");
+  html += tile(with_unit(evaluation.total.sqnr_db()), "SQNR of all quantized weights together");
   html += tile(percent(evaluation.total.rel_l2()), "relative error of these weights (L2)");
   html += output_tiles(evaluation.output_total);
   if (evaluation.expected_total)
@@ -104,8 +104,8 @@ std::string output_sentence(const EvaluatedLayer& layer) {
 
 std::string card(const EvaluatedLayer& layer) {
   std::string html = fmt::format("<section class=\"card\">\n<h3>{}</h3>\n", code(layer.name));
-  html += fmt::format("<p>{} {}: {} dB, largest error {}, {} of {}, {} clipped</p>\n", escape(layer.format), to_string(layer.shape),
-                      decibels(layer.figures.sqnr_db()), figure_of(layer.figures.max_abs, 3), base::human_bytes(layer.bytes),
+  html += fmt::format("<p>{} {}: {}, largest error {}, {} of {}, {} clipped</p>\n", escape(layer.format), to_string(layer.shape),
+                      with_unit(layer.figures.sqnr_db()), figure_of(layer.figures.max_abs, 3), base::human_bytes(layer.bytes),
                       base::human_bytes(layer.source_bytes), percent(layer.clipped_share()));
   html += output_sentence(layer);
   if (!layer.advice.empty()) html += fmt::format("<p class=\"advice\">{}</p>\n", escape(layer.advice));

@@ -106,8 +106,10 @@ std::string page(std::string_view title, std::string_view body) {
 
 std::string decibels(double value) {
   if (std::isnan(value)) return "–";
-  return std::isinf(value) ? "∞" : fmt::format("{:.1f}", value);
+  return std::isinf(value) ? (value > 0 ? "exact" : "–") : fmt::format("{:.1f}", value);
 }
+
+std::string with_unit(double db) { return std::isfinite(db) ? decibels(db) + " dB" : decibels(db); }
 
 std::string figure_of(double value, int digits) { return std::isfinite(value) ? fmt::format("{:.{}g}", value, digits) : "–"; }
 
