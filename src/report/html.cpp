@@ -46,7 +46,7 @@ svg text{fill:var(--quiet);font:10px system-ui,"DejaVu Sans",sans-serif}
 @media screen and (max-width:40rem){body{padding:1.2rem 1rem 3rem}.tiles{grid-template-columns:1fr 1fr;gap:.6rem}.tile{padding:.6rem .7rem}.tile b{font-size:1.15rem}td.name{min-width:9rem}th,td{padding-right:.5rem}.card table{min-width:0;font-size:.78rem}}
 @page{size:A4;margin:13mm}
 @media print{:root{color-scheme:light;--ground:#fff;--panel:#fff;--ink:#000;--quiet:#444;--line:#bbb;--mark:#1f5fbf;--other:#b5bcc4;--error:#b04312}
-body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2,h2+p{break-after:avoid}figure{flex:0 0 54mm;max-width:54mm}figure svg{width:54mm;height:auto}td svg{width:16mm;height:auto;min-width:0}figure svg text{font-size:12px}.card .plots{gap:.4rem 1rem;flex-wrap:nowrap}.card table{min-width:0}
+body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2,h2+p{break-after:avoid}figure{flex:0 0 48mm;max-width:48mm}figure svg{width:48mm;height:auto}td svg{width:16mm;height:auto;min-width:0}figure svg text{font-size:12px}.card .plots{gap:.4rem 1rem;flex-wrap:nowrap}.card table{min-width:0}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}thead{display:table-header-group}}
 )CSS";
 
