@@ -64,10 +64,13 @@ class CudaBackend : public Backend {
       places_.push_back(std::make_unique<Place>(device, lanes, budget > lanes * kLaneBytes ? budget - lanes * kLaneBytes : 0));
       name_ += fmt::format("{}{}", name_.empty() ? "" : ", ", device);
     }
-    name_ = fmt::format("cuda:{} ({})", name_, findings.devices[static_cast<std::size_t>(options.devices.front())].name);
+    product_ = findings.devices[static_cast<std::size_t>(options.devices.front())].name;
+    name_ = fmt::format("cuda:{} ({})", name_, product_);
   }
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+  [[nodiscard]] DeviceKind kind() const noexcept override { return DeviceKind::gpu; }
+  [[nodiscard]] std::string_view product() const noexcept override { return product_; }
 
   [[nodiscard]] Support supports_learning() const override {
     for (const ToolkitLibrary& library : find_toolkit_libraries()) {
@@ -379,6 +382,7 @@ class CudaBackend : public Backend {
   std::vector<std::unique_ptr<Place>> places_;
   mutable std::atomic<std::size_t> next_{0};
   std::string name_;
+  std::string product_;  ///< of the first
 };
 
 }  // namespace

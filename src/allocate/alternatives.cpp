@@ -9,7 +9,7 @@
 #include "base/parallel.hpp"
 #include "eval/layer_inputs.hpp"
 #include "formats/layer_names.hpp"
-#include "plan/constraints.hpp"
+#include "formats/quant_spec.hpp"
 
 namespace halftone::allocate {
 namespace {
@@ -21,7 +21,7 @@ bool is_offered(const FormatDescriptor& format) { return !format.facts().needs_c
 std::vector<QuantSpec> specs_for(const TensorInfo& weight, const std::string& own) {
   std::vector<QuantSpec> specs;
   for (const FormatDescriptor* format : all_formats()) {
-    QuantSpec spec = plan::complete_spec({.format = format}, {});
+    QuantSpec spec = formats::complete_spec({.format = format}, {});
     const bool is_own = format->name() == own;
     if ((!is_own && !is_offered(*format)) || !format->accepts(weight, spec)) continue;
     specs.push_back(spec);

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "allocate/layer_errors.hpp"
-#include "exec/layer_statistics.hpp"
+#include "exec/statistics_reader.hpp"
 
 namespace halftone::allocate {
 

@@ -21,7 +21,7 @@ void run_products(const eval::FloatModel& original, const eval::FloatModel& othe
   // Layers share the processor's threads; a GPU takes one at a time, and so does a clock.
   const Operations operations(options.device, 1);
   result.device = operations.device();
-  const bool on_cpu = result.device.starts_with("cpu");
+  const bool on_cpu = operations.device_kind() == DeviceKind::cpu;
   if (given != nullptr || options.inputs != 0) {
     api::measure_outputs({original, other, given, operations, backend, options, control}, on_cpu ? threads : 1, result);
   }

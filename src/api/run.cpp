@@ -149,7 +149,8 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   std::unique_ptr<Backend> backend;
   if (options.journal || options.resume || learns(report.plan)) {
     backend = fitting_backend(take_device(), report.plan, options.device);
-    journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->name())}, options);
+    journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->product())},
+                    options);
   }
   if (journal && journal->is_complete) return complete_already(*journal, backend->name(), std::move(report));
   // The output may get its memory while a device is still starting.

@@ -9,17 +9,17 @@
 namespace halftone::exec {
 namespace {
 
-double work_of(const Job& job, learn::Machine machine) {
+double work_of(const Job& job, DeviceKind device) {
   if (!job.learn) return 0;
   const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
-  return learn::layer_work(*job.learn, weight[0], weight[1], machine);
+  return learn::layer_work(*job.learn, weight[0], weight[1], device);
 }
 
 }  // namespace
 
 Forecast::Forecast(const Plan& plan, const Backend& backend, RunControl& control) : plan_(plan), control_(control) {
-  const learn::Machine machine = backend.engine_bytes() ? learn::Machine::gpu : learn::Machine::processor;
-  for (const Job& job : plan.jobs) work_.push_back(work_of(job, machine));
+  const DeviceKind device = backend.kind();
+  for (const Job& job : plan.jobs) work_.push_back(work_of(job, device));
 }
 
 void Forecast::skip(const Job& job) {

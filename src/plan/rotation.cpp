@@ -4,6 +4,7 @@
 
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "formats/quant_spec.hpp"
 #include "plan/constraints.hpp"
 #include "plan/example.hpp"
 
@@ -42,8 +43,8 @@ void choose_rotation(Decision& decision, const formats::QuantizedLayer* stored, 
   decision.reason +=
       fmt::format("; {}squared error {:.4g} rotated, {:.4g} not", errors.weighted ? "weighted " : "", errors.rotated, errors.plain);
   if (errors.rotation_wins()) return;
-  decision.spec = plain_form(decision.spec);
-  if (stored != nullptr && same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
+  decision.spec = formats::plain_form(decision.spec);
+  if (stored != nullptr && formats::same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
   decision.reason += fmt::format("; written as {}", decision.spec.format->name());
 }
 
