@@ -49,7 +49,7 @@ void handle_unfit(Decision& decision, const TensorInfo& tensor, const std::strin
 
 }  // namespace
 
-void keep_stored(Decision& decision) { keep(decision, "stored", "it is stored in this format already"); }
+void keep_stored(Decision& decision) { keep(decision, kStoredRule, "it is stored in this format already"); }
 
 // The thresholds are those of convert_to_quant, December 2025; the divisibility test is all that
 // its July 2026 version kept.
@@ -75,7 +75,8 @@ void apply_constraints(Decision& decision, const TensorInfo& tensor, const forma
   if (stored != nullptr) {
     stored->require_readable();
     if (formats::same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
-    if (stored->readable->shape.size() != 2) return keep(decision, "stored", "it is stored as " + stored->format_name() + " and no matrix");
+    if (stored->readable->shape.size() != 2)
+      return keep(decision, kStoredRule, "it is stored as " + stored->format_name() + " and no matrix");
     const TensorInfo decoded{.name = tensor.name, .dtype = Dtype::F32, .shape = stored->readable->shape};
     apply_constraints(decision, decoded, nullptr, options);
     if (decision.action == Action::quantize) decision.reason += "; its source is stored as " + stored->format_name();

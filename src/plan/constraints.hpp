@@ -14,6 +14,9 @@ inline constexpr const char* kShapeRule = "shape";
 /// What decided for a layer that is kept because the target would load it and then fail.
 inline constexpr const char* kTargetRule = "--target comfyui";
 
+/// What decided for a layer that is quantized already and stays as it is.
+inline constexpr const char* kStoredRule = "stored";
+
 /// Keeps a layer that is stored as it was to be written.
 void keep_stored(Decision& decision);
 

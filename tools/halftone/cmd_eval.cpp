@@ -20,6 +20,7 @@ struct Arguments {
   EvaluateOptions options;
   std::string source;
   std::string activations;
+  std::string statistics;
   std::optional<std::string> html;
   bool force = false;
 };
@@ -28,12 +29,14 @@ void run(const Arguments& arguments, Session& session) {
   EvaluateOptions options = arguments.options;
   options.source = arguments.source;
   options.activations = arguments.activations;
+  options.statistics = arguments.statistics;
   api::check_device_name(options.device);
   std::optional<TextFile> page;
   if (arguments.force && !arguments.html) fail(ErrorKind::usage, "--force has no effect without --html");
   if (arguments.html) {
     page = TextFile{*arguments.html, arguments.force, {arguments.file, arguments.source}};
     if (!arguments.activations.empty()) page->inputs.emplace_back(arguments.activations);
+    if (!arguments.statistics.empty()) page->inputs.emplace_back(arguments.statistics);
     check(*page);
   }
   stop_on_signals(session.control);
@@ -60,6 +63,8 @@ void add_eval(CLI::App& app, Session& session) {
   command->add_option("file", arguments->file, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("FILE");
   command->add_option("--source", arguments->source, "the original")->required()->type_name("ORIGINAL");
   command->add_option("--activations", arguments->activations, "inputs of layers, '<layer>.input' (default: random ones)")
+      ->type_name("FILE");
+  command->add_option("--stats", arguments->statistics, "statistics of layers' inputs: errors of outputs by them, and advice")
       ->type_name("FILE");
   CLI::Option* inputs =
       command->add_option("--inputs", options.inputs, "random inputs for each layer; 0: outputs are not measured (default 32)");
