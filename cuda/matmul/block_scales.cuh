@@ -30,13 +30,17 @@ struct ScaledBlocks {
 
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, StageRange stages, int group) {
+    static_assert(Tile::kSplit == 1, "the order of sums is that of the runs");
+    const std::uint32_t n_blocks = stages.last;
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float totals[Tile::kParts][Tile::kPartSums] = {};
     const Factors factors(arguments, out, n_blocks, group);
     float rows[Tile::kPartsDown][2];
     float columns[kSegments];
     factors.load(0, rows, columns);
+    const Lead<Tile> lead(group, n_blocks);
+    lead.begin();
     for (std::uint32_t block = 0; block < n_blocks; ++block) {
       float next_rows[Tile::kPartsDown][2];
       float next_columns[kSegments];
@@ -53,6 +57,7 @@ struct ScaledBlocks {
         if (part == Tile::kParts - 1) release(shared, cursor.stage);
         add_scaled(sums, part, rows, columns, totals[part]);
       }
+      lead.pass(block);
       cursor.advance();
 #pragma unroll
       for (int i = 0; i < Tile::kPartsDown * 2; ++i) rows[i / 2][i % 2] = next_rows[i / 2][i % 2];

@@ -7,10 +7,14 @@
 
 namespace halftone::cuda::matmul {
 
-/// Tells the fetching group that this warp is through with a stage.
+/// Tells the fetching groups of the blocks that share tiles that this warp is through with a stage.
 template <class Tile>
 __device__ __forceinline__ void release(SharedTiles<Tile>& shared, std::uint32_t stage) {
-  if (threadIdx.x % 32 == 0) shared.empty[stage].arrive();
+  if constexpr (Tile::kSharing == 1) {
+    if (threadIdx.x % 32 == 0) shared.empty[stage].arrive();
+  } else {
+    if (threadIdx.x % 32 < Tile::kSharing) shared.empty[stage].arrive_at(threadIdx.x % 32);
+  }
 }
 
 /// Begins the products of one stage for part `part` of group `group`.
@@ -26,21 +30,24 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
   }
 }
 
-/// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
+/// sums = the products of the stages of a tile from `first` up to `last`.  A stage is released when the products of the next have
+/// begun.
 template <class Tile>
-__device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t n_blocks,
-                                             int group, typename Tile::Sum (&sums)[Tile::kParts][Tile::kPartSums]) {
+__device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t first,
+                                             std::uint32_t last, const Lead<Tile>& lead, int group,
+                                             typename Tile::Sum (&sums)[Tile::kParts][Tile::kPartSums]) {
   std::uint32_t before = 0;
-  for (std::uint32_t block = 0; block < n_blocks; ++block) {
+  for (std::uint32_t block = first; block < last; ++block) {
     shared.full[cursor.stage].wait(cursor.parity);
     begin_products();
 #pragma unroll
-    for (int part = 0; part < Tile::kParts; ++part) multiply(shared, cursor.stage, group, part, sums[part], block > 0);
+    for (int part = 0; part < Tile::kParts; ++part) multiply(shared, cursor.stage, group, part, sums[part], block > first);
     end_products();
-    if (block > 0) {
+    if (block > first) {
       wait_for_products<1>();
       release(shared, before);
     }
+    lead.pass(block);
     before = cursor.stage;
     cursor.advance();
   }

@@ -14,7 +14,7 @@ template <class Tile, class Scaling>
 [[nodiscard]] double cycles(const MatmulShape& shape, std::uint32_t at_once) {
   constexpr double kBytesPerCycle = 44;   // that reach a multiprocessor from the cache
   constexpr double kCyclesAround = 2500;  // before the first stage of a tile, and for storing it
-  const double rounds = divide_up(order_of<Tile>(shape, at_once).count(), at_once);
+  const double rounds = divide_up(order_of<Tile>(shape, at_once).count(), at_once / Tile::kCluster);
   const double fetching = (rows_of_x<Tile>(shape) + Tile::kColumns) * kRowBytes / kBytesPerCycle;
   const double multiplying = Scaling::kCyclesPerStage + Tile::kRows * Tile::kColumns * kRowBytes / Scaling::kProductsPerCycle;
   return rounds * (kCyclesAround + divide_up(shape.k, kRowBytes) * std::max(fetching, multiplying));
