@@ -15,8 +15,8 @@
 #include "matmul/block_gemm.hpp"
 #include "matmul/block_scales.cuh"
 #include "matmul/gemm_launch.cuh"
-#include "matmul/int8_gemm.hpp"
 #include "matmul/quantize_activations.hpp"
+#include "matmul/row_gemm.hpp"
 #include "matmul/row_scales.cuh"
 #include "problem.cuh"
 #include "runtime/event.hpp"
@@ -80,11 +80,12 @@ template <class Codes>
 void add_blocks(std::vector<Variant>& list, CodeKind kind) {
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4, .lead = 1}>>(kind));
-  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4, .sharing = 2}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4, .sharing = 2, .lead = 1}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 192, .stages = 5}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 192, .stages = 5, .lead = 1}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>>(kind));
+  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 128, .stages = 6, .lead = 1}>>(kind));
+  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 64, .stages = 8}>>(kind));
 }
 
 std::vector<Variant> variants() {
@@ -92,34 +93,36 @@ std::vector<Variant> variants() {
   constexpr CodeKind kInt8 = CodeKind::int8;
   constexpr CodeKind kFp8 = CodeKind::e4m3;
   list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4, .lead = 1}>>(kInt8));
   list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2, .lead = 1}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>>(kInt8));
+  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2, .lead = 2}>>(kInt8));
+  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2}>>(kInt8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4}>>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4, .lead = 1}>>(kFp8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2}>>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2, .lead = 1}>>(kFp8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2, .lead = 2}>>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>>(kFp8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5}>, 1>(kFp8));
+  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .lead = 1}>, 1>(kFp8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>, 1>(kFp8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>, 2>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5}>, 4>(kFp8));
+  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .lead = 1}>, 4>(kFp8));
+  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2}>, 4>(kFp8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>, 4>(kFp8));
+  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 128, .stages = 6}>, 4>(kFp8));
   list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 64, .stages = 8}>>(kInt8));
   list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 64, .stages = 6, .split = 2}>>(kInt8));
+  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 64, .stages = 6, .split = 4}>>(kInt8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 64, .stages = 8}>, 4>(kFp8));
   list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 64, .stages = 6, .split = 2}>, 4>(kFp8));
+  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 64, .stages = 6, .split = 4}>, 4>(kFp8));
   add_few_rows<Int8Codes, 64, 0>(list, kInt8);
   add_few_rows<E4M3Codes, 64, 4>(list, kFp8);
+  add_few_rows<E4M3Codes, 128, 4>(list, kFp8);
   add_blocks<Int8Codes>(list, kInt8);
   add_blocks<E4M3Codes>(list, kFp8);
   list.push_back(library("int8-rows of the library", Scales::rows, kInt8,
-                         [](const Problem& p, cudaStream_t stream) { launch_int8_gemm(p.int8(p.codes(), p.x_scales), stream); }));
+                         [](const Problem& p, cudaStream_t stream) { launch_int8_gemm(p.rows(p.codes(), p.x_scales), stream); }));
   list.push_back(library("int8-linear of the library", Scales::none, kInt8, [](const Problem& p, cudaStream_t stream) {
     launch_quantize_rows_int8(p.to_quantize(), p.other_scales, stream);
-    launch_int8_gemm(p.int8(p.other_codes, p.other_scales), stream);
+    launch_int8_gemm(p.rows(p.other_codes, p.other_scales), stream);
   }));
   list.push_back(library("quantize rows int8", Scales::none, kInt8, [](const Problem& p, cudaStream_t stream) {
     launch_quantize_rows_int8(p.to_quantize(), p.other_scales, stream);

@@ -10,8 +10,8 @@
 #include "check_product.cuh"
 #include "matmul/block_gemm.hpp"
 #include "matmul/gemm_launch.cuh"
-#include "matmul/int8_gemm.hpp"
 #include "matmul/quantize_activations.hpp"
+#include "matmul/row_gemm.hpp"
 #include "runtime/check.hpp"
 
 namespace halftone::cuda {
@@ -54,10 +54,8 @@ class Problem {
   [[nodiscard]] matmul::GemmMatrices matrices() const { return {shape, x_, w_, y_}; }
   [[nodiscard]] const std::uint8_t* codes() const { return x_; }
   [[nodiscard]] Activations to_quantize() const { return {activations, shape.m, shape.k, other_codes, shape.k}; }
-  [[nodiscard]] Int8Gemm int8(const std::uint8_t* x, const float* scales) const {
-    return {
-        shape, reinterpret_cast<const std::int8_t*>(x), reinterpret_cast<const std::int8_t*>(w_), {scales, true}, {w_scales, true}, bias,
-        y_};
+  [[nodiscard]] RowGemm rows(const std::uint8_t* x, const float* scales) const {
+    return {shape, x, w_, {scales, true}, {w_scales, true}, bias, y_};
   }
   [[nodiscard]] BlockGemm blocks(const std::uint8_t* x, const float* scales) const {
     return {shape, x, w_, {scales, 1, shape.m}, w_scales, bias, y_};

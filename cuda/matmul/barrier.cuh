@@ -25,7 +25,19 @@ class Barrier {
 
   __device__ void arrive() { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory"); }
 
-  /// One arrival at the barrier that block `rank` of the cluster has in this place.
+  /// One arrival at the barrier that block `rank` of the cluster has in this place, of a thread that has only read.
+  __device__ void arrive_at_after_reading(std::uint32_t rank) {
+    asm volatile(
+        "{\n"
+        ".reg .b32 there;\n"
+        "mapa.shared::cluster.u32 there, %0, %1;\n"
+        "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
+        "}\n" ::"r"(address()),
+        "r"(rank)
+        : "memory");
+  }
+
+  /// The same of a thread whose writes a waiter is to see; far slower.
   __device__ void arrive_at(std::uint32_t rank) {
     asm volatile(
         "{\n"

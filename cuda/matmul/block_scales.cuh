@@ -54,10 +54,12 @@ struct ScaledBlocks {
         end_products();
         wait_for_products<0>();
         pin(sums);
-        if (part == Tile::kParts - 1) release(shared, cursor.stage);
+        if (part == Tile::kParts - 1) {
+          release(shared, cursor.stage);
+          lead.pass(block + 1);
+        }
         add_scaled(sums, part, rows, columns, totals[part]);
       }
-      lead.pass(block);
       cursor.advance();
 #pragma unroll
       for (int i = 0; i < Tile::kPartsDown * 2; ++i) rows[i / 2][i % 2] = next_rows[i / 2][i % 2];

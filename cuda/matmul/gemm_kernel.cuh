@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kAtOnce)
   const int group = __shfl_sync(~0U, static_cast<int>(threadIdx.x) / Tile::kGroupThreads, 0);
   if (threadIdx.x == 0) {
     for (Barrier& full : shared.full) full.initialise(1);
-    for (Barrier& empty : shared.empty) empty.initialise(Tile::kCluster * Tile::kGroups * Tile::kGroupThreads / 32);
+    for (Barrier& empty : shared.empty) empty.initialise(Tile::kSharing * Tile::kGroups * Tile::kGroupThreads / 32);
     if constexpr (Tile::kSplit > 1) shared.split.arrived.initialise(Tile::kSplit * Tile::kGroups * Tile::kGroupThreads / 32);
     publish_barriers();
   }

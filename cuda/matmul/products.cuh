@@ -13,7 +13,7 @@ __device__ __forceinline__ void release(SharedTiles<Tile>& shared, std::uint32_t
   if constexpr (Tile::kSharing == 1) {
     if (threadIdx.x % 32 == 0) shared.empty[stage].arrive();
   } else {
-    if (threadIdx.x % 32 < Tile::kSharing) shared.empty[stage].arrive_at(threadIdx.x % 32);
+    if (threadIdx.x % 32 < Tile::kSharing) shared.empty[stage].arrive_at_after_reading(threadIdx.x % 32);
   }
 }
 
@@ -45,13 +45,14 @@ __device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCur
     end_products();
     if (block > first) {
       wait_for_products<1>();
+      lead.pass(block);
       release(shared, before);
     }
-    lead.pass(block);
     before = cursor.stage;
     cursor.advance();
   }
   wait_for_products<0>();
+  lead.pass(last);
 #pragma unroll
   for (int part = 0; part < Tile::kParts; ++part) pin(sums[part]);
   release(shared, before);

@@ -115,9 +115,9 @@ class Lead {
   __device__ __forceinline__ void begin() const {
     if (second_) sync_group(kBarrier, 2 * Tile::kGroupThreads);
   }
-  /// After the products of stage `block` of a tile have begun.
-  __device__ __forceinline__ void pass(std::uint32_t block) const {
-    if (first_ && block == Tile::kLead) arrive_group(kBarrier, 2 * Tile::kGroupThreads);
+  /// When the products of `n_blocks` stages of a tile are done, and right then: the other group multiplies from now on.
+  __device__ __forceinline__ void pass(std::uint32_t n_blocks) const {
+    if (first_ && n_blocks == Tile::kLead) arrive_group(kBarrier, 2 * Tile::kGroupThreads);
   }
 
  private:
