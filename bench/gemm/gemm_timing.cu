@@ -35,6 +35,8 @@ struct Variant {
   Scales scales;
   CodeKind codes;
   std::function<void(const Problem&, cudaStream_t)> launch;
+  bool few_rows = false;   ///< not timed with many
+  bool many_rows = false;  ///< not timed with few
 };
 
 template <class Tile>
@@ -50,9 +52,15 @@ Variant rows(CodeKind kind) {
   std::string sums = kind == CodeKind::int8 ? "int8-rows" : "fp8-rows";
   if (Tile::kSplit > 1 && kind != CodeKind::int8) sums += " split " + std::to_string(Tile::kSplit);
   if (kSummed > 0) sums += " in binary32 every " + std::to_string(kSummed);
-  return {name_of<Tile>(sums), sums, Scales::rows, kind, [](const Problem& p, cudaStream_t stream) {
+  return {name_of<Tile>(sums),
+          sums,
+          Scales::rows,
+          kind,
+          [](const Problem& p, cudaStream_t stream) {
             launch_gemm<Tile, ScaledRows<Tile, kSummed>>(p.matrices(), {{p.x_scales, true}, {p.w_scales, true}, p.bias}, stream);
-          }};
+          },
+          Tile::kColumns < 128 || Tile::kGroups == 1 || Tile::kSplit > 1,
+          Tile::kColumns > 128};
 }
 
 /// What callers of the library get; with Scales::none it is not compared.
@@ -63,9 +71,14 @@ Variant library(const char* name, Scales scales, CodeKind kind, void (*launch)(c
 template <class Tile>
 Variant blocks(CodeKind kind) {
   const char* const sums = kind == CodeKind::int8 ? "int8-blocks" : "fp8-blocks";
-  return {name_of<Tile>(sums), sums, Scales::blocks, kind, [](const Problem& p, cudaStream_t stream) {
+  return {name_of<Tile>(sums),
+          sums,
+          Scales::blocks,
+          kind,
+          [](const Problem& p, cudaStream_t stream) {
             launch_gemm<Tile, ScaledBlocks<Tile>>(p.matrices(), {{p.x_scales, 1, p.shape.m}, p.w_scales, p.bias}, stream);
-          }};
+          },
+          Tile::kColumns<128, Tile::kColumns> 128};
 }
 
 template <class Codes, int kColumns, int kSummed>
@@ -204,6 +217,8 @@ int run(const char* filter, int only, bool cold_too) {
                   static_cast<unsigned long long>(shape.k));
       for (const Variant& variant : list) {
         if (variant.codes != codes || variant.name.find(filter) == std::string::npos) continue;
+        constexpr std::uint64_t kFew = 256;
+        if (shape.m > 400 ? variant.few_rows : shape.m < kFew && shape.m > 1 && variant.many_rows) continue;
         problem.clear(stream.get());
         variant.launch(problem, stream.get());
         check(cudaStreamSynchronize(stream.get()), variant.name.c_str());
