@@ -42,22 +42,21 @@ struct Variant {
 template <class Tile>
 std::string name_of(const std::string& sums) {
   char text[128];
-  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d sharing %d split %d lead %d", sums.c_str(), Tile::kRows, Tile::kColumns,
-                Tile::kPartColumns, Tile::kStages, Tile::kSharing, Tile::kSplit, Tile::kLead);
+  std::snprintf(text, sizeof text, "%s %3dx%-3d part %3d stages %d sharing %d split %d", sums.c_str(), Tile::kRows, Tile::kColumns,
+                Tile::kPartColumns, Tile::kStages, Tile::kSharing, Tile::kSplit);
   return text;
 }
 
-template <class Tile, int kSummed = 0>
+template <class Tile>
 Variant rows(CodeKind kind) {
   std::string sums = kind == CodeKind::int8 ? "int8-rows" : "fp8-rows";
   if (Tile::kSplit > 1 && kind != CodeKind::int8) sums += " split " + std::to_string(Tile::kSplit);
-  if (kSummed > 0) sums += " in binary32 every " + std::to_string(kSummed);
   return {name_of<Tile>(sums),
           sums,
           Scales::rows,
           kind,
           [](const Problem& p, cudaStream_t stream) {
-            launch_gemm<Tile, ScaledRows<Tile, kSummed>>(p.matrices(), {{p.x_scales, true}, {p.w_scales, true}, p.bias}, stream);
+            launch_gemm<Tile, ScaledRows<Tile>>(p.matrices(), {{p.x_scales, true}, {p.w_scales, true}, p.bias}, stream);
           },
           Tile::kColumns < 128 || Tile::kGroups == 1 || Tile::kSplit > 1,
           Tile::kColumns > 128};
@@ -81,23 +80,24 @@ Variant blocks(CodeKind kind) {
           Tile::kColumns<128, Tile::kColumns> 128};
 }
 
-template <class Codes, int kColumns, int kSummed>
-void add_few_rows(std::vector<Variant>& list, CodeKind kind) {
-  list.push_back(rows<Tile<Codes, TileSizes{.groups = 1, .columns = kColumns, .stages = 5}>, kSummed>(kind));
-  list.push_back(rows<Tile<Codes, TileSizes{.groups = 1, .columns = kColumns, .stages = 5, .split = 2}>, kSummed>(kind));
-  list.push_back(rows<Tile<Codes, TileSizes{.groups = 1, .columns = kColumns, .stages = 5, .split = 4}>, kSummed>(kind));
-  list.push_back(rows<Tile<Codes, TileSizes{.groups = 1, .columns = kColumns, .stages = 5, .split = 8}>, kSummed>(kind));
+template <class Codes>
+void add_rows(std::vector<Variant>& list, CodeKind kind) {
+  list.push_back(rows<Tile<Codes, TileSizes{.columns = 256, .stages = 4}>>(kind));
+  list.push_back(rows<Tile<Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2}>>(kind));
+  list.push_back(rows<Tile<Codes, TileSizes{.columns = 192, .stages = 5}>>(kind));
+  list.push_back(rows<Tile<Codes, TileSizes{.columns = 128, .stages = 6}>>(kind));
+  list.push_back(rows<Tile<Codes, TileSizes{.columns = 64, .stages = 8}>>(kind));
+  list.push_back(rows<Tile<Codes, TileSizes{.groups = 1, .columns = 64, .stages = 5}>>(kind));
+  list.push_back(rows<Tile<Codes, TileSizes{.groups = 1, .columns = 64, .stages = 5, .split = 2}>>(kind));
+  list.push_back(rows<Tile<Codes, TileSizes{.groups = 1, .columns = 64, .stages = 5, .split = 4}>>(kind));
 }
 
 template <class Codes>
 void add_blocks(std::vector<Variant>& list, CodeKind kind) {
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4}>>(kind));
-  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4, .lead = 1}>>(kind));
-  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4, .sharing = 2, .lead = 1}>>(kind));
+  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4, .sharing = 2}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 192, .stages = 5}>>(kind));
-  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 192, .stages = 5, .lead = 1}>>(kind));
-  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>>(kind));
-  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 128, .stages = 6, .lead = 1}>>(kind));
+  list.push_back(blocks<Tile<Codes, TileSizes{.columns = 128, .stages = 6}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 64, .stages = 8}>>(kind));
 }
 
@@ -105,32 +105,13 @@ std::vector<Variant> variants() {
   std::vector<Variant> list;
   constexpr CodeKind kInt8 = CodeKind::int8;
   constexpr CodeKind kFp8 = CodeKind::e4m3;
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2, .lead = 2}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2}>>(kInt8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4}>>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2}>>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 256, .stages = 4, .sharing = 2, .lead = 2}>>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5}>, 1>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .lead = 1}>, 1>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>, 1>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>, 2>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .lead = 1}>, 4>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2}>, 4>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 192, .stages = 5, .sharing = 2, .lead = 1}>, 4>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 128, .stages = 6}>, 4>(kFp8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 64, .stages = 8}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 64, .stages = 6, .split = 2}>>(kInt8));
-  list.push_back(rows<Tile<Int8Codes, TileSizes{.columns = 64, .stages = 6, .split = 4}>>(kInt8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 64, .stages = 8}>, 4>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 64, .stages = 6, .split = 2}>, 4>(kFp8));
-  list.push_back(rows<Tile<E4M3Codes, TileSizes{.columns = 64, .stages = 6, .split = 4}>, 4>(kFp8));
-  add_few_rows<Int8Codes, 64, 0>(list, kInt8);
-  add_few_rows<E4M3Codes, 64, 4>(list, kFp8);
-  add_few_rows<E4M3Codes, 128, 4>(list, kFp8);
+  add_rows<Int8Codes>(list, kInt8);
+  add_rows<E4M3Codes>(list, kFp8);
   add_blocks<Int8Codes>(list, kInt8);
   add_blocks<E4M3Codes>(list, kFp8);
+  list.push_back(library("fp8-rows of the library", Scales::rows, kFp8, [](const Problem& p, cudaStream_t stream) {
+    launch_fp8_gemm(p.rows(p.codes(), p.x_scales), Fp8Weight::e4m3, stream);
+  }));
   list.push_back(library("int8-rows of the library", Scales::rows, kInt8,
                          [](const Problem& p, cudaStream_t stream) { launch_int8_gemm(p.rows(p.codes(), p.x_scales), stream); }));
   list.push_back(library("int8-linear of the library", Scales::none, kInt8, [](const Problem& p, cudaStream_t stream) {

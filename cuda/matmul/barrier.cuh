@@ -26,7 +26,7 @@ class Barrier {
   __device__ void arrive() { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory"); }
 
   /// One arrival at the barrier that block `rank` of the cluster has in this place, of a thread that has only read.
-  __device__ void arrive_at_after_reading(std::uint32_t rank) {
+  __device__ void arrive_at(std::uint32_t rank) {
     asm volatile(
         "{\n"
         ".reg .b32 there;\n"
@@ -37,36 +37,8 @@ class Barrier {
         : "memory");
   }
 
-  /// The same of a thread whose writes a waiter is to see; far slower.
-  __device__ void arrive_at(std::uint32_t rank) {
-    asm volatile(
-        "{\n"
-        ".reg .b32 there;\n"
-        "mapa.shared::cluster.u32 there, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n"
-        "}\n" ::"r"(address()),
-        "r"(rank)
-        : "memory");
-  }
-
   __device__ void wait(std::uint32_t parity) {
     while (!is_past(parity)) {
-    }
-  }
-
-  /// Waits, and sees what other blocks of the cluster wrote before they arrived.
-  __device__ void wait_for_cluster(std::uint32_t parity) {
-    std::uint32_t past = 0;
-    while (past == 0) {
-      asm volatile(
-          "{\n"
-          ".reg .pred past;\n"
-          "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 past, [%1], %2;\n"
-          "selp.b32 %0, 1, 0, past;\n"
-          "}\n"
-          : "=r"(past)
-          : "r"(address()), "r"(parity)
-          : "memory");
     }
   }
 
@@ -96,11 +68,6 @@ __device__ __forceinline__ void publish_barriers() { asm volatile("fence.mbarrie
 /// Waits for the `threads` threads that use barrier `id` of the block, 1 to 15.
 __device__ __forceinline__ void sync_group(std::uint32_t id, std::uint32_t threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-
-/// Counts as the waiting of threads that need not wait.
-__device__ __forceinline__ void arrive_group(std::uint32_t id, std::uint32_t threads) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 /// The place of this block in its cluster.

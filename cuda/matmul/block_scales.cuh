@@ -39,8 +39,6 @@ struct ScaledBlocks {
     float rows[Tile::kPartsDown][2];
     float columns[kSegments];
     factors.load(0, rows, columns);
-    const Lead<Tile> lead(group, n_blocks);
-    lead.begin();
     for (std::uint32_t block = 0; block < n_blocks; ++block) {
       float next_rows[Tile::kPartsDown][2];
       float next_columns[kSegments];
@@ -54,10 +52,7 @@ struct ScaledBlocks {
         end_products();
         wait_for_products<0>();
         pin(sums);
-        if (part == Tile::kParts - 1) {
-          release(shared, cursor.stage);
-          lead.pass(block + 1);
-        }
+        if (part == Tile::kParts - 1) release(shared, cursor.stage);
         add_scaled(sums, part, rows, columns, totals[part]);
       }
       cursor.advance();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "matmul/fetch.cuh"
+#include "matmul/split_sums.cuh"
 #include "matmul/store.cuh"
 #include "matmul/tile_order.cuh"
 #include "runtime/dependent_launch.cuh"
@@ -34,7 +35,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kAtOnce)
   if (threadIdx.x == 0) {
     for (Barrier& full : shared.full) full.initialise(1);
     for (Barrier& empty : shared.empty) empty.initialise(Tile::kSharing * Tile::kGroups * Tile::kGroupThreads / 32);
-    if constexpr (Tile::kSplit > 1) shared.split.arrived.initialise(Tile::kSplit * Tile::kGroups * Tile::kGroupThreads / 32);
+    if constexpr (Tile::kSplit > 1) expect_sums<Tile>(shared.split);
     publish_barriers();
   }
   const std::uint32_t rank = Tile::kCluster == 1 ? 0 : rank_in_cluster();
@@ -71,7 +72,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kAtOnce)
       Scaling::run(work.arguments, shared, cursor, writer, out, stages, group);
     }
   }
-  if constexpr (Tile::kCluster > 1) sync_cluster();  // others may still send to this block, or arrive at its barriers
+  if constexpr (Tile::kSharing > 1) sync_cluster();  // others may still send to this block, or arrive at its barriers
 #else
   __trap();  // the host launches nothing that was compiled for another architecture
 #endif

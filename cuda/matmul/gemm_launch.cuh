@@ -88,7 +88,8 @@ void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments
   attributes[1].val.clusterDim = {Tile::kCluster, 1, 1};
   cudaLaunchConfig_t config{};
   // Sums of a cluster that shares out k are exchanged once.
-  const std::uint32_t clusters = Tile::kSplit > 1 ? work.order.count() : std::min(at_once / Tile::kCluster, work.order.count());
+  const std::uint32_t clusters =
+      Tile::kSplit > 1 ? work.order.count() : std::min(at_once * Tile::kAtOnce / Tile::kCluster, work.order.count());
   config.gridDim = dim3(clusters * Tile::kCluster);
   config.blockDim = dim3(Tile::kThreads);
   config.dynamicSmemBytes = sizeof(SharedTiles<Tile>);

@@ -13,7 +13,7 @@ __device__ __forceinline__ void release(SharedTiles<Tile>& shared, std::uint32_t
   if constexpr (Tile::kSharing == 1) {
     if (threadIdx.x % 32 == 0) shared.empty[stage].arrive();
   } else {
-    if (threadIdx.x % 32 < Tile::kSharing) shared.empty[stage].arrive_at_after_reading(threadIdx.x % 32);
+    if (threadIdx.x % 32 < Tile::kSharing) shared.empty[stage].arrive_at(threadIdx.x % 32);
   }
 }
 
@@ -30,29 +30,25 @@ __device__ __forceinline__ void multiply(SharedTiles<Tile>& shared, std::uint32_
   }
 }
 
-/// sums = the products of the stages of a tile from `first` up to `last`.  A stage is released when the products of the next have
-/// begun.
+/// sums = the products of `n_blocks` stages.  A stage is released when the products of the next have begun.
 template <class Tile>
-__device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t first,
-                                             std::uint32_t last, const Lead<Tile>& lead, int group,
-                                             typename Tile::Sum (&sums)[Tile::kParts][Tile::kPartSums]) {
+__device__ __forceinline__ void sum_products(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t n_blocks,
+                                             int group, typename Tile::Sum (&sums)[Tile::kParts][Tile::kPartSums]) {
   std::uint32_t before = 0;
-  for (std::uint32_t block = first; block < last; ++block) {
+  for (std::uint32_t block = 0; block < n_blocks; ++block) {
     shared.full[cursor.stage].wait(cursor.parity);
     begin_products();
 #pragma unroll
-    for (int part = 0; part < Tile::kParts; ++part) multiply(shared, cursor.stage, group, part, sums[part], block > first);
+    for (int part = 0; part < Tile::kParts; ++part) multiply(shared, cursor.stage, group, part, sums[part], block > 0);
     end_products();
-    if (block > first) {
+    if (block > 0) {
       wait_for_products<1>();
-      lead.pass(block);
       release(shared, before);
     }
     before = cursor.stage;
     cursor.advance();
   }
   wait_for_products<0>();
-  lead.pass(last);
 #pragma unroll
   for (int part = 0; part < Tile::kParts; ++part) pin(sums[part]);
   release(shared, before);

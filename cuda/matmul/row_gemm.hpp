@@ -26,8 +26,8 @@ void launch_int8_gemm(const RowGemm& product, cudaStream_t stream);
 /// The codes of w; those of x are E4M3.
 enum class Fp8Weight : std::uint8_t { e4m3, e5m2 };
 
-/// The same of FP8 codes, without a limit of k.  The tensor cores, which keep fewer bits than binary32, add up runs of 512
-/// elements; the sums of these are added in binary32, in an order that the shape and the device decide.
+/// The same of FP8 codes, without a limit of k.  The sum is that of the tensor cores, which keep fewer bits than binary32; of few
+/// rows, parts of k are summed up apart and added in their order.  Shape and device decide which.
 void launch_fp8_gemm(const RowGemm& product, Fp8Weight weight, cudaStream_t stream);
 
 }  // namespace halftone::cuda

@@ -15,9 +15,8 @@ struct RowArguments {
   const float* bias;  ///< or null
 };
 
-/// One sum over the whole of k, multiplied by factors of its row and its column.  The tensor cores keep fewer bits of sums of FP8
-/// than binary32 has; with kSummed other than 0 they sum up that many stages, and sums of those are binary32.
-template <class Tile, int kSummed = 0>
+/// One sum over the whole of k, multiplied by factors of its row and its column.
+template <class Tile>
 struct ScaledRows {
   using Arguments = RowArguments;
 
@@ -39,7 +38,7 @@ struct ScaledRows {
     }
 
     typename Tile::Sum sums[Tile::kParts][Tile::kPartSums];
-    sum(shared, cursor, stages.count(), group, sums);
+    sum_products(shared, cursor, stages.count(), group, sums);
 
     sync_threads_of<Tile>(group);  // the values of the tile before are no longer needed
     factors.put(shared.factors[group]);
@@ -52,27 +51,20 @@ struct ScaledRows {
   }
 
  private:
-  __device__ static __forceinline__ void sum(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor, std::uint32_t n_blocks,
-                                             int group, typename Tile::Sum (&sums)[Tile::kParts][Tile::kPartSums]) {
-    if (Tile::kSplit > 1 && n_blocks == 0) return clear(sums);  // fewer stages than blocks
-    const Lead<Tile> lead(group, n_blocks);
-    lead.begin();
-    if constexpr (kSummed == 0) {
-      sum_products(shared, cursor, 0, n_blocks, lead, group, sums);
-    } else {
-      sum_in_binary32(shared, cursor, n_blocks, lead, group, sums);
-    }
-  }
-
   /// Sums up a part of k, and stores what this block has of the sums of the cluster.
   __device__ static __forceinline__ void run_part(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
                                                   const OutputTile& out, std::uint32_t n_blocks, int group) {
     typename Tile::Sum sums[Tile::kParts][Tile::kPartSums];
-    sum(shared, cursor, n_blocks, group, sums);
+    if (n_blocks > 0) {
+      sum_products(shared, cursor, n_blocks, group, sums);
+    } else {  // fewer stages than blocks
+#pragma unroll
+      for (typename Tile::Sum& sum : sums[0]) sum = 0;
+    }
     const std::uint32_t row = out.row + row_of_thread<Tile>(group, 0);
     const bool has_rows = row - threadIdx.x % 32 / 4 < out.m;  // of a warp
     typename Tile::Sum totals[SplitSums<Tile>::kEach];
-    exchange_sums<Tile>(shared.split, has_rows, sums[0], totals);
+    exchange_sums<Tile>(shared.split, sums[0], totals);
     if (!has_rows) return;
     const std::uint32_t first = rank_in_cluster() * SplitSums<Tile>::kEach;
 #pragma unroll
@@ -85,26 +77,6 @@ struct ScaledRows {
       const float bias = arguments.bias == nullptr ? 0.0F : __ldg(arguments.bias + column);
       out.y[std::uint64_t{to_row} * out.n + column] =
           static_cast<std::uint16_t>(to_bf16_pair(static_cast<float>(totals[i]) * factor + bias, 0.0F));
-    }
-  }
-
-  __device__ static __forceinline__ void clear(typename Tile::Sum (&sums)[Tile::kParts][Tile::kPartSums]) {
-#pragma unroll
-    for (int i = 0; i < Tile::kParts * Tile::kPartSums; ++i) sums[i / Tile::kPartSums][i % Tile::kPartSums] = 0;
-  }
-
-  /// totals = the products of `n_blocks` stages.
-  __device__ static __forceinline__ void sum_in_binary32(SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                                         std::uint32_t n_blocks, const Lead<Tile>& lead, int group,
-                                                         float (&totals)[Tile::kParts][Tile::kPartSums]) {
-    clear(totals);
-    for (std::uint32_t first = 0; first < n_blocks; first += kSummed) {
-      float sums[Tile::kParts][Tile::kPartSums];
-      sum_products(shared, cursor, first, first + kSummed < n_blocks ? first + kSummed : n_blocks, lead, group, sums);
-#pragma unroll
-      for (int i = 0; i < Tile::kParts * Tile::kPartSums; ++i) {
-        totals[i / Tile::kPartSums][i % Tile::kPartSums] += sums[i / Tile::kPartSums][i % Tile::kPartSums];
-      }
     }
   }
 };

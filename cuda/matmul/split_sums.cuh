@@ -6,43 +6,60 @@
 
 namespace halftone::cuda::matmul {
 
-/// A word in the shared memory of block `rank` of the cluster, in the place that `address` is in this one's.
-__device__ __forceinline__ void store_at(std::uint32_t rank, std::uint32_t address, std::uint32_t word) {
+/// Sends four words to block `rank` of the cluster, to the place that `address` is here; they count for `barrier` there.
+__device__ __forceinline__ void send(std::uint32_t rank, std::uint32_t address, Barrier& barrier, const uint4& words) {
   asm volatile(
       "{\n"
-      ".reg .b32 there;\n"
-      "mapa.shared::cluster.u32 there, %0, %1;\n"
-      "st.shared::cluster.b32 [there], %2;\n"
+      ".reg .b32 there, counted;\n"
+      "mapa.shared::cluster.u32 there, %0, %2;\n"
+      "mapa.shared::cluster.u32 counted, %1, %2;\n"
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [there], {%3, %4, %5, %6}, [counted];\n"
       "}\n" ::"r"(address),
-      "r"(rank), "r"(word)
+      "r"(barrier.address()), "r"(rank), "r"(words.x), "r"(words.y), "r"(words.z), "r"(words.w)
       : "memory");
 }
 
-/// Each thread gets SplitSums::kEach of its sums, those of all blocks added in the order of k; block r has those from r * kEach
-/// on.  Every warp of the groups calls it once; one without rows of y (`has_rows`) sends nothing.
+/// Before a block takes part in an exchange; of one thread.
 template <class Tile>
-__device__ __forceinline__ void exchange_sums(SplitSums<Tile>& split, bool has_rows, const typename Tile::Sum (&sums)[Tile::kPartSums],
+__device__ __forceinline__ void expect_sums(SplitSums<Tile>& split) {
+  split.arrived.initialise(1);
+  split.arrived.arrive_expecting(SplitSums<Tile>::kBytes);
+}
+
+/// Each thread gets SplitSums::kEach of its sums, those of all blocks added in the order of k; block r has those from r * kEach
+/// on.  Every thread of the groups calls it once.
+template <class Tile>
+__device__ __forceinline__ void exchange_sums(SplitSums<Tile>& split, const typename Tile::Sum (&sums)[Tile::kPartSums],
                                               typename Tile::Sum (&totals)[SplitSums<Tile>::kEach]) {
-  constexpr int kEach = SplitSums<Tile>::kEach;
-  const std::uint32_t rank = rank_in_cluster();
-  if (has_rows) {
+  using Sum = typename Tile::Sum;
+  constexpr int kFours = SplitSums<Tile>::kEach / 4;
+  const auto rank = static_cast<int>(rank_in_cluster());
 #pragma unroll
-    for (int to = 0; to < Tile::kSplit; ++to) {
+  for (int to = 0; to < Tile::kSplit; ++to) {
 #pragma unroll
-      for (int i = 0; i < kEach; ++i) {
-        store_at(static_cast<std::uint32_t>(to), shared_address(&split.of[rank][i][threadIdx.x]),
-                 __builtin_bit_cast(std::uint32_t, sums[to * kEach + i]));
+    for (int i = 0; i < kFours; ++i) {
+      const Sum* const four = &sums[(to * kFours + i) * 4];
+      const uint4 words = {__builtin_bit_cast(std::uint32_t, four[0]), __builtin_bit_cast(std::uint32_t, four[1]),
+                           __builtin_bit_cast(std::uint32_t, four[2]), __builtin_bit_cast(std::uint32_t, four[3])};
+      uint4& place = split.of[rank][i][threadIdx.x];
+      if (to == rank) {
+        place = words;
+      } else {
+        send(static_cast<std::uint32_t>(to), shared_address(&place), split.arrived, words);
       }
     }
   }
-  __syncwarp();
-  if (threadIdx.x % 32 < Tile::kSplit) split.arrived.arrive_at(threadIdx.x % 32);
-  split.arrived.wait_for_cluster(0);
+  split.arrived.wait(0);
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) {
-    totals[i] = split.of[0][i][threadIdx.x];
+  for (int i = 0; i < kFours; ++i) {
 #pragma unroll
-    for (int from = 1; from < Tile::kSplit; ++from) totals[i] += split.of[from][i][threadIdx.x];
+    for (int from = 0; from < Tile::kSplit; ++from) {
+      const uint4 words = split.of[from][i][threadIdx.x];
+      const Sum four[4] = {__builtin_bit_cast(Sum, words.x), __builtin_bit_cast(Sum, words.y), __builtin_bit_cast(Sum, words.z),
+                           __builtin_bit_cast(Sum, words.w)};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) totals[i * 4 + j] = from == 0 ? four[j] : totals[i * 4 + j] + four[j];
+    }
   }
 }
 

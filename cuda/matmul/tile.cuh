@@ -16,7 +16,6 @@ struct TileSizes {
   int stages;            ///< of 128 bytes of k that are fetched ahead
   int sharing = 1;       ///< blocks of a cluster, with tiles below each other, of which each fetches its share of W for all
   int split = 1;         ///< blocks of a cluster with the same tile, of which each has a part of k
-  int lead = 0;          ///< stages that the first group is ahead of the second, so that one multiplies while the other stores
 };
 
 template <class Codes_, TileSizes kSizes>
@@ -32,7 +31,6 @@ struct Tile {
   static constexpr int kSharing = kSizes.sharing;
   static constexpr int kSplit = kSizes.split;
   static constexpr int kCluster = kSharing * kSplit;
-  static constexpr int kLead = kSizes.lead;
 
   static constexpr int kPartsDown = kGroupRows / 64;
   static constexpr int kPartsAcross = kColumns / kPartColumns;
@@ -51,7 +49,6 @@ struct Tile {
 
   static_assert(kGroupRows % 64 == 0 && kColumns % kPartColumns == 0);
   static_assert(kColumns % (8 * kSharing) == 0, "the copy engine swizzles eight rows together");
-  static_assert(kLead < kStages && (kLead == 0 || kGroups == 2));
   static_assert(kSharing == 1 || kSplit == 1);
   static_assert(kRows <= 256 && kColumns <= 256, "a copy fetches at most 256 rows");
 };
@@ -70,8 +67,10 @@ struct SplitSums {
   static constexpr int kThreads = Tile::kGroups * Tile::kGroupThreads;
   static_assert(kEach % 4 == 0 && Tile::kParts == 1, "two neighbours in two rows");
 
-  typename Tile::Sum of[Tile::kSplit][kEach][kThreads];
+  /// Of the other blocks: four sums side by side.
+  uint4 of[Tile::kSplit][kEach / 4][kThreads];
   Barrier arrived;
+  static constexpr std::uint32_t kBytes = (Tile::kSplit - 1) * kEach * kThreads * sizeof(std::uint32_t);
 };
 struct NoSums {};
 
@@ -101,30 +100,6 @@ __device__ __forceinline__ void sync_threads_of(int group) {
   constexpr std::uint32_t kFirst = 1;  // 0 is that of the whole block
   sync_group(kFirst + static_cast<std::uint32_t>(group), Tile::kGroupThreads);
 }
-
-/// How the second group of a block stays behind the first.  In rows of fewer than kStages stages the ring of stages would not
-/// keep the first from coming round to a place where the second has not been: then there is no lead.
-template <class Tile>
-class Lead {
- public:
-  __device__ __forceinline__ Lead(int group, std::uint32_t n_blocks)
-      : first_(Tile::kLead > 0 && n_blocks >= Tile::kStages && group == 0),
-        second_(Tile::kLead > 0 && n_blocks >= Tile::kStages && group == 1) {}
-
-  /// Before the first product of a tile.
-  __device__ __forceinline__ void begin() const {
-    if (second_) sync_group(kBarrier, 2 * Tile::kGroupThreads);
-  }
-  /// When the products of `n_blocks` stages of a tile are done, and right then: the other group multiplies from now on.
-  __device__ __forceinline__ void pass(std::uint32_t n_blocks) const {
-    if (first_ && n_blocks == Tile::kLead) arrive_group(kBarrier, 2 * Tile::kGroupThreads);
-  }
-
- private:
-  static constexpr std::uint32_t kBarrier = 1 + Tile::kGroups;  // behind those of the groups
-  bool first_;
-  bool second_;
-};
 
 /// Stages of a row that a block has.
 struct StageRange {

@@ -186,31 +186,50 @@ TEST_F(RowGemms, Fp8_scales_may_be_single) { check_fp8({{130, 136, 288}, Fp8Weig
 TEST_F(RowGemms, Fp8_scales_may_be_extreme) { check_fp8({{70, 90, 144}, Fp8Weight::e4m3, 60}); }
 
 TEST_F(RowGemms, Fp8_product_of_any_codes_is_as_near_as_the_tensor_cores_allow) {
-  constexpr std::uint64_t kSummed = 512;  // elements that the tensor cores sum up
-  for (const MatmulShape& shape : {MatmulShape{150, 136, 1680}, MatmulShape{20, 72, 4112}, MatmulShape{300, 520, 1040}}) {
+  for (const MatmulShape& shape : {MatmulShape{150, 136, 400}, MatmulShape{20, 72, 528}, MatmulShape{300, 520, 400}}) {
     for (const Fp8Weight weight : {Fp8Weight::e4m3, Fp8Weight::e5m2}) {
       Random random(test_seed());
       const Fp8Operands operands({shape, weight, 2}, bell_codes, random);
       check_product(
           shape, [&](std::uint16_t* y, cudaStream_t stream) { operands.launch(y, stream); },
           [&](std::uint64_t row, std::uint64_t column, std::uint16_t found) {
-            double total = 0;
-            double error = 0;
-            for (std::uint64_t from = 0; from < shape.k; from += kSummed) {
-              RoughSum run;
-              for (std::uint64_t at = from; at < std::min(from + kSummed, shape.k); at += RoughSum::kStep) {
-                run.add_step(&operands.x_values[row * shape.k + at], &operands.w_values[column * shape.k + at],
-                             std::min(RoughSum::kStep, shape.k - at));
-              }
-              total += run.sum;
-              error += run.error;
+            RoughSum run;
+            for (std::uint64_t at = 0; at < shape.k; at += RoughSum::kStep) {
+              run.add_step(&operands.x_values[row * shape.k + at], &operands.w_values[column * shape.k + at],
+                           std::min(RoughSum::kStep, shape.k - at));
             }
             const auto factor = static_cast<double>(operands.factor(row, column));
-            total = total * factor + static_cast<double>(operands.bias[column]);
-            error = error * std::fabs(factor) + (std::fabs(total) + error * std::fabs(factor)) * 0x1p-8;
-            EXPECT_NEAR(static_cast<double>(codec::Bf16::decode(found)), total, error) << "row " << row << ", column " << column;
+            const double total = run.sum * factor + static_cast<double>(operands.bias[column]);
+            const double error = run.error * std::fabs(factor);
+            EXPECT_NEAR(static_cast<double>(codec::Bf16::decode(found)), total, error + (std::fabs(total) + error) * 0x1p-8)
+                << "row " << row << ", column " << column;
           });
     }
+  }
+}
+
+// Of long rows a bound for each sum would allow anything.  The rounding to BF16 alone has 1.7e-3; what the tensor cores drop
+// makes that 2.6e-3 for rows of 8192, as it does in cuBLASLt with its fast sums (bench/baselines/gemm-h100.txt).
+TEST_F(RowGemms, Fp8_sums_of_long_rows_have_small_errors) {
+  for (const std::uint64_t m : {40U, 300U}) {
+    const MatmulShape shape{m, 96, 8192};
+    Random random(test_seed());
+    const Fp8Operands operands({shape, Fp8Weight::e4m3, 0, false}, bell_codes, random);
+    double squares = 0;
+    double of_errors = 0;
+    check_product(
+        shape, [&](std::uint16_t* y, cudaStream_t stream) { operands.launch(y, stream); },
+        [&](std::uint64_t row, std::uint64_t column, std::uint16_t found) {
+          double sum = 0;
+          for (std::uint64_t i = 0; i < shape.k; ++i) {
+            sum += static_cast<double>(operands.x_values[row * shape.k + i]) * static_cast<double>(operands.w_values[column * shape.k + i]);
+          }
+          const double exact = sum * static_cast<double>(operands.factor(row, column)) + static_cast<double>(operands.bias[column]);
+          const double error = static_cast<double>(codec::Bf16::decode(found)) - exact;
+          squares += exact * exact;
+          of_errors += error * error;
+        });
+    EXPECT_LT(std::sqrt(of_errors / squares), 3e-3);
   }
 }
 
