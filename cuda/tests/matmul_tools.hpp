@@ -107,6 +107,7 @@ inline constexpr MatmulShape kLargeShapes[] = {{20, 12304, 272}, {700, 3080, 400
 
 // Few rows of x, for which blocks share out k, with fewer stages than such blocks, with edges, and with rows of y that are not
 // aligned.
-inline constexpr MatmulShape kFewRows[] = {{1, 72, 16}, {1, 200, 4112}, {16, 136, 1040}, {33, 77, 2064}, {64, 1040, 2320}, {65, 264, 3088}};
+inline constexpr MatmulShape kFewRows[] = {{1, 72, 16},      {1, 200, 4112},  {16, 136, 1040}, {33, 77, 2064},
+                                           {64, 1040, 2320}, {65, 264, 3088}, {16, 4600, 3088}};
 
 }  // namespace halftone::test

@@ -172,6 +172,9 @@ TEST_F(RowGemms, Fp8_product_of_large_tiles_is_the_chain_of_the_host) {
   for (const MatmulShape& shape : kLargeShapes) check_fp8({shape});
 }
 
+// For which a tile is chosen whose blocks fetch for each other, with an odd number of rows of tiles.
+TEST_F(RowGemms, Fp8_product_of_blocks_that_share_fetches_is_the_chain_of_the_host) { check_fp8({{1100, 3088, 3600}}); }
+
 TEST_F(RowGemms, Fp8_product_of_few_rows_is_the_chain_of_the_host) {
   for (const MatmulShape& shape : kFewRows) check_fp8({shape});
 }
