@@ -27,8 +27,9 @@ std::vector<std::byte> whole_codes(const LinearLayer& layer) {
 /// The scale, a 0, and a 1 for kernels that decode without it; nothing where the weight has not one scale alone.
 std::vector<float> factor_of(const LinearLayer& layer) {
   if (layer.spec.format->grid() != ScaleGrid::tensor) return {};
-  float scale = 1.0F;
-  std::memcpy(&scale, layer.scales.data(), sizeof scale);
+  float scale = layer.tensor_scale;
+  const std::vector<std::byte> of_group = ops::group_scales(layer);
+  if (!of_group.empty()) std::memcpy(&scale, of_group.data(), sizeof scale);
   return {scale, 0.0F, 1.0F};
 }
 
