@@ -99,6 +99,7 @@ void add_blocks(std::vector<Variant>& list, CodeKind kind) {
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 192, .stages = 5}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 128, .stages = 6}>>(kind));
   list.push_back(blocks<Tile<Codes, TileSizes{.columns = 64, .stages = 8}>>(kind));
+  list.push_back(blocks<Tile<Codes, TileSizes{.groups = 1, .columns = 64, .stages = 5}>>(kind));
 }
 
 std::vector<Variant> variants() {

@@ -19,8 +19,9 @@ void launch(const BlockGemm& p, cudaStream_t stream) {
                  Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4}>,  //
                  Tile<Codes, TileSizes{.columns = 192, .stages = 5}>,                       //
                  Tile<Codes, TileSizes{.columns = 128, .stages = 6}>,                       //
-                 Tile<Codes, TileSizes{.columns = 64, .stages = 8}>>({p.shape, p.x, p.w, p.y},
-                                                                     BlockArguments{p.x_scales, p.w_scales, p.bias}, stream);
+                 Tile<Codes, TileSizes{.columns = 64, .stages = 8}>,                        //
+                 Tile<Codes, TileSizes{.groups = 1, .columns = 64, .stages = 5}>>({p.shape, p.x, p.w, p.y},
+                                                                                  BlockArguments{p.x_scales, p.w_scales, p.bias}, stream);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ template <class Tile, class Scaling>
   constexpr double kMostBytesPerCycle = 64;  // where few do
   constexpr double kCyclesToFetch = 1450;    // from the demand for a stage to its arrival
   constexpr double kCyclesAround = 2500;     // before the first stage of a tile, and for storing it
-  constexpr double kExchange = Tile::kSplit > 1 ? 2500 : 0;
+  constexpr double kExchange = Tile::kSplit > 1 ? 6000 : 0;
   constexpr double kWaiting = Tile::kSharing > 1 ? 600 : 0;  // of blocks for each other
   constexpr double kSaved = Tile::kSharing > 1 ? 0.98 : 1;   // power, and so clock, where a stage is read once for two
   const double room = at_once * Tile::kAtOnce;

@@ -95,6 +95,13 @@ TEST_F(BlockGemms, Fp8_blocks_of_large_tiles_are_the_chain_of_the_host) {
   for (const MatmulShape& shape : kLargeShapes) check_fp8_blocks(shape);
 }
 
+TEST_F(BlockGemms, Blocks_of_few_rows_are_the_chain_of_the_host) {
+  for (const MatmulShape& shape : kFewRows) {
+    check_int8_blocks(shape, 6);
+    check_fp8_blocks(shape);
+  }
+}
+
 TEST_F(BlockGemms, Fp8_blocks_of_any_codes_are_as_near_as_the_tensor_cores_allow) {
   Random random(test_seed());
   constexpr MatmulShape kShape{150, 136, 400};

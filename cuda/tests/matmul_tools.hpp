@@ -105,9 +105,9 @@ inline constexpr MatmulShape kShapes[] = {{1, 1, 16},     {1, 8, 144},     {3, 1
 // blocks; the last again with rows of y that are not aligned.
 inline constexpr MatmulShape kLargeShapes[] = {{20, 12304, 272}, {700, 3080, 400}, {1100, 3088, 400}, {1100, 3085, 400}};
 
-// Few rows of x, for which blocks share out k, with fewer stages than such blocks, with edges, and with rows of y that are not
+// Few rows of x.  Of the last four, blocks share out k, two or four on an H100; with edges, and with rows of y that are not
 // aligned.
-inline constexpr MatmulShape kFewRows[] = {{1, 72, 16},      {1, 200, 4112},  {16, 136, 1040}, {33, 77, 2064},
-                                           {64, 1040, 2320}, {65, 264, 3088}, {16, 4600, 3088}};
+inline constexpr MatmulShape kFewRows[] = {{1, 72, 16},    {16, 136, 1040}, {64, 1040, 2320}, {1, 200, 4112},
+                                           {33, 77, 6160}, {65, 264, 8208}, {5, 4600, 8208}};
 
 }  // namespace halftone::test
