@@ -26,7 +26,8 @@ template <class Tile, class Scaling>
   const double bytes_per_cycle = std::min(kMostBytesPerCycle, kBytesPerCycle * at_once / std::min(blocks, room));
   const double bytes = (rows_of_x<Tile>(shape) + static_cast<double>(Tile::kColumns) / Tile::kSharing) * kRowBytes;
   const double fetching = std::max(bytes / bytes_per_cycle, kCyclesToFetch / Tile::kStages);
-  const double multiplying = Scaling::kCyclesPerStage + Tile::kRows * Tile::kColumns * kRowBytes / Scaling::kProductsPerCycle;
+  const double together = std::max(1.0, std::min(blocks, room) / at_once);  // blocks of a multiprocessor
+  const double multiplying = together * (Scaling::kCyclesPerStage + Tile::kRows * Tile::kColumns * kRowBytes / Scaling::kProductsPerCycle);
   const double stages = divide_up(divide_up(shape.k, kRowBytes), Tile::kSplit);
   return rounds * (kCyclesAround + kExchange + kWaiting + stages * kSaved * std::max(fetching, multiplying));
 }
