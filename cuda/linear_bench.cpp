@@ -65,7 +65,11 @@ struct HostMatrix {
 class LinearBench {
  public:
   LinearBench(int device, const LinearBenchOptions& options, const std::function<void(const LinearTime&)>& report)
-      : options_(options), report_(report), backend_(make_backend({{device}, 0})), cpu_(cpu::make_backend()), device_(device) {}
+      : options_(options),
+        report_(report),
+        backend_(make_backend({{device}, 0})),
+        cpu_(cpu::make_backend()),
+        device_(device, cpu::make_backend()) {}
 
   void run() {
     for (const ProductShape& shape : options_.shapes) {

@@ -19,7 +19,7 @@ class LinearDevice {
   [[nodiscard]] virtual std::unique_ptr<Linear> dense(const MatrixView& weight, std::span<const float> bias) = 0;
 };
 
-/// Throws device where it cannot be used, or cuBLASLt is not there.
-[[nodiscard]] std::unique_ptr<LinearDevice> open_linear_device(int ordinal);
+/// `host` decodes what no kernel does.  Throws device where the GPU cannot be used, or cuBLASLt is not there.
+[[nodiscard]] std::unique_ptr<LinearDevice> open_linear_device(int ordinal, std::unique_ptr<Backend> host);
 
 }  // namespace halftone::cuda

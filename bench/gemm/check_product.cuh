@@ -31,6 +31,21 @@ __global__ void fill_codes(std::uint8_t* codes, std::uint64_t n, CodeKind kind, 
   }
 }
 
+/// Codes of a bell-like distribution that uses the whole range, as those of weights and inputs are.
+__global__ void fill_bell(std::uint8_t* codes, std::uint64_t n, CodeKind kind, std::uint32_t seed) {
+  for (std::uint64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
+    float sum = 0;
+    std::uint32_t random = mix(static_cast<std::uint32_t>(i) ^ mix(seed));
+    for (int term = 0; term < 8; ++term) {
+      sum += static_cast<float>(random >> 8) * 0x1p-24F - 0.5F;
+      random = mix(random + 0x9E3779B9U);
+    }
+    const float value = fmaxf(-1.0F, fminf(sum * 0.3F, 1.0F));
+    codes[i] = kind == CodeKind::int8 ? static_cast<std::uint8_t>(static_cast<std::int8_t>(rintf(value * 127.0F)))
+                                      : static_cast<std::uint8_t>(__nv_fp8_e4m3(value * 448.0F).__x);
+  }
+}
+
 __global__ void fill_activations(std::uint16_t* values, std::uint64_t n) {
   for (std::uint64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
     const std::uint32_t random = mix(static_cast<std::uint32_t>(i));

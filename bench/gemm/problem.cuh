@@ -10,8 +10,8 @@
 #include "check_product.cuh"
 #include "matmul/block_gemm.hpp"
 #include "matmul/gemm_launch.cuh"
-#include "matmul/int8_gemm.hpp"
 #include "matmul/quantize_activations.hpp"
+#include "matmul/row_gemm.hpp"
 #include "runtime/check.hpp"
 
 namespace halftone::cuda {
@@ -19,20 +19,23 @@ namespace halftone::cuda {
 struct Comparison {
   bool right = true;
   double worst = 0;  ///< largest error beyond the rounding to BF16, in units of the sum of magnitudes
+  double root = 0;   ///< root of the mean square of errors, in units of that of the entries
+  double drift = 0;  ///< how much too large entries are on average, in units of their average magnitude
 };
 
 /// Operands of one shape, on the device, and their product.
 class Problem {
  public:
-  Problem(const MatmulShape& s, CodeKind kind, cudaStream_t stream) : shape(s), kind_(kind) {
+  Problem(const MatmulShape& s, CodeKind kind, cudaStream_t stream, bool bell = false) : shape(s), kind_(kind) {
     x_ = make<std::uint8_t>(s.m * s.k);
     w_ = make<std::uint8_t>(s.n * s.k);
     y_ = make<std::uint16_t>(s.m * s.n);
     const std::uint64_t runs = (s.k + 127) / 128;
     const std::uint64_t n_x = s.m * runs;
     const std::uint64_t n_w = std::max(s.n, (s.n + 127) / 128 * runs);
-    fill_codes<<<1024, 256, 0, stream>>>(x_, s.m * s.k, kind, 1);
-    fill_codes<<<1024, 256, 0, stream>>>(w_, s.n * s.k, kind, 2);
+    const auto fill_with = bell ? fill_bell : fill_codes;
+    fill_with<<<1024, 256, 0, stream>>>(x_, s.m * s.k, kind, 1);
+    fill_with<<<1024, 256, 0, stream>>>(w_, s.n * s.k, kind, 2);
     x_scales = fill(n_x, 3, stream);
     w_scales = fill(n_w, 4, stream);
     bias = fill(s.n, 5, stream);
@@ -51,10 +54,8 @@ class Problem {
   [[nodiscard]] matmul::GemmMatrices matrices() const { return {shape, x_, w_, y_}; }
   [[nodiscard]] const std::uint8_t* codes() const { return x_; }
   [[nodiscard]] Activations to_quantize() const { return {activations, shape.m, shape.k, other_codes, shape.k}; }
-  [[nodiscard]] Int8Gemm int8(const std::uint8_t* x, const float* scales) const {
-    return {
-        shape, reinterpret_cast<const std::int8_t*>(x), reinterpret_cast<const std::int8_t*>(w_), {scales, true}, {w_scales, true}, bias,
-        y_};
+  [[nodiscard]] RowGemm rows(const std::uint8_t* x, const float* scales) const {
+    return {shape, x, w_, {scales, true}, {w_scales, true}, bias, y_};
   }
   [[nodiscard]] BlockGemm blocks(const std::uint8_t* x, const float* scales) const {
     return {shape, x, w_, {scales, 1, shape.m}, w_scales, bias, y_};
@@ -89,15 +90,25 @@ class Problem {
     check(cudaMemcpy(entries.data(), on_device, kEntries * sizeof(Entry), cudaMemcpyDeviceToHost), "copy");
     cudaFree(on_device);
     Comparison result;
+    double squares = 0;
+    double of_errors = 0;
+    double sum = 0;
+    double of_drifts = 0;
     for (const Entry& entry : entries) {
       const std::uint32_t bits = static_cast<std::uint32_t>(entry.found) << 16;
       const double found = static_cast<double>(__builtin_bit_cast(float, bits));
+      squares += entry.value * entry.value;
+      of_errors += (found - entry.value) * (found - entry.value);
+      sum += std::fabs(entry.value);
+      of_drifts += (found - entry.value) * (entry.value < 0 ? -1 : 1);
       const double beyond = std::fabs(found - entry.value) - std::fabs(entry.value) * 0x1p-8;
       const double relative = beyond < 0 ? 0.0 : beyond / entry.magnitude;
       if (!(relative <= result.worst)) result.worst = relative;
       // Exact but for roundings of binary32 in INT8; the sums of E4M3 keep about 13 bits below their largest term.
       if (!(relative <= (kind_ == CodeKind::int8 ? 0x1p-20 : 0x1p-10))) result.right = false;
     }
+    result.root = std::sqrt(of_errors / squares);
+    result.drift = of_drifts / sum;
     return result;
   }
 

@@ -16,9 +16,16 @@ using ops::Fp8Tensor;
 using ops::Int8Row;
 using ops::Int8Run;
 
+__device__ float scale_of(const WholeScale& whole) {
+  return whole.measured == nullptr ? whole.given : Fp8Tensor::scale_from_amax(codec::from_bits(*whole.measured)).stored;
+}
+
 /// Writes the scale that the codes are made with.
-__global__ void whole_scale_kernel(WholeScale whole, float* scale) {
-  *scale = whole.measured == nullptr ? whole.given : Fp8Tensor::scale_from_amax(codec::from_bits(*whole.measured)).stored;
+__global__ void whole_scale_kernel(WholeScale whole, float* scale) { *scale = scale_of(whole); }
+
+__global__ void product_factor_kernel(WholeScale whole, const float* others, float* factor) {
+  factor[0] = scale_of(whole) * (others == nullptr ? 1.0F : *others);
+  factor[1] = 0.0F;
 }
 
 /// The code with the scale that the kernel before in the stream has written.
@@ -77,7 +84,7 @@ __global__ void __launch_bounds__(kRoundThreads)
       scale = {whole.given, whole.given};
     }
   }
-  const float operand = formats::decode_operand<Maths>(scale.stored, tensor);
+  const float operand = Maths::kGrid == ScaleGrid::tensor ? 1.0F : formats::decode_operand<Maths>(scale.stored, tensor);
   for (std::uint64_t i = lane; i < n; i += 32) {
     const std::uint32_t code = Maths::encode(Source::decode(in[at + i]), scale.encode);
     out[at + i] = Bf16::encode(Maths::decode(static_cast<std::uint8_t>(code), operand));
@@ -112,6 +119,23 @@ void launch_int8_rows(const Inputs& inputs, std::uint32_t rotation_group, bool f
                       float* scales, std::uint32_t* unused, cudaStream_t stream) {
   if (four_bits) return quantize_rows<ops::Int4RowBytes>(inputs, rotation_group, rotated, codes, scales, unused, stream);
   quantize_rows<Int8Row>(inputs, rotation_group, rotated, codes, scales, unused, stream);
+}
+
+void launch_product_factor(const WholeScale& whole, const float* others, float* factor, cudaStream_t stream) {
+  product_factor_kernel<<<1, 1, 0, stream>>>(whole, others, factor);
+  check_launch("start a kernel that multiplies scales");
+}
+
+bool scales_products(ops::ActivationKind kind) {
+  switch (kind) {
+    case ops::ActivationKind::plain: return false;
+#define HALFTONE_ACTIVATIONS(name, maths, text) \
+  case ops::ActivationKind::name:               \
+    return maths::kGrid == ScaleGrid::tensor;
+#include "ops/activations.def"
+#undef HALFTONE_ACTIVATIONS
+  }
+  return false;  // not reached: every kind is named above
 }
 
 bool has_whole_scale(ops::ActivationKind kind) {

@@ -35,8 +35,14 @@ void launch_int8_rows(const Inputs& inputs, std::uint32_t rotation_group, bool f
 /// Whether inputs of this kind have a scale of the whole.
 [[nodiscard]] bool has_whole_scale(ops::ActivationKind kind);
 
-/// The values that inputs have as codes of `kind`, rounded to BF16.  `rotated`: the inputs in F32 after their rotation, in place
-/// of `inputs.x`, or null.  `run`: elements of a row that share a scale, for kinds that leave it open.
+/// Whether launch_rounded() leaves away the scale of the inputs: where there is one for all of them, it is for the product.
+[[nodiscard]] bool scales_products(ops::ActivationKind kind);
+
+/// factor[0] = the scale that `whole` stands for, of FP8, times *others, which may be null; factor[1] = 0.
+void launch_product_factor(const WholeScale& whole, const float* others, float* factor, cudaStream_t stream);
+
+/// The values that inputs have as codes of `kind`, rounded to BF16; see scales_products().  `rotated`: the inputs in F32 after their
+/// rotation, in place of `inputs.x`, or null.  `run`: elements of a row that share a scale, for kinds that leave it open.
 void launch_rounded(ops::ActivationKind kind, const Inputs& inputs, const float* rotated, std::uint32_t run, const WholeScale& whole,
                     std::uint16_t* out, cudaStream_t stream);
 

@@ -12,7 +12,7 @@ namespace halftone::cuda {
 constexpr std::uint64_t kDecodingRows = 16;
 
 /// y = x wᵀ + bias for few rows of x, where the codes of w are decoded on their way into the tensor cores.  Weights are rounded
-/// to BF16 there, as a dequantized weight is; all pointers are to device memory.
+/// to BF16 there, where one scale of a row does not leave it to their sums; all pointers are to device memory.
 struct DecodingArgs {
   const std::uint8_t* codes;
   std::uint64_t code_pitch;  ///< bytes of a row of codes
@@ -24,10 +24,10 @@ struct DecodingArgs {
   std::uint32_t groups_across;  ///< groups side by side; 0 where one scale serves all rows
   const std::uint16_t* x;       ///< BF16, m × k, aligned to 16 bytes
   std::uint64_t m, n, k;
-  const float* bias;                 ///< n elements, or null
-  void* y;                           ///< m × n
-  bool y_is_f32;                     ///< else BF16
-  const float* sum_scale = nullptr;  ///< what all sums are multiplied with, or null
+  const float* bias;       ///< n elements, or null
+  void* y;                 ///< m × n
+  bool y_is_f32;           ///< else BF16
+  const float* sum_scale;  ///< what all sums are multiplied with, or null; that of a weight with one scale is here
 };
 
 /// Whether a weight of rows of `k` codes can be multiplied so: groups of whole chunks of 16 codes whose width is a power of two,

@@ -35,6 +35,13 @@ __device__ inline CodeWords load_words(const std::uint8_t* from) {
   return {{four.x, four.y, four.z, four.w}};
 }
 
+/// Whether a row of the weight has one scale, which its sums are multiplied with: then codes alone become BF16, which all codes of
+/// these formats are exactly.
+template <class Format>
+constexpr bool kScalesSums =
+    (Format::kGrid == ScaleGrid::tensor || Format::kGrid == ScaleGrid::row) && std::is_same_v<formats::StoredScale<Format>, float> &&
+    !formats::TwoLevel<Format>;
+
 /// What codes stand for, times the scale of their group, as pairs of BF16.
 template <class Format>
 class ChunkDecoder {
@@ -148,7 +155,7 @@ struct DecodingStep {
   }
 
   [[nodiscard]] static __device__ float operand_of(const DecodingArgs& args, std::uint64_t group) {
-    if constexpr (Format::kGrid == ScaleGrid::none) {
+    if constexpr (Format::kGrid == ScaleGrid::none || kScalesSums<Format>) {
       return 1.0F;
     } else {
       const auto stored = reinterpret_cast<const formats::StoredScale<Format>*>(args.scales)[group];
@@ -204,11 +211,12 @@ __global__ void __launch_bounds__(kDecodingWarps * 32) decoding_rows_kernel(Deco
 }
 
 template <class Format>
-void launch_decoding_rows(const DecodingArgs& args, cudaStream_t stream) {
+void launch_decoding_rows(DecodingArgs args, cudaStream_t stream) {
   if (args.m == 0 || args.n == 0) return;
   if constexpr (kHasLevels<Format>) {
     if (levels_fit<Format>(args)) return launch_level_rows<Format>(args, stream);
   }
+  if constexpr (kScalesSums<Format> && Format::kGrid == ScaleGrid::row) args.row_scales = reinterpret_cast<const float*>(args.scales);
   const auto blocks = static_cast<unsigned>((args.n + kDecodingOutputs - 1) / kDecodingOutputs);
   if (args.m <= kTileRows) {
     decoding_rows_kernel<Format, 1><<<blocks, kDecodingWarps * 32, 0, stream>>>(args);

@@ -8,14 +8,15 @@
 namespace halftone::cuda {
 namespace {
 
-/// A product of BF16 with BF16.
-bool multiply_dense(LinearLane& lane, const std::uint16_t* x, const std::uint16_t* weight, const Inputs& shape, std::uint64_t outputs,
-                    const LinearLane::Bias& bias, const Outputs& to) {
+/// A product of BF16 with BF16; `factor` as LibraryProduct::alpha.
+bool multiply_dense(LinearLane& lane, const std::uint16_t* x, const std::uint16_t* weight, const float* factor, const Inputs& shape,
+                    std::uint64_t outputs, const LinearLane::Bias& bias, const Outputs& to) {
   return lane.multiply({.m = shape.rows,
                         .n = outputs,
                         .k = shape.columns,
                         .x = {.type = CUDA_R_16BF, .data = x},
-                        .w = {.type = CUDA_R_16BF, .data = weight}},
+                        .w = {.type = CUDA_R_16BF, .data = weight},
+                        .alpha = factor},
                        bias, to.type, to.y);
 }
 
@@ -24,10 +25,10 @@ class DensePath : public ProductPath {
   DensePath(const LinearLane& lane, const std::vector<std::byte>& weight, std::uint64_t rows, const std::vector<float>& bias)
       : rows_(rows), weight_(uploaded(lane, weight)), bias_(lane, bias) {}
 
-  [[nodiscard]] std::string method() const override { return "BF16 product"; }
+  [[nodiscard]] std::string method() const override { return std::string(ops::text_of(ops::Product::bf16)); }
   [[nodiscard]] bool prepare(LinearLane&, const Inputs&) override { return true; }
   [[nodiscard]] bool multiply(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) override {
-    return multiply_dense(lane, inputs.x, weight_.as<std::uint16_t>(), inputs, rows_, bias_.view(), outputs);
+    return multiply_dense(lane, inputs.x, weight_.as<std::uint16_t>(), nullptr, inputs, rows_, bias_.view(), outputs);
   }
 
  private:
@@ -46,11 +47,12 @@ class DequantizedPath : public ProductPath {
 
   /// Of the last product.
   [[nodiscard]] std::string method() const override {
-    const std::string_view product = decoded_ ? "decoding product" : ops::text_of(ops::Product::dequantized);
-    return fmt::format("{}{}", activations_ == halftone::Activations::plain ? "" : "rounded inputs, ", product);
+    return fmt::format("{}{}", activations_ == halftone::Activations::plain ? "" : "rounded inputs, ",
+                       ops::text_of(decoded_ ? ops::Product::decoding : ops::Product::dequantized));
   }
 
   [[nodiscard]] bool prepare(LinearLane& lane, const Inputs& inputs) override {
+    factor_ = weight_.factor();
     if (!changes_inputs()) return true;
     const std::uint32_t group = weight_.spec().rotation_group;
     const std::uint64_t n = inputs.rows * inputs.columns;
@@ -63,6 +65,11 @@ class DequantizedPath : public ProductPath {
     }
     const ops::ActivationKind kind = ops::operations_of(*weight_.spec().format).activations;
     const WholeScale whole = has_whole_scale(kind) ? whole_scale(lane, inputs, facts_, activations_) : WholeScale{};
+    if (scales_products(kind)) {
+      auto* const both = reinterpret_cast<float*>(lane.words() + kFactorWords);
+      launch_product_factor(whole, weight_.factor(), both, lane.stream());
+      factor_ = both;
+    }
     launch_rounded(kind, inputs, rotated, weight_.spec().block_size, whole, out, lane.stream());
     return true;
   }
@@ -71,10 +78,10 @@ class DequantizedPath : public ProductPath {
     const std::uint16_t* x = changes_inputs() ? lane.room<std::uint16_t>(Room::prepared, inputs.rows * inputs.columns) : inputs.x;
     decoded_ = inputs.rows <= kDecodingRows && weight_.fits_decoding();
     if (decoded_) {
-      weight_.decode_and_multiply(lane, x, inputs.rows, outputs.type, outputs.y);
+      weight_.decode_and_multiply(lane, x, inputs.rows, factor_, outputs.type, outputs.y);
       return true;
     }
-    return multiply_dense(lane, x, weight_.decoded(lane), inputs, weight_.rows(), weight_.bias(), outputs);
+    return multiply_dense(lane, x, weight_.decoded(lane), factor_, inputs, weight_.rows(), weight_.bias(), outputs);
   }
 
  private:
@@ -84,10 +91,13 @@ class DequantizedPath : public ProductPath {
   DeviceWeight weight_;
   LinearLayer facts_;  ///< without its tensors
   halftone::Activations activations_;
+  const float* factor_ = nullptr;  ///< of the product
   bool decoded_ = false;
 };
 
 }  // namespace
+
+std::string method_of(const QuantSpec& spec) { return std::string(ops::text_of(ops::operations_of(*spec.format).product)); }
 
 WholeScale whole_scale(LinearLane& lane, const Inputs& inputs, const LinearLayer& layer, halftone::Activations activations) {
   if (activations == halftone::Activations::loader) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/fail.hpp"
-#include "cpu/cpu_backend.hpp"
 #include "launch_table.hpp"
+#include "linear/device_weight.hpp"
 #include "ops/layer_operations.hpp"
 #include "ops/linear_checks.hpp"
 #include "ops/natural_scales.hpp"
@@ -14,22 +14,18 @@
 namespace halftone::cuda {
 namespace {
 
-std::vector<std::byte> bf16_of(const std::vector<float>& values) {
-  std::vector<std::byte> rounded(values.size() * 2);
-  if (!values.empty()) cpu::make_backend()->from_float(values.data(), values.size(), Dtype::BF16, rounded.data());
-  return rounded;
-}
-
 /// What the operation table has for the layer on this device; null where its shape or the device has nothing.
 std::unique_ptr<ProductPath> fast_path(const LinearLane& lane, const LinearLayer& layer, halftone::Activations activations) {
   if (activations == halftone::Activations::plain) return nullptr;
   switch (ops::operations_of(*layer.spec.format).product) {
+    case ops::Product::bf16:
+    case ops::Product::decoding:
     case ops::Product::dequantized: return nullptr;
-    case ops::Product::decoding: return int8_path(lane, layer);
     case ops::Product::fp8: return fp8_path(lane, layer, activations);
-    case ops::Product::fp8_blocks: return fp8_blocks_path(lane, layer);
-    case ops::Product::int8: return int8_path(lane, layer);
-    case ops::Product::int8_blocks: return int8_blocks_path(lane, layer);
+    case ops::Product::int8:
+    case ops::Product::int8_expanded: return int8_path(lane, layer);
+    case ops::Product::fp8_blocks:
+    case ops::Product::int8_blocks: return blocks_path(lane, layer);
     case ops::Product::nvfp4:
     case ops::Product::mxfp8: return run_scaled_path(lane, layer, activations);
   }
@@ -116,7 +112,7 @@ std::unique_ptr<DeviceLinear> LaneDevice::on_device(const LinearLayer& layer, ha
     if (activations != halftone::Activations::plain) {
       fail(ErrorKind::unsupported, "a GPU quantizes no inputs for a layer of {} with levels of its own", layer.spec.format->name());
     }
-    const std::vector<float> values = ops::dequantize_layer(*cpu::make_backend(), layer);
+    const std::vector<float> values = ops::dequantize_layer(*host_, layer);
     return std::make_unique<DeviceLinear>(lane_, layer.rows, layer.columns, nullptr,
                                           dense_path(lane_, bf16_of(values), layer.rows, layer.bias));
   }
@@ -134,11 +130,13 @@ std::unique_ptr<Linear> LaneDevice::dense(const MatrixView& weight, std::span<co
   use_device(lane_.device());
   ops::check_bias(bias.size(), weight.rows);
   std::vector<float> values(weight.elements());
-  if (!values.empty()) cpu::make_backend()->to_float(weight.dtype, weight.data, values.size(), values.data());
+  if (!values.empty()) host_->to_float(weight.dtype, weight.data, values.size(), values.data());
   return std::make_unique<DeviceLinear>(lane_, weight.rows, weight.columns, nullptr,
                                         dense_path(lane_, bf16_of(values), weight.rows, {bias.begin(), bias.end()}));
 }
 
-std::unique_ptr<LinearDevice> open_linear_device(int ordinal) { return std::make_unique<LaneDevice>(ordinal); }
+std::unique_ptr<LinearDevice> open_linear_device(int ordinal, std::unique_ptr<Backend> host) {
+  return std::make_unique<LaneDevice>(ordinal, std::move(host));
+}
 
 }  // namespace halftone::cuda

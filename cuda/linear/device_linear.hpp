@@ -45,7 +45,7 @@ class DeviceLinear : public Linear {
 /// The same for callers that have their inputs on the device: one lane, and its layers.
 class LaneDevice : public LinearDevice {
  public:
-  explicit LaneDevice(int ordinal) : lane_(ordinal) {}
+  LaneDevice(int ordinal, std::unique_ptr<Backend> host) : lane_(ordinal), host_(std::move(host)) {}
   [[nodiscard]] std::unique_ptr<Linear> linear(const LinearLayer& layer, Activations activations) override;
   [[nodiscard]] std::unique_ptr<Linear> dense(const MatrixView& weight, std::span<const float> bias) override;
   [[nodiscard]] std::unique_ptr<DeviceLinear> on_device(const LinearLayer& layer, halftone::Activations activations);
@@ -53,6 +53,7 @@ class LaneDevice : public LinearDevice {
 
  private:
   LinearLane lane_;
+  std::unique_ptr<Backend> host_;
 };
 
 }  // namespace halftone::cuda

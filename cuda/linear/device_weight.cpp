@@ -2,21 +2,18 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <span>
+
+#include <halftone/codec/half.hpp>
 
 #include "base/checked.hpp"
-#include "cpu/cpu_backend.hpp"
 #include "formats/layer_layout.hpp"
 #include "launch_table.hpp"
 #include "ops/natural_scales.hpp"
 
 namespace halftone::cuda {
 namespace {
-
-std::vector<std::byte> bf16_of(const std::vector<float>& values) {
-  std::vector<std::byte> rounded(values.size() * 2);
-  if (!values.empty()) cpu::make_backend()->from_float(values.data(), values.size(), Dtype::BF16, rounded.data());
-  return rounded;
-}
 
 /// The codes, and zeros behind them: kernels read a flat weight to the end of its last block, and whole vectors.
 std::vector<std::byte> whole_codes(const LinearLayer& layer) {
@@ -27,7 +24,23 @@ std::vector<std::byte> whole_codes(const LinearLayer& layer) {
   return bytes;
 }
 
+/// The scale, a 0, and a 1 for kernels that decode without it; nothing where the weight has not one scale alone.
+std::vector<float> factor_of(const LinearLayer& layer) {
+  if (layer.spec.format->grid() != ScaleGrid::tensor) return {};
+  float scale = layer.tensor_scale;
+  const std::vector<std::byte> of_group = ops::group_scales(layer);
+  if (!of_group.empty()) std::memcpy(&scale, of_group.data(), sizeof scale);
+  return {scale, 0.0F, 1.0F};
+}
+
 }  // namespace
+
+std::vector<std::byte> bf16_of(const std::vector<float>& values) {
+  std::vector<std::uint16_t> codes(values.size());
+  std::transform(values.begin(), values.end(), codes.begin(), codec::Bf16::encode);
+  const auto bytes = std::as_bytes(std::span(codes));
+  return {bytes.begin(), bytes.end()};
+}
 
 DeviceBuffer uploaded(const LinearLane& lane, const void* data, std::uint64_t n_bytes) {
   DeviceBuffer buffer(n_bytes, lane.stream());
@@ -49,11 +62,14 @@ DeviceWeight::DeviceWeight(const LinearLane& lane, const LinearLayer& layer)
       backend_scales_(layer.row_scales.empty() ? DeviceBuffer() : uploaded(lane, ops::backend_scales(layer))),
       tensor_scale_(uploaded(lane, &layer.tensor_scale, sizeof layer.tensor_scale)),
       row_scales_(uploaded(lane, layer.row_scales)),
+      factor_(uploaded(lane, factor_of(layer))),
       bias_(lane, layer.bias) {}
 
 const std::byte* DeviceWeight::scales() const noexcept { return scales_.data() != nullptr ? scales_.data() : tensor_scale_.data(); }
 
 const std::uint16_t* DeviceWeight::decoded(LinearLane& lane) const {
+  const std::byte* group_scales = backend_scales_.data() != nullptr ? backend_scales_.data() : scales();
+  if (factor() != nullptr) group_scales = reinterpret_cast<const std::byte*>(factor() + 2);
   const formats::LayerLayout layout(spec_, rows_, columns_);
   auto* out = lane.room<std::uint16_t>(Room::weight, layout.rows() * layout.columns());
   const DequantizeArgs args{.codes = codes(),
@@ -61,7 +77,7 @@ const std::uint16_t* DeviceWeight::decoded(LinearLane& lane) const {
                             .columns = layout.columns(),
                             .block_size = spec_.block_size,
                             .group_size = spec_.group_size,
-                            .scales = backend_scales_.data() != nullptr ? backend_scales_.data() : scales(),
+                            .scales = group_scales,
                             .tensor_scale = tensor_scale(),
                             .out = out};
   launches_of(*spec_.format).dequantize[target_index(Dtype::BF16)](args, lane.stream());
@@ -83,7 +99,8 @@ bool DeviceWeight::fits_decoding() const {
   return decoding_fits(*spec_.format, columns_, group_width(), code_pitch());
 }
 
-void DeviceWeight::decode_and_multiply(const LinearLane& lane, const std::uint16_t* x, std::uint64_t m, Dtype y_type, void* y) const {
+void DeviceWeight::decode_and_multiply(const LinearLane& lane, const std::uint16_t* x, std::uint64_t m, const float* factor, Dtype y_type,
+                                       void* y) const {
   const formats::LayerLayout layout(spec_, rows_, columns_);
   const bool whole_rows = group_width() == columns_;
   const std::uint64_t across = !layout.has_group_scales()     ? 0
@@ -103,7 +120,8 @@ void DeviceWeight::decode_and_multiply(const LinearLane& lane, const std::uint16
                                    .k = columns_,
                                    .bias = bias_.exact.as<float>(),
                                    .y = y,
-                                   .y_is_f32 = y_type == Dtype::F32},
+                                   .y_is_f32 = y_type == Dtype::F32,
+                                   .sum_scale = factor},
                                   lane.stream());
 }
 

@@ -7,6 +7,9 @@
 
 namespace halftone::cuda {
 
+/// Values rounded to BF16.
+[[nodiscard]] std::vector<std::byte> bf16_of(const std::vector<float>& values);
+
 /// A buffer of the lane's device with a copy of `n_bytes` at `data`; returns when they may change.
 [[nodiscard]] DeviceBuffer uploaded(const LinearLane& lane, const void* data, std::uint64_t n_bytes);
 template <class T>
@@ -38,12 +41,16 @@ class DeviceWeight {
   [[nodiscard]] const float* row_scales() const noexcept { return row_scales_.as<float>(); }
   [[nodiscard]] LinearLane::Bias bias() const noexcept { return bias_.view(); }
 
-  /// The weight in BF16, as it was quantized, in the lane's room for it.
+  /// What products with what is decoded are to be multiplied with, and a 0: the scale of a weight that has one alone, whose codes
+  /// are exact in BF16 without it.  Else null.
+  [[nodiscard]] const float* factor() const noexcept { return factor_.as<float>(); }
+  /// The weight in BF16, as it was quantized, but for factor(), in the lane's room for it.
   [[nodiscard]] const std::uint16_t* decoded(LinearLane& lane) const;
   /// Whether decode_and_multiply() takes it.
   [[nodiscard]] bool fits_decoding() const;
-  /// y = x weightᵀ + bias for at most kDecodingRows rows `x` of BF16.
-  void decode_and_multiply(const LinearLane& lane, const std::uint16_t* x, std::uint64_t m, Dtype y_type, void* y) const;
+  /// y = x weightᵀ * factor + bias for at most kDecodingRows rows `x` of BF16; `factor` null for 1.
+  void decode_and_multiply(const LinearLane& lane, const std::uint16_t* x, std::uint64_t m, const float* factor, Dtype y_type,
+                           void* y) const;
 
  private:
   [[nodiscard]] std::uint64_t group_width() const;
@@ -57,6 +64,7 @@ class DeviceWeight {
   DeviceBuffer backend_scales_;  ///< the same with those of rows between them, where rows have some
   DeviceBuffer tensor_scale_;
   DeviceBuffer row_scales_;
+  DeviceBuffer factor_;
   DeviceBias bias_;
 };
 

@@ -3,7 +3,7 @@
 #include "linear/epilogues.hpp"
 #include "linear/expanded_codes.hpp"
 #include "linear/product_path.hpp"
-#include "matmul/int8_gemm.hpp"
+#include "matmul/row_gemm.hpp"
 #include "matmul/support.hpp"
 #include "ops/operation_table.hpp"
 
@@ -17,7 +17,7 @@ class Int8Path : public ProductPath {
  public:
   Int8Path(const LinearLane& lane, const LinearLayer& layer) : weight_(lane, layer) {}
 
-  [[nodiscard]] std::string method() const override { return packed() ? "expand to INT8 + INT8 product" : "INT8 product"; }
+  [[nodiscard]] std::string method() const override { return method_of(weight_.spec()); }
 
   [[nodiscard]] bool prepare(LinearLane& lane, const Inputs& inputs) override {
     const std::uint32_t rotation = weight_.spec().rotation_group;
@@ -30,7 +30,7 @@ class Int8Path : public ProductPath {
   [[nodiscard]] bool multiply(LinearLane& lane, const Inputs& inputs, const Outputs& outputs) override {
     if (outputs.type == Dtype::BF16 && has_hopper_products()) {
       launch_int8_gemm({.shape = {inputs.rows, weight_.rows(), weight_.columns()},
-                        .x = reinterpret_cast<const std::int8_t*>(codes(lane, inputs)),
+                        .x = codes(lane, inputs),
                         .w = weight_codes(lane),
                         .x_scales = {scales(lane, inputs), true},
                         .w_scales = {weight_scales(), scales_per_row()},
@@ -65,13 +65,13 @@ class Int8Path : public ProductPath {
   [[nodiscard]] const float* weight_scales() const {
     return has_row_scales() ? weight_.row_scales() : reinterpret_cast<const float*>(weight_.scales());
   }
-  [[nodiscard]] const std::int8_t* weight_codes(LinearLane& lane) const {
-    if (!packed()) return reinterpret_cast<const std::int8_t*>(weight_.codes());
+  [[nodiscard]] const std::uint8_t* weight_codes(LinearLane& lane) const {
+    if (!packed()) return weight_.codes();
     const std::uint64_t n = weight_.rows() * weight_.columns();
     auto* out = lane.room<std::int8_t>(Room::weight, n);
     const auto* scales = has_row_scales() ? reinterpret_cast<const std::uint8_t*>(weight_.scales()) : nullptr;
     launch_expanded({weight_.codes(), n, scales, weight_.spec().group_size}, out, lane.stream());
-    return out;
+    return reinterpret_cast<const std::uint8_t*>(out);
   }
 
   DeviceWeight weight_;

@@ -26,6 +26,9 @@ enum class Room : std::uint8_t {
   count
 };
 
+/// The first of the lane's words for a factor of a product, and a 0 behind it.
+constexpr std::size_t kFactorWords = 4;
+
 /// Where linear layers of one device run: a stream, the products of the library, and the memory that lies between kernels.  Its
 /// buffers grow to what the largest layer needs.
 class LinearLane {

@@ -40,12 +40,15 @@ class ProductPath {
 
 /// The products of codes with codes; null where the device or the shape of the layer has none.
 [[nodiscard]] std::unique_ptr<ProductPath> fp8_path(const LinearLane& lane, const LinearLayer& layer, halftone::Activations activations);
-[[nodiscard]] std::unique_ptr<ProductPath> fp8_blocks_path(const LinearLane& lane, const LinearLayer& layer);
 [[nodiscard]] std::unique_ptr<ProductPath> int8_path(const LinearLane& lane, const LinearLayer& layer);
-[[nodiscard]] std::unique_ptr<ProductPath> int8_blocks_path(const LinearLane& lane, const LinearLayer& layer);
+/// FP8 and INT8 with scales of blocks.
+[[nodiscard]] std::unique_ptr<ProductPath> blocks_path(const LinearLane& lane, const LinearLayer& layer);
 /// NVFP4 and MXFP8 on Blackwell.
 [[nodiscard]] std::unique_ptr<ProductPath> run_scaled_path(const LinearLane& lane, const LinearLayer& layer,
                                                            halftone::Activations activations);
+
+/// What the operation table says of products with quantized inputs.
+[[nodiscard]] std::string method_of(const QuantSpec& spec);
 
 /// The scale of all inputs, for kinds of activations that have one: that of the layer, 1, or one that is measured, in a word of
 /// the lane.

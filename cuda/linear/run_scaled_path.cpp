@@ -21,7 +21,7 @@ class RunScaledPath : public ProductPath {
     facts_.input_scale = layer.input_scale;
   }
 
-  [[nodiscard]] std::string method() const override { return two_level() ? "NVFP4 product" : "MXFP8 product"; }
+  [[nodiscard]] std::string method() const override { return method_of(weight_.spec()); }
 
   [[nodiscard]] bool prepare(LinearLane& lane, const Inputs& inputs) override {
     const Rooms rooms(lane, weight_.spec(), inputs);
@@ -71,7 +71,7 @@ class RunScaledPath : public ProductPath {
 
   [[nodiscard]] bool two_level() const { return weight_.spec().format->storage().two_level; }
   /// The product of the scales of the whole matrices, and a 0.
-  [[nodiscard]] static float* factor(LinearLane& lane) { return reinterpret_cast<float*>(lane.words() + 4); }
+  [[nodiscard]] static float* factor(LinearLane& lane) { return reinterpret_cast<float*>(lane.words() + kFactorWords); }
 
   DeviceWeight weight_;
   DeviceBuffer tiles_;

@@ -25,6 +25,18 @@ class Barrier {
 
   __device__ void arrive() { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory"); }
 
+  /// One arrival at the barrier that block `rank` of the cluster has in this place, of a thread that has only read.
+  __device__ void arrive_at(std::uint32_t rank) {
+    asm volatile(
+        "{\n"
+        ".reg .b32 there;\n"
+        "mapa.shared::cluster.u32 there, %0, %1;\n"
+        "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
+        "}\n" ::"r"(address()),
+        "r"(rank)
+        : "memory");
+  }
+
   __device__ void wait(std::uint32_t parity) {
     while (!is_past(parity)) {
     }
@@ -56,6 +68,18 @@ __device__ __forceinline__ void publish_barriers() { asm volatile("fence.mbarrie
 /// Waits for the `threads` threads that use barrier `id` of the block, 1 to 15.
 __device__ __forceinline__ void sync_group(std::uint32_t id, std::uint32_t threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
+/// The place of this block in its cluster.
+[[nodiscard]] __device__ __forceinline__ std::uint32_t rank_in_cluster() {
+  std::uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+
+/// Waits for every thread of the cluster.
+__device__ __forceinline__ void sync_cluster() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
 
 }  // namespace halftone::cuda::matmul

@@ -15,11 +15,13 @@ template <class Codes>
 void launch(const BlockGemm& p, cudaStream_t stream) {
   check_product(p.shape, p.x, p.w, std::numeric_limits<std::int32_t>::max());
   if (p.shape.m == 0 || p.shape.n == 0) return;
-  launch_fastest<ScaledBlocks,                  //
-                 Tile<Codes, 64, 256, 128, 4>,  //
-                 Tile<Codes, 64, 192, 192, 5>,  //
-                 Tile<Codes, 64, 128, 128, 6>,  //
-                 Tile<Codes, 64, 64, 64, 8>>({p.shape, p.x, p.w, p.y}, BlockArguments{p.x_scales, p.w_scales, p.bias}, stream);
+  launch_fastest<ScaledBlocks,                                                              //
+                 Tile<Codes, TileSizes{.columns = 256, .part_columns = 128, .stages = 4}>,  //
+                 Tile<Codes, TileSizes{.columns = 192, .stages = 5}>,                       //
+                 Tile<Codes, TileSizes{.columns = 128, .stages = 6}>,                       //
+                 Tile<Codes, TileSizes{.columns = 64, .stages = 8}>,                        //
+                 Tile<Codes, TileSizes{.groups = 1, .columns = 64, .stages = 5}>>({p.shape, p.x, p.w, p.y},
+                                                                                  BlockArguments{p.x_scales, p.w_scales, p.bias}, stream);
 }
 
 }  // namespace

@@ -30,7 +30,9 @@ struct ScaledBlocks {
 
   /// Computes and stores the part of a tile that group `group` has.
   __device__ static __forceinline__ void run(const Arguments& arguments, SharedTiles<Tile>& shared, StageCursor<Tile::kStages>& cursor,
-                                             StripWriter& writer, const OutputTile& out, std::uint32_t n_blocks, int group) {
+                                             StripWriter& writer, const OutputTile& out, StageRange stages, int group) {
+    static_assert(Tile::kSplit == 1, "the order of sums is that of the runs");
+    const std::uint32_t n_blocks = stages.last;
     const ColumnValues<Tile> bias(arguments.bias, 1, 0.0F, out.column, out.n);
     float totals[Tile::kParts][Tile::kPartSums] = {};
     const Factors factors(arguments, out, n_blocks, group);

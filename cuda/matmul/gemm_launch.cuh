@@ -30,12 +30,13 @@ struct GemmMatrices {
   return static_cast<std::uint32_t>(count);
 }
 
-/// The tiles, in bands that make those that run at once about as wide as high.
+/// The tiles, those that share fetches as one, in bands that make those that run at once about as wide as high.
 template <class Tile>
 [[nodiscard]] TileOrder order_of(const MatmulShape& shape, std::uint32_t at_once) {
   const double side = std::sqrt(static_cast<double>(at_once) * Tile::kRows * Tile::kColumns);
-  const auto band = static_cast<std::uint32_t>(std::lround(side / Tile::kRows));
-  return {divide_up(shape.m, Tile::kRows), divide_up(shape.n, Tile::kColumns), std::max(1U, band)};
+  constexpr std::uint64_t kClusterRows = Tile::kRows * Tile::kSharing;
+  const auto band = static_cast<std::uint32_t>(std::lround(side / kClusterRows));
+  return {divide_up(shape.m, kClusterRows), divide_up(shape.n, Tile::kColumns), std::max(1U, band)};
 }
 
 /// Rows of x that a fetch brings.  Rows of a tile beyond them, and beyond x, are multiplied as they are found, and stored
@@ -75,21 +76,26 @@ void launch_gemm(const GemmMatrices& matrices, const typename Scaling::Arguments
                                              .in_vectors = has_aligned_rows(matrices),
                                              .arguments = arguments};
   const CUtensorMap a = map_of_codes(matrices.x, shape.m, shape.k, work.rows_of_x);
-  const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kColumns);
+  const CUtensorMap b = map_of_codes(matrices.w, shape.n, shape.k, Tile::kColumns / Tile::kSharing);
 
   constexpr auto kernel = gemm_kernel<Tile, Scaling>;
   static_assert(sizeof(SharedTiles<Tile>) <= 227 * 1024, "more than a block of compute capability 9.0 may have");
   (void)dynamic_shared_bytes<kernel>();
-  cudaLaunchAttribute early{};  // what precedes the first fetch overlaps the end of the kernel before
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;  // what precedes the first fetch overlaps the kernel before
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim = {Tile::kCluster, 1, 1};
   cudaLaunchConfig_t config{};
-  config.gridDim = dim3(std::min(at_once, work.order.count()));
+  // Sums of a cluster that shares out k are exchanged once.
+  const std::uint32_t clusters =
+      Tile::kSplit > 1 ? work.order.count() : std::min(at_once * Tile::kAtOnce / Tile::kCluster, work.order.count());
+  config.gridDim = dim3(clusters * Tile::kCluster);
   config.blockDim = dim3(Tile::kThreads);
   config.dynamicSmemBytes = sizeof(SharedTiles<Tile>);
   config.stream = stream;
-  config.attrs = &early;
-  config.numAttrs = 1;
+  config.attrs = attributes;
+  config.numAttrs = Tile::kCluster == 1 ? 1 : 2;
   check(cudaLaunchKernelEx(&config, kernel, a, b, work), "start a matrix product");
 }
 

@@ -7,10 +7,14 @@
 
 namespace halftone::cuda::matmul {
 
-/// Tells the fetching group that this warp is through with a stage.
+/// Tells the fetching groups of the blocks that share tiles that this warp is through with a stage.
 template <class Tile>
 __device__ __forceinline__ void release(SharedTiles<Tile>& shared, std::uint32_t stage) {
-  if (threadIdx.x % 32 == 0) shared.empty[stage].arrive();
+  if constexpr (Tile::kSharing == 1) {
+    if (threadIdx.x % 32 == 0) shared.empty[stage].arrive();
+  } else {
+    if (threadIdx.x % 32 < Tile::kSharing) shared.empty[stage].arrive_at(threadIdx.x % 32);
+  }
 }
 
 /// Begins the products of one stage for part `part` of group `group`.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 
 #include "matmul/gemm_launch.cuh"
@@ -12,12 +13,23 @@ namespace halftone::cuda::matmul {
 /// ranks of tiles those that were measured on an H100; they are no promise.
 template <class Tile, class Scaling>
 [[nodiscard]] double cycles(const MatmulShape& shape, std::uint32_t at_once) {
-  constexpr double kBytesPerCycle = 44;   // that reach a multiprocessor from the cache
-  constexpr double kCyclesAround = 2500;  // before the first stage of a tile, and for storing it
-  const double rounds = divide_up(order_of<Tile>(shape, at_once).count(), at_once);
-  const double fetching = (rows_of_x<Tile>(shape) + Tile::kColumns) * kRowBytes / kBytesPerCycle;
-  const double multiplying = Scaling::kCyclesPerStage + Tile::kRows * Tile::kColumns * kRowBytes / Scaling::kProductsPerCycle;
-  return rounds * (kCyclesAround + divide_up(shape.k, kRowBytes) * std::max(fetching, multiplying));
+  constexpr double kBytesPerCycle = 44;      // that reach a multiprocessor from the cache where all of them fetch
+  constexpr double kMostBytesPerCycle = 64;  // where few do
+  constexpr double kCyclesToFetch = 1450;    // from the demand for a stage to its arrival
+  constexpr double kCyclesAround = 2500;     // before the first stage of a tile, and for storing it
+  constexpr double kExchange = Tile::kSplit > 1 ? 6000 : 0;
+  constexpr double kWaiting = Tile::kSharing > 1 ? 600 : 0;  // of blocks for each other
+  constexpr double kSaved = Tile::kSharing > 1 ? 0.98 : 1;   // power, and so clock, where a stage is read once for two
+  const double room = at_once * Tile::kAtOnce;
+  const double blocks = static_cast<double>(order_of<Tile>(shape, at_once).count()) * Tile::kCluster;
+  const double rounds = std::ceil(blocks / room);
+  const double bytes_per_cycle = std::min(kMostBytesPerCycle, kBytesPerCycle * at_once / std::min(blocks, room));
+  const double bytes = (rows_of_x<Tile>(shape) + static_cast<double>(Tile::kColumns) / Tile::kSharing) * kRowBytes;
+  const double fetching = std::max(bytes / bytes_per_cycle, kCyclesToFetch / Tile::kStages);
+  const double together = std::max(1.0, std::min(blocks, room) / at_once);  // blocks of a multiprocessor
+  const double multiplying = together * (Scaling::kCyclesPerStage + Tile::kRows * Tile::kColumns * kRowBytes / Scaling::kProductsPerCycle);
+  const double stages = divide_up(divide_up(shape.k, kRowBytes), Tile::kSplit);
+  return rounds * (kCyclesAround + kExchange + kWaiting + stages * kSaved * std::max(fetching, multiplying));
 }
 
 /// The place in `Tiles` of the tile that is estimated to be the fastest: a choice by the shape and the device alone.

@@ -49,6 +49,10 @@ struct Int8Codes {
 struct E4M3Codes {
   using Sum = float;
 };
+/// x is E4M3, w is E5M2.
+struct E4M3ByE5M2Codes {
+  using Sum = float;
+};
 
 /// multiply(): sums += a * b, or sums = a * b without `accumulate`, of 64 rows of a and kN of b.  Thread t of the warpgroup has
 /// rows t / 32 * 16 + t % 32 / 4 and eight further; sums[4 i + j] are columns 8 i + t % 4 * 2 + j % 2 of the first (j < 2) and

@@ -46,6 +46,10 @@ HALFTONE_WGMMA(E4M3Codes, 64, 32, "f32.e4m3.e4m3", "+f", ", 1, 1", "%32", "%33",
 HALFTONE_WGMMA(E4M3Codes, 128, 64, "f32.e4m3.e4m3", "+f", ", 1, 1", "%64", "%65", "%66")
 HALFTONE_WGMMA(E4M3Codes, 192, 96, "f32.e4m3.e4m3", "+f", ", 1, 1", "%96", "%97", "%98")
 HALFTONE_WGMMA(E4M3Codes, 256, 128, "f32.e4m3.e4m3", "+f", ", 1, 1", "%128", "%129", "%130")
+HALFTONE_WGMMA(E4M3ByE5M2Codes, 64, 32, "f32.e4m3.e5m2", "+f", ", 1, 1", "%32", "%33", "%34")
+HALFTONE_WGMMA(E4M3ByE5M2Codes, 128, 64, "f32.e4m3.e5m2", "+f", ", 1, 1", "%64", "%65", "%66")
+HALFTONE_WGMMA(E4M3ByE5M2Codes, 192, 96, "f32.e4m3.e5m2", "+f", ", 1, 1", "%96", "%97", "%98")
+HALFTONE_WGMMA(E4M3ByE5M2Codes, 256, 128, "f32.e4m3.e5m2", "+f", ", 1, 1", "%128", "%129", "%130")
 
 }  // namespace halftone::cuda::matmul
 

@@ -124,7 +124,7 @@ class Operations {
 struct LinearFacts {
   std::string_view product;      ///< how a GPU multiplies, "FP8 product"
   std::string_view activations;  ///< what the inputs become; empty where they stay as they are
-  bool fast = false;             ///< whether the codes themselves are multiplied, or decoded on the way; else they are dequantized first
+  bool fast = false;             ///< whether the codes themselves are multiplied; else they are decoded to BF16
 };
 [[nodiscard]] LinearFacts linear_facts(const FormatDescriptor& format);
 

@@ -34,7 +34,8 @@ struct Operations::State {
 Operations::Operations(const std::string& device, unsigned threads)
     : state_(std::make_unique<State>(State{api::open_backend(device), count_of_threads(threads)})) {
 #if HALFTONE_HAS_CUDA
-  if (state_->backend->kind() == DeviceKind::gpu) state_->gpu = cuda::open_linear_device(api::gpus_named(device).front());
+  if (state_->backend->kind() == DeviceKind::gpu)
+    state_->gpu = cuda::open_linear_device(api::gpus_named(device).front(), cpu::make_backend());
 #endif
 }
 

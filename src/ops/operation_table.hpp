@@ -9,7 +9,7 @@
 
 namespace halftone::ops {
 
-/// How a GPU multiplies with the codes of a format.
+/// How a GPU multiplies.
 enum class Product : std::uint8_t {
 #define HALFTONE_PRODUCT(name, text) name,
 #include "ops/products.def"
