@@ -80,7 +80,7 @@ template <class Format>
     const float least = -codec::from_bits(extremes.below);
     const float most = codec::from_bits(extremes.above);
     const auto likely = cells.likely_fit(x, least, most);
-    if (likely.apart < formats::LevelCells<Format>::kCloseQuotient) return rare_fit<Format>(team, group, least, most, &largest);
+    if (likely.close) return rare_fit<Format>(team, group, least, most, &largest);
     return cells.raised(likely.scale, least, most, largest);
   }
   float found = largest;

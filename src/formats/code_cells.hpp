@@ -42,7 +42,7 @@ class CodeCells {
   /// What code<false>() gives wherever the weight is not close to a limit between two codes.
   struct LikelyCode {
     std::uint32_t word;  ///< the code in its low four bits
-    float apart;         ///< by how much the weight exceeds the limit; where that is less than kClose, the code may be another
+    float apart;         ///< by how much the weight is below the limit; where that is less than kClose, the code may be another
   };
   /// `weight` is in units of its own; `row_inverse` is about 1 over the row's scale, in such units, and `inverse` about
   /// kLikelyFactor times that over `scale`, which is at least kLikelyScale and which code() serves.
@@ -53,8 +53,9 @@ class CodeCells {
     // Half of either value, rounded to halves, with opposite numbers whose unit in the last place is 1/2: their sum is the middle.
     constexpr float magic = 6291456.0F;  // 1.5 * 2^22
     const float middle = std::fma(low, scale, magic) + std::fma(high, scale, -magic);
-    const float apart = std::fma(weight, row_inverse, -middle);
-    return {codec::bits(apart > 0.0F ? high : low), apart};
+    const float apart = std::fma(-weight, row_inverse, middle);
+    // Above the limit the code is one more: the sign of a number that is not 0 there.
+    return {codec::bits(low) + (codec::bits(apart) >> 31), apart};
   }
   /// Weights of up to 256 in units of the row's scale are off by less than half of it, whichever way they are rounded.
   static constexpr float kClose = 0x1p-14F;
