@@ -49,7 +49,7 @@ class FitCells {
 
  protected:
   /// Fills the tables.
-  void fill() {
+  constexpr void fill() {
     static_assert(limits_are_apart(), "two limits share a cell");
     for (std::uint32_t cell = 0; cell < kCells; ++cell) {
       std::uint32_t before = 0;
@@ -77,8 +77,14 @@ class FitCells {
   static constexpr float kOffset = 2097152.0F + 16.0F;
 
   /// Of the cell of `value`, in bytes.
-  [[nodiscard]] static HALFTONE_HD std::uint32_t offset_of(float value) {
-    return codec::bits(std::fma(value, kFactor, kOffset)) & ((kCells - 1) * 4);
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t offset_of(float value) {
+    constexpr std::uint32_t mask = (kCells - 1) * 4;
+    // A product of two such numbers is exact in binary64.
+    if (__builtin_is_constant_evaluated()) {
+      return codec::bits(static_cast<float>(static_cast<double>(value) * static_cast<double>(kFactor) + static_cast<double>(kOffset))) &
+             mask;
+    }
+    return codec::bits(std::fma(value, kFactor, kOffset)) & mask;
   }
   [[nodiscard]] static constexpr bool limits_are_apart() {
     for (std::uint32_t c = 1; c < kLimits; ++c) {

@@ -83,9 +83,9 @@ TEST(LevelCells, Codes_are_those_of_the_format_at_and_beside_every_limit) {
       if (codec::magnitude(weight) > LevelCells<Format>::kMostWeight * scale) return;
       EXPECT_EQ(cells.code<false>(weight, scale, inverse).times_4, 4 * wanted) << weight << " with " << scale;
       if (!LevelCells<Format>::is_likely(scale)) return;
-      const auto likely = cells.likely_code(weight, 1.0F, scale, likely_inverse);
+      const auto likely = cells.likely_code(weight, 1.0F, LevelCells<Format>::likely_row(stored), likely_inverse);
       if (codec::magnitude(likely.apart) < LevelCells<Format>::kClose) return;
-      EXPECT_EQ(likely.word & 15U, wanted) << weight << " with " << scale;
+      EXPECT_EQ((likely.word & 15U) ^ 8U, wanted) << weight << " with " << scale;
     };
     for (int half = -400; half <= 400; ++half) {
       // Limits are multiples of 1/2, or a little above.
