@@ -69,7 +69,7 @@ template <class Format, class Source, bool Search, unsigned Threads, unsigned Bl
                                         cudaStream_t stream) {
   constexpr auto kernel = fitted_rows_kernel<Format, Source, Search, Threads, Blocks>;
   const std::size_t shared_bytes = blocks.shared_bytes + kCellsVectors<Format> * kVectorBytes;
-  if (shared_bytes > dynamic_shared_bytes<kernel>()) return false;
+  if (shared_bytes > dynamic_shared_bytes<kernel, kRotatedCarveout>()) return false;
   kernel<<<blocks.count, blocks.threads, shared_bytes, stream>>>(in, rows, columns, codes, scales, largest);
   check_launch("start a fitting quantization kernel");
   return true;
