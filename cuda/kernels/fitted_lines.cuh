@@ -46,7 +46,10 @@ __device__ inline void store_row_scale(std::uint8_t* to, float scale) {
   return lanes[0];
 }
 
-/// The tables of a block: at the beginning of its dynamic shared memory, where every function finds them.
+/// The tables as they lie in device memory, and in the shared memory of a block: at the beginning of the dynamic one, where
+/// every function finds them.
+template <class Format>
+__device__ constexpr formats::LevelCells<Format> kLevelCells = formats::LevelCells<Format>::made();
 template <class Format>
 [[nodiscard]] __device__ inline formats::LevelCells<Format>& shared_cells() {
   extern __shared__ uint4 dynamic_shared[];
@@ -54,6 +57,16 @@ template <class Format>
 }
 template <class Format>
 constexpr unsigned kCellsVectors = (sizeof(formats::LevelCells<Format>) + 127) / 128 * 8;
+
+/// Begins to copy the tables to shared memory; `thread` of `threads` of the block.
+template <class Format>
+__device__ void fetch_cells(unsigned thread, unsigned threads) {
+  constexpr unsigned vectors = sizeof(formats::LevelCells<Format>) / kVectorBytes;
+  static_assert(sizeof(formats::LevelCells<Format>) % kVectorBytes == 0);
+  auto* to = reinterpret_cast<uint4*>(&shared_cells<Format>());
+  const auto* from = reinterpret_cast<const uint4*>(&kLevelCells<Format>);
+  for (unsigned i = thread; i < vectors; i += threads) __pipeline_memcpy_async(to + i, from + i, kVectorBytes);
+}
 
 /// Format::fit() of a line that LevelCells does not serve, which is rare: out of the way of the others.
 template <class Format>
@@ -80,7 +93,7 @@ template <class Format>
     const float least = -codec::from_bits(extremes.below);
     const float most = codec::from_bits(extremes.above);
     const auto likely = cells.likely_fit(x, least, most);
-    if (likely.apart < formats::LevelCells<Format>::kCloseQuotient) return rare_fit<Format>(team, group, least, most, &largest);
+    if (likely.close) return rare_fit<Format>(team, group, least, most, &largest);
     return cells.raised(likely.scale, least, most, largest);
   }
   float found = largest;
@@ -161,23 +174,26 @@ __device__ void exact_codes(const formats::LevelCells<Format>& cells, const floa
 /// The same where all are likely; false where one is not.
 template <class Format>
 [[nodiscard]] __device__ bool likely_codes(const formats::LevelCells<Format>& cells, const float (&x)[kLineElements], float row_scale,
-                                           float scale, std::uint32_t (&words)[2]) {
+                                           const formats::ByteScale& scale, std::uint32_t (&words)[2]) {
   using Cells = formats::LevelCells<Format>;
   const float row_inverse = codec::ordinary_quotient(1.0F, row_scale);
-  const float inverse = codec::ordinary_quotient(Cells::kLikelyFactor * row_inverse, scale);
+  const float inverse = codec::ordinary_quotient(Cells::kLikelyFactor * row_inverse, scale.encode);
+  const std::uint32_t row = Cells::likely_row(scale.stored);
   float apart = 1.0F;
 #pragma unroll
   for (unsigned w = 0; w < 2; ++w) {
     std::uint32_t likely[8];
 #pragma unroll
     for (unsigned i = 0; i < 8; ++i) {
-      const auto code = cells.likely_code(x[w * 8 + i], row_inverse, scale, inverse);
+      const auto code = cells.likely_code(x[w * 8 + i], row_inverse, row, inverse);
       likely[i] = code.word;
       apart = fminf(apart, fabsf(code.apart));
     }
     constexpr std::uint32_t low = 0x0F0F'0F0FU;
-    words[w] =
-        (low_bytes(likely[0], likely[2], likely[4], likely[6]) & low) | (low_bytes(likely[1], likely[3], likely[5], likely[7]) << 4 & ~low);
+    constexpr std::uint32_t inverted = 0x8888'8888U;
+    const std::uint32_t even = low_bytes(likely[0], likely[2], likely[4], likely[6]);
+    const std::uint32_t odd = low_bytes(likely[1], likely[3], likely[5], likely[7]);
+    words[w] = ((even & low) | (odd << 4 & ~low)) ^ inverted;
   }
   return apart >= Cells::kClose;
 }
@@ -196,9 +212,9 @@ __device__ __noinline__ uint2 rare_codes(Team team, unsigned group, float row_sc
 /// The codes of a line, whose weights are `x`, eight to a word.
 template <class Format>
 __device__ void line_codes(const formats::LevelCells<Format>& cells, const Team& team, unsigned group, const float (&x)[kLineElements],
-                           float row_scale, float scale, std::uint32_t (&words)[2]) {
-  if (formats::LevelCells<Format>::is_likely(scale) && likely_codes<Format>(cells, x, row_scale, scale, words)) return;
-  const uint2 rare = rare_codes<Format>(team, group, row_scale, scale);
+                           float row_scale, const formats::ByteScale& scale, std::uint32_t (&words)[2]) {
+  if (formats::LevelCells<Format>::is_likely(scale.encode) && likely_codes<Format>(cells, x, row_scale, scale, words)) return;
+  const uint2 rare = rare_codes<Format>(team, group, row_scale, scale.encode);
   words[0] = rare.x;
   words[1] = rare.y;
 }
@@ -218,7 +234,7 @@ template <class Format, bool Search>
     return scale;
   } else {
     const auto scale = Format::scale_from_amax(wanted);
-    line_codes<Format>(cells, team, group, x, row_scale, scale.encode, words);
+    line_codes<Format>(cells, team, group, x, row_scale, scale, words);
     return scale;
   }
 }

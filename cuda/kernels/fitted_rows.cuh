@@ -11,12 +11,10 @@ namespace halftone::cuda {
 template <class Format, class Source, bool Search, unsigned Threads, unsigned Blocks>
 __global__ void __launch_bounds__(Threads, Blocks)
     fitted_rows_kernel(const typename Source::Raw* __restrict__ in, std::uint64_t rows, std::uint32_t columns,
-                       const __grid_constant__ formats::LevelCells<Format> made, std::uint8_t* __restrict__ codes,
-                       std::uint8_t* __restrict__ scales, std::uint32_t* __restrict__ largest) {
-  using Cells = formats::LevelCells<Format>;
+                       std::uint8_t* __restrict__ codes, std::uint8_t* __restrict__ scales, std::uint32_t* __restrict__ largest) {
   extern __shared__ uint4 dynamic_shared[];
   __shared__ RowMaxima of_warps[Threads / 32];
-  Cells& cells = shared_cells<Format>();
+  const auto& cells = shared_cells<Format>();
 
   const std::uint64_t row = static_cast<std::uint64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
@@ -24,9 +22,8 @@ __global__ void __launch_bounds__(Threads, Blocks)
   const PairPlace place(threadIdx.x, columns);
   const auto lines = place.load<Source>(in + (row < rows ? row * columns : 0), team.member());
   const SharedMax of_weight(largest, threadIdx.x == 0);  // while the loads are under way
-  for (unsigned i = thread; i < sizeof made / sizeof(std::uint32_t); i += blockDim.x * blockDim.y) {
-    reinterpret_cast<std::uint32_t*>(&cells)[i] = reinterpret_cast<const std::uint32_t*>(&made)[i];
-  }
+  fetch_cells<Format>(thread, blockDim.x * blockDim.y);
+  wait_for_copies();
   __syncthreads();
 
   std::uint32_t seen;
@@ -71,10 +68,9 @@ template <class Format, class Source, bool Search, unsigned Threads, unsigned Bl
                                         std::uint32_t columns, std::uint8_t* codes, std::uint8_t* scales, std::uint32_t* largest,
                                         cudaStream_t stream) {
   constexpr auto kernel = fitted_rows_kernel<Format, Source, Search, Threads, Blocks>;
-  static const auto made = formats::LevelCells<Format>::made();
   const std::size_t shared_bytes = blocks.shared_bytes + kCellsVectors<Format> * kVectorBytes;
-  if (shared_bytes > dynamic_shared_bytes<kernel>()) return false;
-  kernel<<<blocks.count, blocks.threads, shared_bytes, stream>>>(in, rows, columns, made, codes, scales, largest);
+  if (shared_bytes > dynamic_shared_bytes<kernel, kRotatedCarveout>()) return false;
+  kernel<<<blocks.count, blocks.threads, shared_bytes, stream>>>(in, rows, columns, codes, scales, largest);
   check_launch("start a fitting quantization kernel");
   return true;
 }

@@ -16,9 +16,8 @@
 namespace halftone::cuda {
 
 constexpr unsigned kFlatThreads = 256;
-/// Chunks whose loads a thread has in flight at once; more where nothing is stored.
-template <class Op>
-constexpr int kFlatChunks = Op::kWrites ? 4 : 8;
+/// Chunks whose loads a thread has in flight at once.
+constexpr int kFlatChunks = 4;
 
 /// Of what is read again, so many bytes at the end stay in the second-level cache.  Measured on an H100: of 16-bit weights
 /// less than half of the cache, each half of which keeps what its multiprocessors read; of wider ones all that it will.
@@ -40,7 +39,7 @@ __global__ void __launch_bounds__(kFlatThreads)
     flat_kernel(const In* __restrict__ in, Out* __restrict__ out, std::uint64_t n, std::uint64_t first_kept, Op op, Order order) {
   const std::uint64_t chunks = n / Width;
   const unsigned block = order == Order::forwards ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
-  constexpr int n_chunks = kFlatChunks<Op>;
+  constexpr int n_chunks = kFlatChunks;
   const std::uint64_t first = static_cast<std::uint64_t>(block) * kFlatThreads * n_chunks + threadIdx.x;
   Chunk<In, Width> loaded[n_chunks];
 #pragma unroll
@@ -73,7 +72,7 @@ __global__ void __launch_bounds__(kFlatThreads)
 
 template <int Width, class In, class Out, class Op>
 void launch_flat_of_width(const In* in, Out* out, std::uint64_t n, const Op& op, Order order, cudaStream_t stream) {
-  const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks<Op>;
+  const std::uint64_t per_block = static_cast<std::uint64_t>(Width) * kFlatThreads * kFlatChunks;
   const auto blocks = static_cast<unsigned>((n + per_block - 1) / per_block);
   const std::uint64_t chunks = n / Width;
   const std::uint64_t kept = Op::kReadAgain ? std::min(chunks, kept_bytes<In>() / (sizeof(In) * Width)) : 0;

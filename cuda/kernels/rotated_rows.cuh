@@ -17,6 +17,8 @@ namespace halftone::cuda {
 constexpr unsigned kRotatedThreads = 1024;
 /// Of the blocks for rows of up to 8192 columns.
 constexpr unsigned kFewRotatedThreads = 256;
+/// The lines of a thread come through the first-level cache, half a sector at a time.
+constexpr int kRotatedCarveout = cudaSharedmemCarveoutDefault;
 
 /// Where the lines of a thread are: groups of its team in a row of weights.
 struct PairPlace {
@@ -137,7 +139,7 @@ template <class Format, class Source, unsigned Threads>
                                          std::uint32_t columns, std::uint8_t* codes, float* scales, std::uint32_t* largest,
                                          cudaStream_t stream) {
   constexpr auto kernel = rotated_rows_kernel<Format, Source, Threads>;
-  if (blocks.shared_bytes > dynamic_shared_bytes<kernel>()) return false;
+  if (blocks.shared_bytes > dynamic_shared_bytes<kernel, kRotatedCarveout>()) return false;
   kernel<<<blocks.count, blocks.threads, blocks.shared_bytes, stream>>>(in, rows, columns, codes, scales, largest);
   check_launch("start a rotating quantization kernel");
   return true;

@@ -5,6 +5,7 @@
 
 #include <halftone/codec/hd.hpp>
 
+#include "formats/nvfp4/ordinary_format.hpp"
 #include "kernels/access.cuh"
 #include "kernels/coders.cuh"
 #include "kernels/codes.cuh"
@@ -41,6 +42,56 @@ constexpr int kRunElements = 2 * kVectorElements<typename Source::Raw>;
 /// So many times.
 constexpr unsigned kRunChunks = 2;
 
+/// The maths of a format with fewer operations, for weights with an ordinary scale.
+template <class Format>
+struct OrdinaryMaths {
+  static constexpr bool kExists = false;
+};
+template <>
+struct OrdinaryMaths<formats::nvfp4::Format> {
+  static constexpr bool kExists = true;
+  using Maths = formats::nvfp4::OrdinaryFormat;
+};
+
+/// What a block quantizes of a row of weights, and where that goes.
+struct RunsPart {
+  unsigned left;             ///< elements from its first one up to the end of the row of weights,
+  unsigned padded_left;      ///< and of the row of codes
+  unsigned shift;            ///< log2 of the elements of a run
+  std::uint64_t first_code;  ///< place of its first code among all
+};
+
+/// Quantizes what a thread has loaded of a part; returns the bits of the largest magnitude.
+template <class Maths, class Source>
+__device__ std::uint32_t quantize_loaded(const Chunk<typename Source::Raw, kRunElements<Source>> (&loaded)[kRunChunks],
+                                         const RunsPart& part, const Encoder<Maths>& encode, float tensor, std::uint8_t* __restrict__ codes,
+                                         formats::StoredScale<Maths>* __restrict__ scales) {
+  constexpr int width = kRunElements<Source>;
+  const unsigned lanes = (formats::kRunOf<Maths> != 0 ? formats::kRunOf<Maths> : 1U << part.shift) / width;
+  std::uint32_t most = 0;
+#pragma unroll
+  for (unsigned k = 0; k < kRunChunks; ++k) {
+    const unsigned at = threadIdx.x * width + k * kRunThreads * width;
+    LargestMagnitude<Source> magnitude;
+    magnitude.add(loaded[k]);
+    std::uint32_t found = at < part.left ? magnitude.bits() : 0U;
+    for (unsigned apart = 1; apart < lanes; apart *= 2) found = max(found, __shfl_xor_sync(0xFFFF'FFFFU, found, apart));
+    most = max(most, found);
+    if (at >= part.padded_left) continue;
+    const auto scale = formats::group_scale<Maths>(codec::from_bits(found), tensor);
+    if (lanes == 1 || threadIdx.x % lanes == 0) scales[(part.first_code >> part.shift) + (at >> part.shift)] = scale.stored;
+    float values[width];
+    decode_chunk<Source>(loaded[k], values);
+    std::uint32_t made[width];
+#pragma unroll
+    for (int i = 0; i < width; ++i) made[i] = encode(values[i], scale.encode);
+    Codes<Maths, width> stored = packed<Maths, width>(made);
+    if (at >= part.left) stored = {};
+    store_chunk(codes + code_bytes<Maths>(part.first_code) + code_bytes<Maths>(at), stored);
+  }
+  return most;
+}
+
 /// `Aligned`: chunks of weights can be loaded at once; otherwise element by element, with 0 behind the end of a row.
 /// `Follows`: the largest magnitude of the weight was measured by the kernel before in the stream.
 template <class Format, class Source, bool Aligned, bool Follows>
@@ -55,49 +106,33 @@ __global__ void __launch_bounds__(kRunThreads)
   const unsigned block = order == Order::forwards ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
   const std::uint64_t row = block / blocks_across;
   const std::uint64_t column = static_cast<std::uint64_t>(block % blocks_across) * per_block;
-  // What lies behind the block's first element, up to the end of a row of weights and of codes.
-  const auto left = static_cast<unsigned>(column < runs.columns ? min(runs.columns - column, std::uint64_t{per_block}) : 0);
-  const auto padded_left = static_cast<unsigned>(min(runs.padded - column, std::uint64_t{per_block}));
+  const RunsPart part{static_cast<unsigned>(column < runs.columns ? min(runs.columns - column, std::uint64_t{per_block}) : 0),
+                      static_cast<unsigned>(min(runs.padded - column, std::uint64_t{per_block})), runs.shift, row * runs.padded + column};
   const Raw* from = in + row * runs.columns + column;
-  const std::uint64_t first_code = row * runs.padded + column;
-  const unsigned first = threadIdx.x * width;
 
   Chunk<Raw, width> loaded[kRunChunks];
 #pragma unroll
   for (unsigned k = 0; k < kRunChunks; ++k) {
-    const unsigned at = first + k * step;
+    const unsigned at = threadIdx.x * width + k * step;
     if constexpr (Aligned) {
-      loaded[k] = load_vectors<Raw, width>(at < left ? from + at : in);  // always something, so that loads need not wait
+      loaded[k] = load_vectors<Raw, width>(at < part.left ? from + at : in);  // always something, so that loads need not wait
     } else {
-      loaded[k] = load_elements<Raw, width>(from, at, left);
+      loaded[k] = load_elements<Raw, width>(from, at, part.left);
     }
   }
   const Encoder<Format> encode(shared);
   if constexpr (Follows) wait_for_kernel_before();
   const float tensor = tensor_scale<Format>(amax);
   const SharedMax of_weight(largest, !formats::TwoLevel<Format> && threadIdx.x % 32 == 0);  // while the loads are under way
-  const unsigned lanes = (formats::kRunOf<Format> != 0 ? formats::kRunOf<Format> : runs.width()) / width;
-  std::uint32_t most = 0;
-#pragma unroll
-  for (unsigned k = 0; k < kRunChunks; ++k) {
-    const unsigned at = first + k * step;
-    LargestMagnitude<Source> magnitude;
-    magnitude.add(loaded[k]);
-    std::uint32_t found = at < left ? magnitude.bits() : 0U;
-    for (unsigned apart = 1; apart < lanes; apart *= 2) found = max(found, __shfl_xor_sync(0xFFFF'FFFFU, found, apart));
-    most = max(most, found);
-    if (at >= padded_left) continue;
-    const auto scale = formats::group_scale<Format>(codec::from_bits(found), tensor);
-    if (lanes == 1 || threadIdx.x % lanes == 0) scales[(first_code >> runs.shift) + (at >> runs.shift)] = scale.stored;
-    float values[width];
-    decode_chunk<Source>(loaded[k], values);
-    std::uint32_t made[width];
-#pragma unroll
-    for (int i = 0; i < width; ++i) made[i] = encode(values[i], scale.encode);
-    Codes<Format, width> stored = packed<Format, width>(made);
-    if (at >= left) stored = {};
-    store_chunk(codes + code_bytes<Format>(first_code) + code_bytes<Format>(at), stored);
+  if constexpr (OrdinaryMaths<Format>::kExists) {
+    using Maths = typename OrdinaryMaths<Format>::Maths;
+    if (Maths::serves(tensor)) {
+      typename Encoder<Maths>::Shared none;
+      (void)quantize_loaded<Maths, Source>(loaded, part, Encoder<Maths>(none), tensor, codes, scales);
+      return;
+    }
   }
+  std::uint32_t most = quantize_loaded<Format, Source>(loaded, part, encode, tensor, codes, scales);
   if constexpr (!formats::TwoLevel<Format>) {
     most = __reduce_max_sync(0xFFFF'FFFFU, most);
     if (threadIdx.x % 32 == 0) of_weight.raise(most);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include <halftone/codec/minifloat.hpp>
 #include <halftone/codec/quotient.hpp>
 
 #include "formats/level_limits.hpp"
@@ -41,41 +42,46 @@ class CodeCells {
 
   /// What code<false>() gives wherever the weight is not close to a limit between two codes.
   struct LikelyCode {
-    std::uint32_t word;  ///< the code in its low four bits
-    float apart;         ///< by how much the weight exceeds the limit; where that is less than kClose, the code may be another
+    std::uint32_t word;  ///< the code in its low four bits, the highest of them inverted
+    float apart;         ///< by how much the weight is below the limit; where that is less than kClose, the code may be another
   };
   /// `weight` is in units of its own; `row_inverse` is about 1 over the row's scale, in such units, and `inverse` about
-  /// kLikelyFactor times that over `scale`, which is at least kLikelyScale and which code() serves.
-  [[nodiscard]] HALFTONE_HD LikelyCode likely_code(float weight, float row_inverse, float scale, float inverse) const {
+  /// kLikelyFactor times that over the group's scale, of which is_likely() and likely_row() gives `row`.
+  [[nodiscard]] HALFTONE_HD LikelyCode likely_code(float weight, float row_inverse, std::uint32_t row, float inverse) const {
     const std::uint32_t offset = codec::bits(std::fma(weight, inverse, kLikelyOffset)) & ((kLikelyCells - 1) * 4);
-    const float low = entry_at(low_halves_, offset);
-    const float high = entry_at(high_halves_, offset);
-    // Half of either value, rounded to halves, with opposite numbers whose unit in the last place is 1/2: their sum is the middle.
-    constexpr float magic = 6291456.0F;  // 1.5 * 2^22
-    const float middle = std::fma(low, scale, magic) + std::fma(high, scale, -magic);
-    const float apart = std::fma(weight, row_inverse, -middle);
-    return {codec::bits(apart > 0.0F ? high : low), apart};
+    const float limit = entry_at(limits_, offset ^ row);
+    const float apart = std::fma(-weight, row_inverse, limit);
+    // Above the limit the code is one more: the sign of a number that is not 0 there.
+    return {codec::bits(limit) + (codec::bits(apart) >> 31), apart};
   }
-  /// Weights of up to 256 in units of the row's scale are off by less than half of it, whichever way they are rounded.
-  static constexpr float kClose = 0x1p-14F;
+  /// Weights of up to 256 in units of the row's scale are off by less than a quarter of it, whichever way they are rounded,
+  /// and limits by at most half of it.
+  static constexpr float kClose = 0x1p-13F;
   static constexpr float kLikelyScale = 24.0F;
   static constexpr float kLikelyFactor = 17.0F;
   [[nodiscard]] static HALFTONE_HD bool is_likely(float scale) { return scale >= kLikelyScale && scale <= kLargestScale; }
+  /// Where the limits of a stored scale lie, in bytes.  The cells of a row change places with its number, so that threads with
+  /// different scales seldom read from one bank.
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t likely_row(std::uint32_t stored) {
+    const std::uint32_t row = stored - kFirstLikely;
+    return (row * kLikelyCells + row * 7 % 32) * 4;
+  }
 
   static constexpr float kCodeFactor = 42.0F;
   static constexpr float kMostWeight = 1.5F;
 
  protected:
   /// Fills the tables.
-  void fill() {
+  constexpr void fill() {
     static_assert(limits_are_apart(), "two limits share a cell");
     for (std::uint32_t c = 0; c <= kLimits; ++c) levels_[c] = Format::level(c);
     // In both, the last limit is always compared.
     for (std::uint32_t cell = 0; cell < kLikelyCells; ++cell) {
       std::uint32_t passed = 0;
       while (passed + 1 < kLimits && likely_cell(passed, kLikelyBlur) < cell) ++passed;
-      low_halves_[cell] = half_with_code(passed);
-      high_halves_[cell] = half_with_code(passed + 1);
+      for (std::uint32_t stored = kFirstLikely; stored < kFirstLikely + kLikelyScales; ++stored) {
+        limits_[(likely_row(stored) / 4) ^ cell] = limit_with_code(passed, codec::E4M3::decode(static_cast<std::uint8_t>(stored)));
+      }
     }
     for (std::uint32_t cell = 0; cell < kCodeCells; ++cell) {
       std::uint32_t passed = 0;
@@ -105,6 +111,9 @@ class CodeCells {
   // Likely codes: the same with fewer cells, as their scales are larger.  2^21, whose unit in the last place is 1/4, and the
   // cell of 0: the sum has the cell in the bits 2 to 7.
   static constexpr std::uint32_t kLikelyCells = 64;
+  /// The E4M3 codes of kLikelyScale to kLargestScale.
+  static constexpr std::uint32_t kFirstLikely = 0x5C;
+  static constexpr std::uint32_t kLikelyScales = 0x70 - kFirstLikely + 1;
   static constexpr float kLikelyOffset = 2097152.0F + 32.0F;
   static constexpr float kLikelyBlur = 0.5F / kLikelyScale + 0.0005F;
   /// The cell in which a weight lies that is `blur` above the middle of two levels.
@@ -122,20 +131,21 @@ class CodeCells {
     return true;
   }
 
-  /// Half a level, with the code in place of its last four bits: with every scale that code() serves it is rounded to the same value.
-  [[nodiscard]] static constexpr float half_with_code(std::uint32_t c) {
-    return codec::from_bits((codec::bits(Format::level(c) * 0.5F) & ~15U) | c);
+  /// The limit between code `c` and the next one with a scale, a multiple of 1/2 below 128 and so off by at most 2^-14, for
+  /// the code, its highest bit inverted, in the last four bits.
+  [[nodiscard]] static constexpr float limit_with_code(std::uint32_t c, float scale) {
+    const float limit = (rounded(Format::level(c) * scale) + rounded(Format::level(c + 1) * scale)) * 0.5F;
+    return codec::from_bits(limit == 0.0F ? c ^ 8U : codec::bits(limit) + c - 8U);
   }
 
   /// Rounded to an integer, ties to even, for magnitudes of at most 2^22.
-  [[nodiscard]] static HALFTONE_HD float rounded(float value) {
+  [[nodiscard]] static HALFTONE_HD constexpr float rounded(float value) {
     constexpr float magic = 12582912.0F;  // 1.5 * 2^23, whose unit in the last place is 1
     return (value + magic) - magic;
   }
 
   float levels_[kLimits + 1];
-  float low_halves_[kLikelyCells];
-  float high_halves_[kLikelyCells];
+  float limits_[kLikelyScales * kLikelyCells];
   std::uint8_t passed_[kCodeCells];
 };
 

@@ -29,16 +29,14 @@ class FitCells {
   /// What fit() gives wherever no weight over its scale is close to a limit.
   struct LikelyFit {
     float scale;
-    float apart;  ///< of the quotient that is closest to a limit; below kCloseQuotient the scale may be another
+    bool close;  ///< whether a quotient is close to a limit; the scale may then be another
   };
   [[nodiscard]] HALFTONE_HD LikelyFit likely_fit(const float (&weights)[kWeights], float least, float most) const {
     float scale = codec::larger(Format::kSmallest, codec::larger(most, -least));
-    float apart = 1.0F;
-    for (int round = 0; round < 2; ++round) scale = fitted(sums<0, 1>(Products(scale, apart), weights));
-    return {scale, apart};
+    std::uint32_t least_excess = codec::kInfinityBits;
+    for (int round = 0; round < 2; ++round) scale = fitted(sums<0, 1>(Products(scale, least_excess), weights));
+    return {scale, least_excess < codec::bits(2.0F * kCloseQuotient)};
   }
-  /// Quotients of up to 1.2 and products with reciprocals differ by less than a quarter of it.
-  static constexpr float kCloseQuotient = 0x1p-20F;
 
   /// `scale`, which was fitted to weights with these extremes; raises `largest`.
   [[nodiscard]] HALFTONE_HD float raised(float scale, float least, float most, float& largest) const {
@@ -51,13 +49,14 @@ class FitCells {
 
  protected:
   /// Fills the tables.
-  void fill() {
+  constexpr void fill() {
     static_assert(limits_are_apart(), "two limits share a cell");
     for (std::uint32_t cell = 0; cell < kCells; ++cell) {
       std::uint32_t before = 0;
       while (before < kLimits && offset_of(Limits::limit(before)) / 4 < cell) ++before;
       const bool has_limit = before < kLimits && offset_of(Limits::limit(before)) / 4 == cell;
       limits_[cell] = has_limit ? Limits::limit(before) : codec::from_bits(codec::kInfinityBits);
+      low_limits_[cell] = limits_[cell] - kCloseQuotient;
       below_[cell] = Format::level(before);
     }
     below_[kCells] = Format::level(kLimits);
@@ -67,6 +66,9 @@ class FitCells {
   using Limits = LevelLimits<Format>;
   static constexpr std::uint32_t kLimits = Limits::kLimits;
 
+  /// Quotients of up to 1.2 and products with reciprocals differ by less than a quarter of it.
+  static constexpr float kCloseQuotient = 0x1p-20F;
+
   // Weights over their scale go from -1 to 1 in the first round; in the second, whose scale is at least 0.85 times
   // the first one wherever the largest magnitude is the first scale, to 1.18.
   static constexpr std::uint32_t kCells = 32;
@@ -75,8 +77,14 @@ class FitCells {
   static constexpr float kOffset = 2097152.0F + 16.0F;
 
   /// Of the cell of `value`, in bytes.
-  [[nodiscard]] static HALFTONE_HD std::uint32_t offset_of(float value) {
-    return codec::bits(std::fma(value, kFactor, kOffset)) & ((kCells - 1) * 4);
+  [[nodiscard]] static HALFTONE_HD constexpr std::uint32_t offset_of(float value) {
+    constexpr std::uint32_t mask = (kCells - 1) * 4;
+    // A product of two such numbers is exact in binary64.
+    if (__builtin_is_constant_evaluated()) {
+      return codec::bits(static_cast<float>(static_cast<double>(value) * static_cast<double>(kFactor) + static_cast<double>(kOffset))) &
+             mask;
+    }
+    return codec::bits(std::fma(value, kFactor, kOffset)) & mask;
   }
   [[nodiscard]] static constexpr bool limits_are_apart() {
     for (std::uint32_t c = 1; c < kLimits; ++c) {
@@ -118,13 +126,15 @@ class FitCells {
   struct Products {
     float reciprocal;
     float factor;
-    float& apart;
-    HALFTONE_HD Products(float scale, float& closest)
-        : reciprocal(codec::ordinary_quotient(1.0F, scale)), factor(reciprocal * kFactor), apart(closest) {}
+    /// Bits of the least excess over a limit that is lowered by kCloseQuotient: what is close to the limit exceeds the lowered
+    /// one by less than twice that.  Positive numbers order like their bits, and those of negative ones are larger.
+    std::uint32_t& least_excess;
+    HALFTONE_HD Products(float scale, std::uint32_t& least)
+        : reciprocal(codec::ordinary_quotient(1.0F, scale)), factor(reciprocal * kFactor), least_excess(least) {}
     [[nodiscard]] HALFTONE_HD float nearest(const FitCells& cells, float weight) const {
       const std::uint32_t offset = codec::bits(std::fma(weight, factor, kOffset)) & ((kCells - 1) * 4);
-      const float excess = std::fma(weight, reciprocal, -entry_at(cells.limits_, offset));
-      apart = std::fmin(apart, std::fabs(excess));
+      const float excess = std::fma(weight, reciprocal, -entry_at(cells.low_limits_, offset));
+      least_excess = codec::bits(excess) < least_excess ? codec::bits(excess) : least_excess;
       return cells.nearest_in(offset, excess);
     }
   };
@@ -153,6 +163,7 @@ class FitCells {
   }
 
   float limits_[kCells];
+  float low_limits_[kCells];
   float below_[kCells + 1];
 };
 
