@@ -4,8 +4,6 @@
 #include <functional>
 #include <queue>
 
-#include "learn/layer_work.hpp"
-
 namespace halftone::exec {
 namespace {
 
@@ -17,10 +15,16 @@ double work_of(const Job& job, learn::Machine machine) {
 
 }  // namespace
 
-Forecast::Forecast(const Plan& plan, const Backend& backend, RunControl& control) : plan_(plan), control_(control) {
-  const learn::Machine machine = backend.engine_bytes() ? learn::Machine::gpu : learn::Machine::processor;
-  for (const Job& job : plan.jobs) work_.push_back(work_of(job, machine));
+std::vector<double> learning_work(const Plan& plan, learn::Machine machine) {
+  std::vector<double> work;
+  for (const Job& job : plan.jobs) work.push_back(work_of(job, machine));
+  return work;
 }
+
+Forecast::Forecast(const Plan& plan, const Backend& backend, RunControl& control)
+    : plan_(plan),
+      control_(control),
+      work_(learning_work(plan, backend.engine_bytes() ? learn::Machine::gpu : learn::Machine::processor)) {}
 
 void Forecast::skip(const Job& job) {
   const std::lock_guard lock(mutex_);
@@ -46,12 +50,14 @@ void Forecast::end(const Job& job, double seconds) {
   if (control_.first_foreseen_end_ns == 0) control_.first_foreseen_end_ns = control_.foreseen_end_ns.load();
 }
 
-/// Layers begin in the order of the plan, each where another has ended.
+/// Those of most work begin first, each where another has ended.
 double Forecast::span(double seconds_per_work) const {
+  std::vector<double> layers = work_;
+  std::sort(layers.begin(), layers.end(), std::greater<>());
   std::priority_queue<double, std::vector<double>, std::greater<>> ends;
   double last = 0;
-  for (const double work : work_) {
-    if (!(work > 0)) continue;
+  for (const double work : layers) {
+    if (!(work > 0)) break;
     double begin = 0;
     if (ends.size() == most_at_once_) {
       begin = ends.top();

@@ -2,19 +2,28 @@
 
 #include <chrono>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include <halftone/backend.hpp>
 #include <halftone/plan.hpp>
 #include <halftone/run_control.hpp>
 
+#include "learn/layer_work.hpp"
+
 namespace halftone::exec {
+
+/// The work on the codes of each job of `plan`, in multiplications of large products; 0 where it does not learn.
+[[nodiscard]] std::vector<double> learning_work(const Plan& plan, learn::Machine machine);
 
 /// Foresees when the layers of a run that learn will be done, from the times of those that are.
 class Forecast {
  public:
   /// `plan` and `control` must outlive this.
   Forecast(const Plan& plan, const Backend& backend, RunControl& control);
+
+  /// learning_work() of the plan.
+  [[nodiscard]] std::span<const double> work() const noexcept { return work_; }
 
   /// A layer that another run has done.
   void skip(const Job& job);
