@@ -55,6 +55,8 @@ class CudaBackend : public Backend {
       : devices_(options.devices, findings.devices[static_cast<std::size_t>(options.devices.front())].name, options.device_memory) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return devices_.name(); }
+  [[nodiscard]] DeviceKind kind() const noexcept override { return DeviceKind::gpu; }
+  [[nodiscard]] std::string_view product() const noexcept override { return devices_.product(); }
   [[nodiscard]] std::string failed_device() const override { return devices_.failed(); }
 
   [[nodiscard]] Support supports_learning() const override {

@@ -43,8 +43,11 @@ std::uint64_t budget_of(std::uint64_t wanted) {
 
 }  // namespace
 
-Devices::Devices(std::vector<int> ordinals, std::string model, std::uint64_t memory)
-    : ordinals_(std::move(ordinals)), memory_(memory), name_(fmt::format("cuda:{} ({})", fmt::join(ordinals_, ", "), model)) {
+Devices::Devices(std::vector<int> ordinals, std::string product, std::uint64_t memory)
+    : ordinals_(std::move(ordinals)),
+      memory_(memory),
+      product_(std::move(product)),
+      name_(fmt::format("cuda:{} ({})", fmt::join(ordinals_, ", "), product_)) {
   const int device = ordinals_.front();
   start_device(device);
   const std::uint64_t budget = budget_of(memory_);

@@ -17,9 +17,9 @@ namespace halftone::cuda {
 /// one holds up the calls for all others, so that it is done one after the other.
 class Devices {
  public:
-  /// `ordinals`: at least one.  `model`: what the first one is.  `memory`: bytes of each that may be used; 0 for most of what
+  /// `ordinals`: at least one.  `product`: what the first one is.  `memory`: bytes of each that may be used; 0 for most of what
   /// is free.  Throws device where the first cannot be started; another one that cannot ends the run that asks for engines.
-  Devices(std::vector<int> ordinals, std::string model, std::uint64_t memory);
+  Devices(std::vector<int> ordinals, std::string product, std::uint64_t memory);
   Devices(const Devices&) = delete;
   Devices& operator=(const Devices&) = delete;
   ~Devices();
@@ -31,6 +31,8 @@ class Devices {
   [[nodiscard]] std::size_t count() const noexcept { return ordinals_.size(); }
   /// "cuda:0, 1 (NVIDIA H100)"
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// What the first one is.
+  [[nodiscard]] const std::string& product() const noexcept { return product_; }
   /// A sentence on one that did not start; empty where none failed.
   [[nodiscard]] std::string failed() const;
 
@@ -39,6 +41,7 @@ class Devices {
 
   std::vector<int> ordinals_;
   std::uint64_t memory_;
+  std::string product_;
   std::string name_;
   std::unique_ptr<Place> first_;
   EngineSet engines_;

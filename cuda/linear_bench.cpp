@@ -12,12 +12,12 @@
 #include "cpu/cpu_backend.hpp"
 #include "cpu/linear.hpp"
 #include "cuda_backend.hpp"
+#include "formats/quant_spec.hpp"
 #include "formats/rotation.hpp"
 #include "linear/device_linear.hpp"
 #include "linear/device_weight.hpp"
 #include "ops/layer_operations.hpp"
 #include "ops/operation_table.hpp"
-#include "plan/constraints.hpp"
 #include "runtime/graph.hpp"
 
 namespace halftone::cuda {
@@ -89,7 +89,7 @@ class LinearBench {
     QuantSpec spec{.format = &format};
     const auto& sizes = format.facts().block_sizes;
     if (format.grid() == ScaleGrid::block && std::find(sizes.begin(), sizes.end(), 128U) != sizes.end()) spec.block_size = 128;
-    return plan::complete_spec(spec, {});
+    return formats::complete_spec(spec, {});
   }
 
   void bench_dense(const ProductShape& shape, const HostMatrix& weight, const HostMatrix& x) {

@@ -16,7 +16,7 @@
 #include "cpu/cpu_backend.hpp"
 #include "exec/candidate_errors.hpp"
 #include "formats/layer_layout.hpp"
-#include "plan/constraints.hpp"
+#include "formats/quant_spec.hpp"
 
 namespace {
 
@@ -81,7 +81,7 @@ struct Result {
 };
 
 void run(benchmark::State& state, const FormatDescriptor& format, const cpu::KernelTable& kernels, Dtype dtype) {
-  const QuantSpec spec = plan::complete_spec({.format = &format}, {});
+  const QuantSpec spec = formats::complete_spec({.format = &format}, {});
   const formats::LayerLayout layout(spec, kRows, kColumns);
   const std::vector<std::byte>& source = source_of(dtype);
   const MatrixView view{source.data(), dtype, layout.rows(), layout.columns()};
@@ -108,7 +108,7 @@ void run(benchmark::State& state, const FormatDescriptor& format, const cpu::Ker
 /// A search for scales over the first rows: what it chooses for the whole weight, then for each group, and the codes.
 void run_search(benchmark::State& state, const FormatDescriptor& format, const cpu::KernelTable& kernels, Dtype dtype) {
   constexpr std::uint64_t rows = 512;
-  QuantSpec spec = plan::complete_spec({.format = &format}, {});
+  QuantSpec spec = formats::complete_spec({.format = &format}, {});
   spec.scales = ScaleMethod::search;
   const formats::LayerLayout layout(spec, rows, kColumns);
   const MatrixView view{source_of(dtype).data(), dtype, layout.rows(), layout.columns()};

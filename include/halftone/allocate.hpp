@@ -23,6 +23,7 @@ struct AllocateOptions {
   PlanOptions plan;                              ///< which layers are quantized; its format and rules are not used
   std::vector<const FormatDescriptor*> formats;  ///< candidates; not empty
   bool keep = false;                             ///< a layer may keep its precision
+  ScaleMethod scales = ScaleMethod::absmax;      ///< of the conversion; with `statistics` a search heeds them
   std::optional<std::uint64_t> target_bytes;     ///< of the output's files: the least error within it
   std::optional<double> min_sqnr_db;             ///< of all quantized layers together: the smallest output that reaches it
   std::optional<double> max_output_error;        ///< relative L2 of the outputs of all quantized layers: the smallest output below it
@@ -34,6 +35,7 @@ struct AllocateOptions {
 /// What a format does to a layer.
 struct AllocationCandidate {
   const FormatDescriptor* format = nullptr;  ///< null: the layer keeps its precision
+  bool is_unchanged = false;                 ///< the layer stays as it is: also one that is stored in `format` already
   std::uint64_t bytes = 0;                   ///< of all tensors of the layer
   ErrorFigures figures;
   double output_noise = 0;  ///< mean squared error of the layer's output, over inputs as the statistics have them
@@ -51,13 +53,15 @@ struct AllocatedLayer {
 
 /// A format for each layer.
 struct Allocation {
-  std::vector<AllocatedLayer> layers;  ///< by name
-  std::string rules;                   ///< text of a rules file
-  Plan plan;                           ///< of a conversion with these rules and the first of the formats
-  ErrorFigures total;                  ///< over the quantized layers
-  double output_error = 0;             ///< relative L2, over the quantized layers
-  bool is_best = false;                ///< no other choice is better, by the sizes and errors that were measured
-  double gap = 0;                      ///< otherwise: by what part of its loss (error or bytes) a better one may be better
+  std::vector<AllocatedLayer> layers;    ///< by name
+  std::string rules;                     ///< text of a rules file
+  Plan plan;                             ///< of a conversion with these rules and the first of the formats
+  ScaleMethod scales{};                  ///< of that conversion: search only where a format of it has scales to choose from
+  bool search_heeds_statistics = false;  ///< that conversion takes the statistics, too
+  ErrorFigures total;                    ///< over the quantized layers
+  double output_error = 0;               ///< relative L2, over the quantized layers
+  bool is_best = false;                  ///< no other choice is better, by the sizes and errors that were measured
+  double gap = 0;                        ///< otherwise: by what part of its loss (error or bytes) a better one may be better
   std::vector<std::string> notes;
 };
 

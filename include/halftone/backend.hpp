@@ -45,6 +45,9 @@ struct QuantizedBand {
 /// A sum of squared errors in units of 2^-60, so that it does not depend on the order.
 __extension__ using ErrorSum = unsigned __int128;
 
+/// What a backend runs on.
+enum class DeviceKind : std::uint8_t { cpu, gpu };
+
 /// The primitives of one device.  A band is a run of whole rows, for block formats a multiple of
 /// the block size; results do not depend on how a weight is cut into bands.
 ///
@@ -59,6 +62,9 @@ class Backend {
 
   /// "cpu (avx2)": the device and what it runs with.
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  [[nodiscard]] virtual DeviceKind kind() const noexcept = 0;
+  /// "cpu", "NVIDIA H100": what learned codes depend on besides their inputs.
+  [[nodiscard]] virtual std::string_view product() const noexcept = 0;
 
   /// Whether weights of `source` can be quantized with `spec` here.
   [[nodiscard]] virtual Support supports(const QuantSpec& spec, Dtype source) const = 0;

@@ -14,7 +14,14 @@ namespace halftone {
 
 /// How the codes of a weight are chosen, where not each is to be the nearest to its weight.
 enum class LearnMethod : std::uint8_t {
-#define HALFTONE_LEARN_METHOD(name, meaning) name,
+#define HALFTONE_LEARN_METHOD(name, needs, meaning) name,
+#include <halftone/learn_method.def>
+#undef HALFTONE_LEARN_METHOD
+};
+
+/// All of them.
+inline constexpr LearnMethod kLearnMethods[] = {
+#define HALFTONE_LEARN_METHOD(name, needs, meaning) LearnMethod::name,
 #include <halftone/learn_method.def>
 #undef HALFTONE_LEARN_METHOD
 };
@@ -22,11 +29,33 @@ enum class LearnMethod : std::uint8_t {
 /// "feedback"
 [[nodiscard]] constexpr std::string_view name_of(LearnMethod method) noexcept {
   constexpr std::string_view names[] = {
-#define HALFTONE_LEARN_METHOD(name, meaning) #name,
+#define HALFTONE_LEARN_METHOD(name, needs, meaning) #name,
 #include <halftone/learn_method.def>
 #undef HALFTONE_LEARN_METHOD
   };
   return names[static_cast<std::size_t>(method)];
+}
+
+/// What a method goes by besides the weight.
+enum class LearnNeeds : std::uint8_t {
+  nothing,
+  basis,    ///< the leading singular vectors of the weight (RankOptions)
+  moments,  ///< the second moments of the layer's inputs
+};
+
+[[nodiscard]] constexpr LearnNeeds needs_of(LearnMethod method) noexcept {
+  constexpr LearnNeeds needs[] = {
+#define HALFTONE_LEARN_METHOD(name, needs, meaning) LearnNeeds::needs,
+#include <halftone/learn_method.def>
+#undef HALFTONE_LEARN_METHOD
+  };
+  return needs[static_cast<std::size_t>(method)];
+}
+[[nodiscard]] constexpr bool uses_moments(LearnMethod method) noexcept { return needs_of(method) == LearnNeeds::moments; }
+
+/// The method where none is asked for.
+[[nodiscard]] constexpr LearnMethod default_method(bool has_statistics) noexcept {
+  return has_statistics ? LearnMethod::feedback : LearnMethod::project;
 }
 
 /// How much time a method may take.
@@ -46,16 +75,20 @@ struct RankOptions {
   std::uint64_t max_k = 1280;
 };
 
-/// What a user may decide about learned rounding.
-struct LearnOptions {
-  std::optional<LearnMethod> method;  ///< nothing: feedback where there are second moments, nearest where other
-                                      ///< statistics are, and project without any
+/// What methods are told, for all layers alike.
+struct LearnSettings {
   Effort effort = Effort::usual;
   RankOptions rank;
   std::optional<double> damping;     ///< of second moments, part of their mean diagonal; nothing: by their count
   std::optional<double> mse_budget;  ///< by what part the squared error may grow over that of nearest rounding
-  bool prior_weights = false;        ///< feedback takes WᵀW for layers without second moments
   OptimizerSettings optimizer;       ///< of the method of that name
+};
+
+/// What a user may decide about learned rounding.
+struct LearnOptions : LearnSettings {
+  std::optional<LearnMethod> method;  ///< nothing: default_method(); a layer without the moments that its method needs
+                                      ///< is rounded to nearest
+  bool prior_weights = false;         ///< such a layer takes WᵀW for them instead
 };
 
 /// Statistics of the inputs of layers, a safetensors file (docs/STATISTICS.md); headers only.
@@ -80,15 +113,10 @@ struct LayerStatistics {
 };
 
 /// How the codes of one weight are chosen.
-struct LearnRecipe {
+struct LearnRecipe : LearnSettings {
   LearnMethod method = LearnMethod::nearest;
-  Effort effort = Effort::usual;
-  RankOptions rank;
-  std::optional<double> damping;
-  std::optional<double> mse_budget;
-  bool prior_weights = false;
-  OptimizerSettings optimizer;
-  std::uint64_t seed = 0;  ///< of the layer
+  bool prior_weights = false;  ///< WᵀW stands in for the second moments that the method needs
+  std::uint64_t seed = 0;      ///< of the layer
   LayerStatistics statistics;
   BiasCorrection bias_correction = BiasCorrection::none;
   std::optional<ModelTensor> bias;  ///< that is corrected

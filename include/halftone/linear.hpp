@@ -89,6 +89,7 @@ class Operations {
 
   /// "cpu (avx2)".
   [[nodiscard]] std::string_view device() const noexcept;
+  [[nodiscard]] DeviceKind device_kind() const noexcept;
 
   /// The bytes that a conversion would write; sizes of 0 in `spec` stand for the format's defaults.  `weight`: F64, F32, BF16
   /// or F16.  Throws usage for a size that the format does not know, unsupported where the format does not

@@ -14,6 +14,9 @@ namespace halftone {
 /// `.quant_state.bitsandbytes__…` of NF4 and FP4), by full tensor name.
 using SideTexts = std::map<std::string, std::string, std::less<>>;
 
+/// Whether a tensor of this name holds such a text.
+[[nodiscard]] bool is_side_text(std::string_view name) noexcept;
+
 /// A tensor and the file of the model that holds it.
 struct ModelTensor {
   TensorInfo info;

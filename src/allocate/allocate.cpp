@@ -2,18 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "allocate/candidates.hpp"
 #include "allocate/goal.hpp"
 #include "allocate/layer_errors.hpp"
+#include "allocate/layer_moments.hpp"
 #include "allocate/rules_text.hpp"
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
 #include "base/text.hpp"
-#include "exec/layer_statistics.hpp"
 #include "formats/layer_names.hpp"
-#include "plan/layer_statistics.hpp"
 
 namespace halftone::allocate {
 namespace {
@@ -24,59 +22,34 @@ constexpr int kMostRounds = 40;
 constexpr std::uint64_t kHeaderSlack = 16;
 constexpr std::uint64_t kLayerSlack = 2;
 
-/// Matrices of columns × columns that an engine holds: second moments, and two to look at them.
-constexpr std::uint64_t kSquares = 3;
-
 /// What measuring needs.
 struct Sources {
   const eval::FloatModel& model;
-  const io::ModelFiles* files_of_statistics;
-  std::optional<Statistics> statistics;
+  const StatisticsFile* statistics;  ///< null without
   const Backend& backend;
   const RunControl& control;
 };
 
+/// A layer that stays as it is; `figures` are those of its values against themselves.
+AllocationCandidate unchanged(const LayerCandidates& layer, const ErrorFigures& figures) {
+  return {layer.stored_as, true, layer.kept_bytes, figures, 0};
+}
+
 /// Measures one layer into `result`; returns the mean square of its inputs, where that is known.
 std::optional<double> measure_layer(const Sources& from, const LayerCandidates& candidates, bool keep, AllocatedLayer& result) {
   const ModelTensor& weight = *candidates.weight;
-  const Shape shape = from.model.shape_of(weight);
-  const std::uint64_t columns = shape[1];
-  // A layer whose scales are searched: what is weighted by all that is known of its inputs.
-  Job job{.spec = {.scales = ScaleMethod::search}, .learn = LearnRecipe()};
-  LearnRecipe& recipe = *job.learn;
-  if (from.statistics) recipe.statistics = plan::find_statistics(*from.statistics, formats::base_name(weight.info.name), columns);
-  InputMoments moments;
-  std::shared_ptr<learn::Engine> engine;
-  std::optional<exec::StatisticsReader> reader;
-  const Plan no_plan;
-  const exec::Context context{no_plan, from.model.files(), from.backend, {}, from.files_of_statistics, {}, nullptr, from.control, 0, 1};
-  result.has_statistics = recipe.statistics.second_moment.has_value() || recipe.statistics.diagonal.has_value();
-  std::optional<double> mean_square;
-  if (result.has_statistics) {
-    engine = from.backend.make_engine(kSquares * columns * columns * sizeof(float));
-    reader.emplace(*engine, job, context, TensorInfo{weight.info.name, weight.info.dtype, shape});
-    moments = {engine.get(), reader->moments().second, reader->diagonal()};
-    std::vector<float> diagonal = moments.diagonal;
-    if (moments.second.data != nullptr) {
-      diagonal.resize(columns);
-      engine->diagonal(moments.second, diagonal.data());
-    }
-    mean_square = std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(columns);
-  }
-  const LayerErrors errors = measure(from.model, weight, from.backend, candidates.specs, moments, from.control.stop);
+  const LayerMoments moments(from.model, weight, from.statistics, from.backend, from.control);
+  const auto whole = [&](const QuantSpec& spec, float amax) { return moments.restore(spec, amax); };
+  const LayerErrors errors = measure(from.model, weight, from.backend, candidates.specs, moments.moments(), from.control.stop, whole);
   result.name = weight.info.name;
+  result.has_statistics = moments.are_known();
   result.output_signal = errors.output_signal;
   for (std::size_t i = 0; i < candidates.specs.size(); ++i) {
     const SpecError& error = errors.of_specs[i];
-    result.candidates.push_back({candidates.specs[i].format, candidates.bytes[i], error.figures, error.output_noise});
+    result.candidates.push_back({candidates.specs[i].format, false, candidates.bytes[i], error.figures, error.output_noise});
   }
-  if (keep) {
-    ErrorFigures unchanged = errors.of_specs.front().figures;
-    unchanged.noise = unchanged.max_abs = 0;
-    unchanged.energy = unchanged.dot = unchanged.signal;
-    result.candidates.push_back({nullptr, candidates.kept_bytes, unchanged, 0});
-  }
-  return mean_square;
+  if (keep || candidates.stored_as != nullptr) result.candidates.push_back(unchanged(candidates, errors.signal));
+  return moments.mean_square();
 }
 
 /// Layers without statistics are taken to have uncorrelated inputs of the mean square that the others have.
@@ -113,9 +86,9 @@ std::vector<std::string> names_of(const std::vector<const FormatDescriptor*>& fo
 /// Chooses, writes the rules and plans with them; where the goal is a size, again until the plan keeps it.
 class Chooser {
  public:
-  Chooser(const eval::FloatModel& model, const AllocateOptions& options, const std::vector<LayerCandidates>& kept, const Goal& goal,
+  Chooser(const Sources& from, const AllocateOptions& options, const std::vector<LayerCandidates>& kept, const Goal& goal,
           Allocation& result)
-      : model_(model), texts_(model.files().side_texts()), options_(options), kept_(kept), goal_(goal), result_(result) {}
+      : from_(from), texts_(from.model.files().side_texts()), options_(options), kept_(kept), goal_(goal), result_(result) {}
 
   void run() {
     const auto problem = goal_.problem();
@@ -151,7 +124,23 @@ class Chooser {
     PlanOptions options = options_.plan;
     options.spec = {.format = options_.formats.front()};
     options.rules = parse_rules(result_.rules, "allocation");
-    result_.plan = build_plan(model_.files().index(), texts_, options);
+    choose_scales(options);
+    result_.plan = build_plan(from_.model.files().index(), texts_, options);
+  }
+
+  /// A conversion refuses a search, and statistics, that would have no effect.
+  void choose_scales(PlanOptions& options) {
+    bool can_search = can_search_scales(*options.spec.format);
+    bool has_statistics = false;
+    for (const AllocatedLayer& layer : result_.layers) {
+      if (layer.choice().is_unchanged) continue;
+      can_search = can_search || can_search_scales(*layer.choice().format);
+      has_statistics = has_statistics || layer.has_statistics;
+    }
+    result_.scales = can_search ? options_.scales : ScaleMethod::absmax;
+    options.spec.scales = result_.scales;
+    result_.search_heeds_statistics = result_.scales == ScaleMethod::search && has_statistics;
+    if (result_.search_heeds_statistics) options.statistics = from_.statistics->statistics;
   }
 
   /// Bytes of everything but the layers, where `chosen` is taken.
@@ -189,7 +178,7 @@ class Chooser {
          *options_.max_output_error, std::sqrt(noise), hint);
   }
 
-  const eval::FloatModel& model_;
+  const Sources& from_;
   SideTexts texts_;
   const AllocateOptions& options_;
   const std::vector<LayerCandidates>& kept_;
@@ -201,7 +190,7 @@ void add_totals(const AllocateOptions& options, Allocation& result) {
   double noise = 0;
   double signal = 0;
   for (const AllocatedLayer& layer : result.layers) {
-    if (layer.choice().format == nullptr) continue;
+    if (layer.choice().is_unchanged) continue;
     result.total.add(layer.choice().figures);
     noise += layer.choice().output_noise;
     signal += layer.output_signal;
@@ -209,27 +198,55 @@ void add_totals(const AllocateOptions& options, Allocation& result) {
   result.output_error = options.statistics.empty() ? result.total.rel_l2() : noise == 0 ? 0 : std::sqrt(noise / signal);
 }
 
+/// A format whose scales are fitted takes no statistics, so that no conversion would be what was measured.
+void check_search(const AllocateOptions& options) {
+  if (options.scales != ScaleMethod::search) return;
+  if (std::none_of(options.formats.begin(), options.formats.end(), [](const auto* format) { return can_search_scales(*format); })) {
+    fail(ErrorKind::usage, "--scales search gains nothing on {}", base::joined_by_or(names_of(options.formats)));
+  }
+  if (options.statistics.empty()) return;
+  for (const FormatDescriptor* format : options.formats) {
+    if (!format->storage().row_scales) continue;
+    fail(ErrorKind::unsupported, "{} fits its scales by itself, and --scales search with --stats cannot be had beside it", format->name());
+  }
+}
+
+/// What is said of layers that are quantized already, and of the conversion.
+void add_notes(Allocation& result) {
+  std::size_t n_kept = 0;
+  for (const AllocatedLayer& layer : result.layers) n_kept += layer.choice().is_unchanged && layer.choice().format != nullptr ? 1U : 0U;
+  if (n_kept != 0) {
+    result.notes.push_back(fmt::format("{} as stored, in a format of --formats: errors are measured against the input, and {} none here",
+                                       n_kept == 1 ? "1 layer stays" : fmt::format("{} layers stay", n_kept),
+                                       n_kept == 1 ? "it has" : "they have"));
+  }
+  result.notes.insert(result.notes.end(), result.plan.notes.begin(), result.plan.notes.end());
+}
+
 }  // namespace
 
 Allocation allocate(const eval::FloatModel& model, const io::ModelFiles* statistics, const Backend& backend, const AllocateOptions& options,
                     const RunControl& control) {
+  check_search(options);
   std::vector<LayerCandidates> kept;
   std::vector<LayerCandidates> candidates;
   for (LayerCandidates& layer : find_candidates(model.files().index(), model.files().side_texts(), options)) {
-    (layer.specs.empty() ? kept : candidates).push_back(std::move(layer));
+    (layer.specs.empty() && layer.stored_as == nullptr ? kept : candidates).push_back(std::move(layer));
   }
   Allocation result;
   result.layers.resize(candidates.size());
-  Sources from{model, statistics, std::nullopt, backend, control};
-  if (statistics != nullptr) from.statistics = Statistics{statistics->path(), statistics->index()};
+  std::optional<StatisticsFile> file;
+  if (statistics != nullptr) file.emplace(StatisticsFile{*statistics, {statistics->path(), statistics->index()}});
+  const Sources from{model, file ? &*file : nullptr, backend, control};
   std::vector<std::optional<double>> mean_squares(candidates.size());
   base::parallel_for(candidates.size(), options.threads,
                      [&](std::size_t i) { mean_squares[i] = measure_layer(from, candidates[i], options.keep, result.layers[i]); });
   model.files().check();
-  if (from.statistics) fill_gaps(mean_squares, *from.statistics, result);
+  if (file) fill_gaps(mean_squares, file->statistics, result);
   const Goal goal(options, result.layers, candidates);
-  Chooser(model, options, kept, goal, result).run();
+  Chooser(from, options, kept, goal, result).run();
   add_totals(options, result);
+  add_notes(result);
   return result;
 }
 

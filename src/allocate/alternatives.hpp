@@ -1,19 +1,23 @@
 #pragma once
 
-#include <atomic>
-
 #include <halftone/eval.hpp>
 
-#include "eval/float_reader.hpp"
+#include "allocate/layer_moments.hpp"
 
 namespace halftone::allocate {
 
-/// What else could be done with the layers of `evaluation` that lost most: the formats that ComfyUI loads by itself, and
-/// the search for scales, are tried on the original; `advised` layers get alternatives and advice.
-void advise(const eval::FloatModel& original, const Backend& backend, std::size_t advised, unsigned threads, const std::atomic<bool>& stop,
-            Evaluation& evaluation);
+/// What other formats are tried with.
+struct AdviceSources {
+  const eval::FloatModel& original;
+  const io::ModelFiles* activations;  ///< inputs of layers that outputs were measured on; null without
+  const StatisticsFile* statistics;   ///< null without
+  const Backend& backend;
+  const RunControl& control;
+};
 
-/// The advice for a layer from its figures and alternatives.  `typical_db`: the median SQNR of the layers of its format.
-[[nodiscard]] std::string advice_for(const EvaluatedLayer& layer, double typical_db);
+/// What else could be done with the layers of `evaluation` that lost most, by EvaluatedLayer::judged_db(): the formats that
+/// ComfyUI loads by itself, rounding to nearest and the search for scales are tried on the original, and judged by the same
+/// inputs; `advised` layers get alternatives and advice.
+void advise(const AdviceSources& from, std::size_t advised, unsigned threads, Evaluation& evaluation);
 
 }  // namespace halftone::allocate

@@ -6,6 +6,9 @@
 
 #include <halftone/safetensors.hpp>
 
+#include "formats/stored_layers.hpp"
+#include "plan/constraints.hpp"
+
 namespace halftone::allocate {
 namespace {
 
@@ -31,11 +34,47 @@ std::uint64_t entry_bytes(const TensorInfo& weight, const QuantSpec& spec, std::
   return entry_bytes(std::move(tensors), file_bytes);
 }
 
+/// The tensors of a layer as they are in the model; `stored` is null where it is not quantized.
+std::vector<TensorInfo> tensors_of(const ModelIndex& model, const TensorInfo& weight, const formats::QuantizedLayer* stored) {
+  std::vector<TensorInfo> tensors = {{weight.name, weight.dtype, weight.shape}};
+  if (stored == nullptr) return tensors;
+  for (const std::string& name : stored->companions) {
+    const TensorInfo& info = model.find(name)->info;
+    tensors.push_back({info.name, info.dtype, info.shape});
+  }
+  return tensors;
+}
+
+std::uint64_t byte_sum(const std::vector<TensorInfo>& tensors) {
+  std::uint64_t bytes = 0;
+  for (const TensorInfo& tensor : tensors) bytes += byte_count(tensor.dtype, tensor.shape);
+  return bytes;
+}
+
+/// The weight as formats see it: of a stored layer what it is decoded to.
+TensorInfo decoded(const TensorInfo& weight, const formats::QuantizedLayer* stored) {
+  if (stored == nullptr) return weight;
+  return {.name = weight.name, .dtype = Dtype::F32, .shape = stored->readable->shape};
+}
+
+/// Adds what `decision` of a conversion to `format` does to the layer.
+void add_candidate(LayerCandidates& layer, const Decision& decision, const FormatDescriptor& format, const formats::QuantizedLayer* stored,
+                   std::uint64_t file_bytes) {
+  if (decision.action == Action::keep) {
+    layer.kept_because = decision.reason;
+    if (decision.rule == plan::kStoredRule && stored->readable->spec.format == &format) layer.stored_as = &format;
+    return;
+  }
+  layer.specs.push_back(decision.spec);
+  layer.bytes.push_back(decision.out_bytes);
+  layer.text.push_back(entry_bytes(decoded(layer.weight->info, stored), decision.spec, file_bytes));
+}
+
 }  // namespace
 
 PlanOptions options_for(const AllocateOptions& options, const FormatDescriptor& format) {
   PlanOptions result = options.plan;
-  result.spec = {.format = &format};
+  result.spec = {.format = &format, .scales = can_search_scales(format) ? options.scales : ScaleMethod::absmax};
   result.rules.clear();
   const FormatFacts& facts = format.facts();
   if (!facts.block_sizes.empty() || !facts.rotation_groups.empty()) result.indivisible = Indivisible::keep;
@@ -44,6 +83,8 @@ PlanOptions options_for(const AllocateOptions& options, const FormatDescriptor& 
 
 std::vector<LayerCandidates> find_candidates(const ModelIndex& model, const SideTexts& texts, const AllocateOptions& options) {
   std::map<std::string, LayerCandidates> by_name;
+  const std::vector<formats::QuantizedLayer> quantized = formats::find_quantized_layers(model, texts);
+  const formats::StoredByWeight stored(quantized);
   for (const FormatDescriptor* format : options.formats) {
     const Plan plan = build_plan(model, texts, options_for(options, *format));
     const std::uint64_t file_bytes = options.target_bytes.value_or(plan.output_bytes());
@@ -51,15 +92,11 @@ std::vector<LayerCandidates> find_candidates(const ModelIndex& model, const Side
       if (!decision.layer || (decision.action != Action::quantize && decision.action != Action::keep)) continue;
       LayerCandidates& layer = by_name[decision.tensor];
       layer.weight = model.find(decision.tensor);
-      layer.kept_bytes = decision.in_bytes;
-      layer.kept_text = entry_bytes({{layer.weight->info.name, layer.weight->info.dtype, layer.weight->info.shape}}, file_bytes);
-      if (decision.action == Action::keep) {
-        layer.kept_because = decision.reason;
-        continue;
-      }
-      layer.specs.push_back(decision.spec);
-      layer.bytes.push_back(decision.out_bytes);
-      layer.text.push_back(entry_bytes(layer.weight->info, decision.spec, file_bytes));
+      const formats::QuantizedLayer* as_is = stored.find(decision.tensor);
+      const std::vector<TensorInfo> tensors = tensors_of(model, layer.weight->info, as_is);
+      layer.kept_bytes = byte_sum(tensors);
+      layer.kept_text = entry_bytes(tensors, file_bytes);
+      add_candidate(layer, decision, *format, as_is, file_bytes);
     }
   }
   std::vector<LayerCandidates> result;

@@ -12,9 +12,10 @@ struct LayerCandidates {
   std::vector<QuantSpec> specs;      ///< empty for a layer that is kept whatever the format
   std::vector<std::uint64_t> bytes;  ///< of all tensors of the layer, for each spec
   std::vector<std::uint64_t> text;   ///< of their entries in the header, nearly
-  std::uint64_t kept_bytes = 0;
+  std::uint64_t kept_bytes = 0;      ///< of the layer as it is, with scales and labels
   std::uint64_t kept_text = 0;
-  std::string kept_because;  ///< where there is no spec
+  std::string kept_because;                     ///< where there is no spec
+  const FormatDescriptor* stored_as = nullptr;  ///< of the formats, that in which the layer is stored already
 };
 
 /// The layers of a model by name, those that a preset drops or casts left out.  Throws what build_plan() throws.

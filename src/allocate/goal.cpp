@@ -44,7 +44,7 @@ std::vector<std::vector<Option>> Goal::problem() const {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     for (std::size_t k = 0; k < layers_[i].candidates.size(); ++k) {
       const auto bytes = static_cast<double>(bytes_of(i, k));
-      const bool is_kept = layers_[i].candidates[k].format == nullptr;
+      const bool is_kept = layers_[i].candidates[k].is_unchanged;
       // Σ noise - most · Σ signal of the quantized layers is what may not exceed 0.
       const double excess = is_kept ? 0 : noise(i, k) - most * (1 - kMargin) * signal(i);
       problem[i].push_back(is_size() ? Option{bytes, noise(i, k)} : Option{excess, bytes});
@@ -68,7 +68,7 @@ double Goal::relative_noise(const std::vector<std::size_t>& chosen) const {
   double all_noise = 0;
   double all_signal = 0;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    if (layers_[i].candidates[chosen[i]].format == nullptr) continue;
+    if (layers_[i].candidates[chosen[i]].is_unchanged) continue;
     all_noise += noise(i, chosen[i]);
     all_signal += signal(i);
   }

@@ -11,14 +11,13 @@
 #include "eval/original_weight.hpp"
 #include "eval/row_bands.hpp"
 #include "eval/yardstick.hpp"
+#include "exec/candidate_errors.hpp"
 #include "learn/engine.hpp"
 #include "learn/memory.hpp"
 
 namespace halftone::allocate {
-namespace {
 
-/// Σ rows e S eᵀ of rows × columns values.
-double energy(const InputMoments& moments, const std::vector<float>& values, std::uint64_t columns) {
+double output_energy(const InputMoments& moments, const std::vector<float>& values, std::uint64_t columns) {
   const std::uint64_t rows = values.size() / columns;
   if (moments.second.data != nullptr) {
     learn::Memory memory(*moments.engine);
@@ -35,38 +34,88 @@ double energy(const InputMoments& moments, const std::vector<float>& values, std
   return sum;
 }
 
-std::vector<eval::Yardstick> yardsticks(const Backend& backend, std::span<const QuantSpec> specs, std::uint64_t columns, float amax) {
-  std::vector<eval::Yardstick> result;
-  for (const QuantSpec& spec : specs) result.emplace_back(backend, spec, columns, amax);
-  return result;
+namespace {
+
+/// A weight that is measured, and where.
+struct Subject {
+  const eval::FloatModel& model;
+  const ModelTensor& tensor;
+  const Backend& backend;
+  const std::atomic<bool>& stop;
+  formats::Extent extent;
+};
+
+/// Calls work(first, values) for bands of the weight's rows.
+template <class Work>
+void for_each_band(const Subject& subject, std::uint64_t multiple, const Work& work) {
+  std::vector<float> weight;
+  eval::for_each_band(subject.stop, subject.extent, multiple, [&](std::uint64_t first, std::uint64_t count) {
+    weight.resize(count * subject.extent.columns);
+    subject.model.read(subject.tensor, first, count, weight.data());
+    work(first, weight);
+  });
+}
+
+/// What the scale of the whole weight is made from: `amax`, or what a search finds in its place.
+float scaled_amax(const Subject& subject, const QuantSpec& spec, float amax) {
+  if (amax == 0 || !exec::CandidateErrors::are_needed(spec)) return amax;
+  exec::CandidateErrors errors(subject.backend, spec, amax);
+  const std::uint64_t columns = subject.extent.columns;
+  for_each_band(subject, subject.model.row_multiple(subject.tensor), [&](std::uint64_t, const std::vector<float>& weight) {
+    errors.add({reinterpret_cast<const std::byte*>(weight.data()), Dtype::F32, weight.size() / columns, columns});
+  });
+  return errors.best_amax();
+}
+
+/// How a spec restores the weight.
+struct Restored {
+  std::vector<float> whole;
+  std::optional<eval::Yardstick> bands;  ///< where `whole` is empty
+};
+
+void add(SpecError& error, const InputMoments& moments, const std::vector<float>& weight, std::vector<float>& values,
+         std::uint64_t columns) {
+  eval::accumulate(error.figures, weight.data(), values.data(), weight.size());
+  for (std::size_t at = 0; at < values.size(); ++at) values[at] -= weight[at];
+  error.output_noise += output_energy(moments, values, columns);
 }
 
 }  // namespace
 
 LayerErrors measure(const eval::FloatModel& model, const ModelTensor& tensor, const Backend& backend, std::span<const QuantSpec> specs,
-                    const InputMoments& moments, const std::atomic<bool>& stop) {
-  const formats::Extent extent = formats::extent_of(model.shape_of(tensor));
-  if (extent.rows == 0 || extent.columns == 0) return {.of_specs = std::vector<SpecError>(specs.size())};
+                    const InputMoments& moments, const std::atomic<bool>& stop, const RestoreWhole& whole) {
+  const Subject subject{model, tensor, backend, stop, formats::extent_of(model.shape_of(tensor))};
+  const std::uint64_t columns = subject.extent.columns;
+  LayerErrors errors{.of_specs = std::vector<SpecError>(specs.size())};
+  if (subject.extent.rows == 0 || columns == 0) return errors;
   const std::uint32_t largest = eval::largest_magnitude(model, tensor, backend, stop);
   if (largest >= codec::kInfinityBits) {
     fail(ErrorKind::not_finite, "the tensor '{}' holds NaN or infinity, so that it cannot be quantized", base::printable(tensor.info.name));
   }
-  std::vector<eval::Yardstick> restored = yardsticks(backend, specs, extent.columns, codec::from_bits(largest));
+  std::vector<Restored> restored;
   std::uint64_t multiple = model.row_multiple(tensor);
-  for (const eval::Yardstick& yardstick : restored) multiple = std::lcm(multiple, yardstick.row_multiple());
-  LayerErrors errors{.of_specs = std::vector<SpecError>(specs.size())};
-  std::vector<float> weight;
+  for (const QuantSpec& spec : specs) {
+    const float amax = scaled_amax(subject, spec, codec::from_bits(largest));
+    Restored& next = restored.emplace_back();
+    if (auto values = whole && largest != 0 ? whole(spec, amax) : std::nullopt) {
+      next.whole = std::move(*values);
+      continue;
+    }
+    next.bands.emplace(backend, spec, columns, amax);
+    multiple = std::lcm(multiple, next.bands->row_multiple());
+  }
   std::vector<float> values;
-  eval::for_each_band(stop, extent, multiple, [&](std::uint64_t first, std::uint64_t count) {
-    weight.resize(count * extent.columns);
+  for_each_band(subject, multiple, [&](std::uint64_t first, const std::vector<float>& weight) {
+    eval::accumulate(errors.signal, weight.data(), weight.data(), weight.size());
+    errors.output_signal += output_energy(moments, weight, columns);
     values.resize(weight.size());
-    model.read(tensor, first, count, weight.data());
-    errors.output_signal += energy(moments, weight, extent.columns);
     for (std::size_t i = 0; i < specs.size(); ++i) {
-      restored[i].restore(weight.data(), count, values.data());
-      eval::accumulate(errors.of_specs[i].figures, weight.data(), values.data(), weight.size());
-      for (std::size_t at = 0; at < values.size(); ++at) values[at] -= weight[at];
-      errors.of_specs[i].output_noise += energy(moments, values, extent.columns);
+      if (restored[i].bands) {
+        restored[i].bands->restore(weight.data(), weight.size() / columns, values.data());
+      } else {
+        std::copy_n(restored[i].whole.begin() + static_cast<std::ptrdiff_t>(first * columns), values.size(), values.begin());
+      }
+      add(errors.of_specs[i], moments, weight, values, columns);
     }
   });
   return errors;

@@ -4,6 +4,8 @@
 #include <re2/re2.h>
 #include <nlohmann/json.hpp>
 
+#include "base/decibels.hpp"
+
 namespace halftone::allocate {
 namespace {
 
@@ -18,14 +20,16 @@ ordered_json match_of(const std::string& name) {
 ordered_json rule_of(const AllocatedLayer& layer) {
   const AllocationCandidate& choice = layer.choice();
   ordered_json rule = {{"match", match_of(layer.name)}};
-  if (choice.format == nullptr) {
+  if (choice.is_unchanged) {
     rule["action"] = "keep";
-    rule["why"] = "allocated: its error in the other formats is too large";
+    rule["why"] = choice.format == nullptr
+                      ? "allocated: its error in the other formats is too large"
+                      : fmt::format("allocated: it is stored as {} already, and stays as it is", choice.format->name());
     return rule;
   }
   rule["action"] = "quantize";
   rule["format"] = choice.format->name();
-  rule["why"] = fmt::format("allocated: {:.2f} dB in {} bytes", choice.figures.sqnr_db(), choice.bytes);
+  rule["why"] = fmt::format("allocated: {} in {} bytes", base::decibels(choice.figures.sqnr_db()), choice.bytes);
   return rule;
 }
 

@@ -22,7 +22,7 @@ constexpr learn::DeviceCost kAnother{.start = 0.1, .delay = 0.3};
 
 std::size_t gpu_count(const Plan& plan, std::size_t named, unsigned threads) {
   std::vector<double> seconds;
-  for (const double work : exec::learning_work(plan, learn::Machine::gpu)) {
+  for (const double work : exec::learning_work(plan, DeviceKind::gpu)) {
     if (work > 0) seconds.push_back(kLayerSeconds + work / kWorkPerSecond);
   }
   return learn::device_count(std::move(seconds), std::min<std::size_t>(named, threads), kAnother);

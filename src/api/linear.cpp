@@ -9,9 +9,9 @@
 #include "cpu/cpu_backend.hpp"
 #include "cpu/linear.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/quant_spec.hpp"
 #include "ops/operation_table.hpp"
 #include "ops/stored_layer.hpp"
-#include "plan/constraints.hpp"
 #if HALFTONE_HAS_CUDA
 #include "linear_device.hpp"
 #endif
@@ -34,17 +34,18 @@ struct Operations::State {
 Operations::Operations(const std::string& device, unsigned threads)
     : state_(std::make_unique<State>(State{api::open_backend(device), count_of_threads(threads)})) {
 #if HALFTONE_HAS_CUDA
-  if (state_->backend->name().starts_with("cuda")) state_->gpu = cuda::open_linear_device(api::gpus_named(device).front());
+  if (state_->backend->kind() == DeviceKind::gpu) state_->gpu = cuda::open_linear_device(api::gpus_named(device).front());
 #endif
 }
 
 Operations::~Operations() = default;
 
 std::string_view Operations::device() const noexcept { return state_->backend->name(); }
+DeviceKind Operations::device_kind() const noexcept { return state_->backend->kind(); }
 
 LinearLayer Operations::quantize(const QuantSpec& spec, const MatrixView& weight) const {
   if (spec.format == nullptr) fail(ErrorKind::usage, "quantize needs a format");
-  const QuantSpec complete = plan::complete_spec(spec, {});
+  const QuantSpec complete = formats::complete_spec(spec, {});
   return ops::operations_of(*spec.format).quantize(*state_->backend, complete, weight);
 }
 

@@ -5,7 +5,7 @@
 #include "api/backends.hpp"
 #include "exec/rotation_errors.hpp"
 #include "formats/layer_names.hpp"
-#include "plan/constraints.hpp"
+#include "formats/quant_spec.hpp"
 #include "plan/layer_statistics.hpp"
 #include "plan/rotation.hpp"
 
@@ -20,7 +20,7 @@ const Shape& shape_of(const Job& job) { return job.stored ? job.stored->shape : 
 bool takes(const Backend& backend, const Job& job) {
   const Dtype source = job.stored ? Dtype::F32 : job.inputs[0].info.dtype;
   const bool reads = !job.stored || backend.supports(job.stored->spec, Dtype::F32).ok;
-  return reads && backend.supports(job.spec, source).ok && backend.supports(plan::plain_form(job.spec), source).ok;
+  return reads && backend.supports(job.spec, source).ok && backend.supports(formats::plain_form(job.spec), source).ok;
 }
 
 /// As many threads as the memory has room for, at least one.
@@ -53,7 +53,7 @@ std::map<std::string, RotationErrors> measured(const Plan& plan, const PlanOptio
       statistics = plan::find_statistics(*options.statistics, formats::base_name(tensor), shape_of(*job)[1]);
     }
     const std::vector<float> weights = exec::mean_squares(statistics, context);
-    errors.emplace(tensor, exec::rotation_errors(*job, plan::plain_form(job->spec), weights, context,
+    errors.emplace(tensor, exec::rotation_errors(*job, formats::plain_form(job->spec), weights, context,
                                                  affordable_threads(*job, from.options), from.control));
   }
   from.files.check();

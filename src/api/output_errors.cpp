@@ -22,7 +22,7 @@ constexpr int kRepeats = 9;
 
 /// A layer whose product can be run: quantized, two-dimensional and not empty.
 bool has_product(const OutputSources& from, const EvaluatedLayer& layer) {
-  return layer.shape.size() == 2 && layer.figures.elements != 0 && from.other.layer(layer.name) != nullptr;
+  return !layer.is_identical && layer.shape.size() == 2 && layer.figures.elements != 0 && from.other.layer(layer.name) != nullptr;
 }
 
 LinearLayer read_layer(const OutputSources& from, const EvaluatedLayer& layer) {

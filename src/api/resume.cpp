@@ -61,13 +61,6 @@ fs::path path_in_a_folder(const fs::path& output) {
   return path;
 }
 
-/// "cpu" of "cpu (avx2)", "NVIDIA H100" of "cuda:0 (NVIDIA H100)": what results of learned rounding depend on.
-std::string kind_of_device(const std::string& device) {
-  const auto begin = device.find('(');
-  if (device.starts_with("cpu") || begin == std::string::npos) return device.substr(0, device.find(' '));
-  return device.substr(begin + 1, device.rfind(')') - begin - 1);
-}
-
 }  // namespace
 
 fs::path journal_path(const fs::path& output) {
@@ -82,7 +75,7 @@ bool learns(const Plan& plan) {
 
 io::RunIdentity identity_of(const fs::path& output, const Plan& plan, const RunSources& from, const RunOptions& options) {
   io::RunIdentity identity{.version = HALFTONE_VERSION, .plan = plan.hash(), .outputs = names_of_outputs(output, plan)};
-  if (learns(plan)) identity.device = kind_of_device(from.device);
+  if (learns(plan)) identity.device = from.product;
   const auto add = [&](const io::ModelFiles& model) {
     for (const io::MappedFile& file : model.files()) {
       identity.inputs.push_back({resolved(file.path()).string(), file.bytes().size(), file.modified_ns()});

@@ -20,7 +20,7 @@ namespace halftone::api {
 struct RunSources {
   const io::ModelFiles& files;
   const io::ModelFiles* statistics;  ///< null without
-  std::string device;                ///< the name of the backend
+  std::string product;               ///< of the backend
 };
 
 /// What the bytes of a run follow from.

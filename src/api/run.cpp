@@ -168,7 +168,8 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   std::unique_ptr<Backend> backend;
   if (options.journal || options.resume || learns(report.plan)) {
     backend = fitting_backend(take_device(), report.plan, options.device);
-    journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->name())}, options);
+    journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->product())},
+                    options);
   }
   if (journal && journal->is_complete) return complete_already(*journal, backend->name(), std::move(report));
   // The output may get its memory while a device is still starting.
@@ -184,7 +185,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   }
   outputs.commit();
   report.plan.notes.insert(report.plan.notes.end(), outputs.notes().begin(), outputs.notes().end());
-  if (most < named.size() && backend->name().starts_with("cuda")) {
+  if (most < named.size() && backend->kind() == DeviceKind::gpu) {
     report.plan.notes.push_back(fmt::format("cuda:{} not used: {}",
                                             fmt::join(named.begin() + static_cast<std::ptrdiff_t>(most), named.end(), ", "),
                                             why_fewer_gpus(report.plan)));

@@ -26,6 +26,8 @@ class CpuBackend : public Backend {
   explicit CpuBackend(const KernelTable& kernels) : kernels_(kernels), name_(fmt::format("cpu ({})", kernels.instruction_set)) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+  [[nodiscard]] DeviceKind kind() const noexcept override { return DeviceKind::cpu; }
+  [[nodiscard]] std::string_view product() const noexcept override { return "cpu"; }
 
   [[nodiscard]] Support supports(const QuantSpec&, Dtype source) const override {
     if (is_source_float(source)) return {};

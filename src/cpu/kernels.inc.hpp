@@ -11,6 +11,8 @@
 #include <type_traits>
 #endif
 
+#include <utility>
+
 #include <halftone/codec/half.hpp>
 
 #include "cpu/kernel_table.hpp"
@@ -26,6 +28,7 @@ namespace {
 #include "cpu/kernels/sources.inc.hpp"
 // What follows uses the lanes and the sources.
 #include "cpu/kernels/fit.inc.hpp"
+#include "cpu/kernels/level_codes.inc.hpp"
 #include "cpu/kernels/maxima.inc.hpp"
 #include "cpu/kernels/packing.inc.hpp"
 // What follows uses the packing.

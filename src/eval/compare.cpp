@@ -8,15 +8,11 @@
 #include "eval/compare_models.hpp"
 #include "eval/error_figures.hpp"
 #include "eval/row_bands.hpp"
+#include "eval/stored_alike.hpp"
 #include "formats/stored_facts.hpp"
 
 namespace halftone::eval {
 namespace {
-
-struct Pair {
-  const ModelTensor* original;
-  const ModelTensor* other;
-};
 
 ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other, const Pair& pair) {
   const formats::Extent extent = formats::extent_of(original.shape_of(*pair.original));
@@ -33,25 +29,6 @@ ErrorFigures compare_tensor(const FloatModel& original, const FloatModel& other,
     accumulate(sum, a.data(), b.data(), a.size());
   });
   return sum;
-}
-
-bool same_bytes(const FloatModel& original, const FloatModel& other, const ModelTensor& a, const ModelTensor& b) {
-  if (a.info.dtype != b.info.dtype || a.info.shape != b.info.shape) return false;
-  const auto left = original.files().bytes(a);
-  const auto right = other.files().bytes(b);
-  return std::equal(left.begin(), left.end(), right.begin(), right.end());
-}
-
-/// Whether all that belongs to a tensor, the scales and the JSON of a quantized layer included, is equal.
-bool stored_alike(const FloatModel& original, const FloatModel& other, const Pair& pair) {
-  if (!same_bytes(original, other, *pair.original, *pair.other)) return false;
-  const auto* a = original.layer(pair.original->info.name);
-  const auto* b = other.layer(pair.other->info.name);
-  if (a == nullptr || b == nullptr) return a == b;
-  if (a->companions != b->companions) return false;
-  return std::all_of(a->companions.begin(), a->companions.end(), [&](const std::string& name) {
-    return same_bytes(original, other, *original.files().index().find(name), *other.files().index().find(name));
-  });
 }
 
 /// The tensors of both models under one name; the others go to the lists of `result`.

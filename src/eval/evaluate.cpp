@@ -1,5 +1,6 @@
 #include "eval/evaluate.hpp"
 
+#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -10,6 +11,7 @@
 #include "eval/layer_codes.hpp"
 #include "eval/original_weight.hpp"
 #include "eval/row_bands.hpp"
+#include "eval/stored_alike.hpp"
 
 namespace halftone {
 
@@ -20,6 +22,19 @@ double EvaluatedLayer::bits_per_weight() const noexcept {
 double EvaluatedLayer::clipped_share() const noexcept {
   return figures.elements == 0 ? 0 : static_cast<double>(clipped) / static_cast<double>(figures.elements);
 }
+
+std::optional<double> EvaluatedLayer::output_error() const noexcept {
+  if (output && output->given) return output->weights.rel_l2();
+  if (expected) return expected->rel_l2();
+  return std::nullopt;
+}
+
+double EvaluatedLayer::judged_db() const noexcept {
+  const std::optional<double> error = output_error();
+  return error ? -20 * std::log10(*error) : figures.sqnr_db();
+}
+
+double ExpectedError::rel_l2() const noexcept { return noise == 0 ? 0 : std::sqrt(noise / signal); }
 
 namespace eval {
 namespace {
@@ -36,6 +51,7 @@ struct Subject {
   const ModelTensor* original;
   const ModelTensor* other;
   std::optional<formats::QuantizedLayer> layer;
+  bool is_identical = false;
 };
 
 std::uint64_t bytes_of(const FloatModel& model, const ModelTensor& tensor) {
@@ -78,6 +94,10 @@ std::vector<Subject> subjects(const Models& models, Evaluation& result) {
     }
     if (layer == nullptr && !is_source_float(tensor.info.dtype)) {
       result.notes.push_back(fmt::format("'{}' is not measured: it holds no floats", base::printable(name)));
+      continue;
+    }
+    if (layer != nullptr && stored_alike(models.original, models.other, {original, &tensor})) {
+      found.push_back({original, &tensor, std::nullopt, true});
       continue;
     }
     Subject subject{original, &tensor, std::nullopt};
@@ -130,6 +150,25 @@ void measure(const Models& models, const Subject& subject, EvaluatedLayer& resul
   result.clipped = codes->clipped();
 }
 
+/// Says why figures are not numbers.
+void note_not_finite(Evaluation& result) {
+  std::size_t n = 0;
+  for (const EvaluatedLayer& layer : result.layers) {
+    if (layer.is_identical || std::isfinite(layer.figures.noise)) continue;
+    ++n;
+    const std::string name = base::printable(layer.name);
+    if (!std::isfinite(layer.figures.signal)) {
+      result.notes.push_back(fmt::format("the error of '{}' is not known: it holds NaN or infinity in the original", name));
+    } else if (layer.scales.not_finite != 0) {
+      result.notes.push_back(fmt::format("the error of '{}' is not known: {} of its scales {} NaN or infinite", name,
+                                         layer.scales.not_finite, layer.scales.not_finite == 1 ? "is" : "are"));
+    } else {
+      result.notes.push_back(fmt::format("the error of '{}' is not known: it holds NaN or infinity", name));
+    }
+  }
+  if (n != 0) result.notes.push_back(fmt::format("the totals are not known, as {} not", n == 1 ? "that error is" : "these errors are"));
+}
+
 }  // namespace
 
 Evaluation evaluate_weights(const FloatModel& original, const FloatModel& other, const Backend& backend, unsigned threads,
@@ -149,11 +188,19 @@ Evaluation evaluate_weights(const FloatModel& original, const FloatModel& other,
     layer.shape = original.shape_of(*subject.original);
     layer.bytes = bytes_of(other, *subject.other);
     layer.source_bytes = bytes_of(original, *subject.original);
-    measure(models, subject, layer);
+    layer.is_identical = subject.is_identical;
+    if (layer.is_identical) {
+      layer.figures.elements = element_count(layer.shape);
+    } else {
+      measure(models, subject, layer);
+    }
   });
   original.files().check();
   other.files().check();
-  for (const EvaluatedLayer& layer : result.layers) result.total.add(layer.figures);
+  for (const EvaluatedLayer& layer : result.layers) {
+    if (!layer.is_identical) result.total.add(layer.figures);
+  }
+  note_not_finite(result);
   return result;
 }
 

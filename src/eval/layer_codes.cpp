@@ -102,6 +102,8 @@ LayerCodes::Range LayerCodes::range_of(float group_scale, float row_scale) const
 void LayerCodes::count_scale(float scale) {
   if (scale == 0.0F) {
     ++zero_scales_;
+  } else if (!std::isfinite(scale)) {
+    ++not_finite_;
   } else {
     ++bins_[codec::bits(std::fabs(scale)) >> kBinShift];
   }
@@ -110,6 +112,7 @@ void LayerCodes::count_scale(float scale) {
 ScaleHistogram LayerCodes::scales() const {
   ScaleHistogram histogram;
   histogram.zeros = zero_scales_;
+  histogram.not_finite = not_finite_;
   const auto is_used = [](std::uint64_t count) { return count != 0; };
   const auto begin = std::find_if(bins_.begin(), bins_.end(), is_used);
   if (begin == bins_.end()) return histogram;

@@ -36,6 +36,7 @@ class LayerCodes {
   std::vector<std::uint8_t> by_value_;  ///< codes that are numbers, by what they stand for
   std::vector<std::uint64_t> bins_;     ///< of scales, by the upper bits of a binary32
   std::uint64_t zero_scales_ = 0;
+  std::uint64_t not_finite_ = 0;
   std::uint64_t clipped_ = 0;
   std::vector<std::uint8_t> row_codes_;
   std::vector<float> rotated_;

@@ -1,5 +1,12 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
 #include <vector>
 
+#include <halftone/codec/hd.hpp>
+
+#include "base/fail.hpp"
 #include "exec/bands.hpp"
 #include "exec/input_band.hpp"
 #include "exec/store_floats.hpp"
@@ -37,6 +44,7 @@ class DequantizeWork : public Work {
       const std::uint64_t row = chunks.first(chunk);
       const std::uint64_t count = chunks.size(chunk);
       stored_.read(context_.backend, first + row, count, values.data());
+      reject_overflow(first + row, std::span(values).first(count * columns));
       store_floats(context_, target_, (first + row) * columns, values, count * columns, out.bytes().data() + row * columns * out_bytes);
     }
     in.check();
@@ -45,6 +53,30 @@ class DequantizeWork : public Work {
   }
 
  private:
+  /// Throws out_of_range for the first of the values of rows from `first` on that is not finite, unless its code is none.
+  void reject_overflow(std::uint64_t first, std::span<const float> values) const {
+    std::uint32_t largest = 0;
+    for (const float value : values) largest = std::max(largest, codec::bits(codec::magnitude(value)));
+    if (largest < codec::kInfinityBits) return;
+    const std::uint64_t columns = stored_.columns();
+    std::vector<std::uint8_t> codes;
+    for (std::uint64_t at = 0; at < values.size(); ++at) {
+      if (at % columns == 0) codes = codes_that_may_be_infinite(first + at / columns);
+      if (std::isfinite(values[at]) || (!codes.empty() && !std::isfinite(stored_.value_of(codes[at % columns], 1.0F)))) continue;
+      fail(ErrorKind::out_of_range, "the layer of '{}' has a value at row {}, column {} that exceeds what binary32 holds, {}",
+           job_.inputs[0].info.name, first + at / columns, at % columns, std::numeric_limits<float>::max());
+    }
+  }
+
+  /// The codes of a row; empty where all codes of the format are numbers.
+  [[nodiscard]] std::vector<std::uint8_t> codes_that_may_be_infinite(std::uint64_t row) const {
+    const QuantSpec& spec = job_.stored->spec;
+    if (spec.format->storage().code_bits != 8 || spec.format->storage().flat || spec.rotation_group != 0) return {};
+    std::vector<std::uint8_t> codes(stored_.columns());
+    stored_.unpack_codes(row, codes.data());
+    return codes;
+  }
+
   const Job& job_;
   const Context& context_;
   const TensorInfo& target_;

@@ -4,27 +4,27 @@
 #include <functional>
 #include <queue>
 
+#include "learn/layer_work.hpp"
+
 namespace halftone::exec {
 namespace {
 
-double work_of(const Job& job, learn::Machine machine) {
+double work_of(const Job& job, DeviceKind device) {
   if (!job.learn) return 0;
   const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
-  return learn::layer_work(*job.learn, weight[0], weight[1], machine);
+  return learn::layer_work(*job.learn, weight[0], weight[1], device);
 }
 
 }  // namespace
 
-std::vector<double> learning_work(const Plan& plan, learn::Machine machine) {
+std::vector<double> learning_work(const Plan& plan, DeviceKind device) {
   std::vector<double> work;
-  for (const Job& job : plan.jobs) work.push_back(work_of(job, machine));
+  for (const Job& job : plan.jobs) work.push_back(work_of(job, device));
   return work;
 }
 
 Forecast::Forecast(const Plan& plan, const Backend& backend, RunControl& control)
-    : plan_(plan),
-      control_(control),
-      work_(learning_work(plan, backend.engine_bytes() ? learn::Machine::gpu : learn::Machine::processor)) {}
+    : plan_(plan), control_(control), work_(learning_work(plan, backend.kind())) {}
 
 void Forecast::skip(const Job& job) {
   const std::lock_guard lock(mutex_);

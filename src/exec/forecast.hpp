@@ -9,12 +9,10 @@
 #include <halftone/plan.hpp>
 #include <halftone/run_control.hpp>
 
-#include "learn/layer_work.hpp"
-
 namespace halftone::exec {
 
 /// The work on the codes of each job of `plan`, in multiplications of large products; 0 where it does not learn.
-[[nodiscard]] std::vector<double> learning_work(const Plan& plan, learn::Machine machine);
+[[nodiscard]] std::vector<double> learning_work(const Plan& plan, DeviceKind device);
 
 /// Foresees when the layers of a run that learn will be done, from the times of those that are.
 class Forecast {

@@ -10,11 +10,12 @@
 #include "exec/candidate_errors.hpp"
 #include "exec/executor.hpp"
 #include "exec/layer_output.hpp"
-#include "exec/layer_statistics.hpp"
+#include "exec/statistics_reader.hpp"
 #include "exec/store_floats.hpp"
 #include "exec/weight_source.hpp"
 #include "exec/work.hpp"
 #include "learn/lora.hpp"
+#include "learn/move_target.hpp"
 #include "learn/quantized_weight.hpp"
 #include "learn/solve.hpp"
 
@@ -49,7 +50,7 @@ class LearnWork : public Work {
     const bool is_zero = amax == 0.0F;
     StatisticsReader statistics(*engine, job_, context_, info_);
     const std::vector<float> expected = expected_outputs(*engine, weight, statistics);
-    if (job_.learn->method == LearnMethod::feedback && statistics.moves_target() && !is_zero) {
+    if (uses_moments(job_.learn->method) && statistics.moves_target() && !is_zero) {
       if (!learn::move_target(*engine, weight, statistics.moments(), job_.learn->damping)) {
         fail(ErrorKind::bad_statistics, "'{}': the cross moments of '{}' would change its weight by more than the weight itself",
              context_.statistics->path().string(), job_.inputs[0].info.name);
@@ -88,7 +89,7 @@ class LearnWork : public Work {
     if (job_.spec.rotation_group != 0) {
       engine.rotate(weight.data, elements(), job_.spec.rotation_group);
       largest = engine.largest(weight.data, elements());
-      if (largest >= codec::kInfinityBits) source_.refuse_rotation();
+      if (largest >= codec::kInfinityBits || codec::from_bits(largest) > limit) source_.refuse_rotation(codec::from_bits(largest));
     }
     const float amax = codec::from_bits(largest);
     if (!CandidateErrors::are_needed(job_.spec) || largest == 0) {

@@ -117,7 +117,7 @@ class QuantizeWork : public Work {
     if (magnitude_ < codec::kInfinityBits && !(amax() > limit)) return;
     source_.reject_first_beyond(limit);
     context_.files.check();
-    source_.refuse_rotation();
+    source_.refuse_rotation(amax());
   }
 
   const Job& job_;

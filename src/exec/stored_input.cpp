@@ -3,8 +3,6 @@
 #include <cstring>
 #include <span>
 
-#include "base/fail.hpp"
-
 namespace halftone::exec {
 namespace {
 
@@ -27,10 +25,7 @@ formats::StoredMatrix stored_input(const Job& job, const Context& context) {
       job.stored->spec, job.stored->shape, input_of(job, context, Role::codes), input_of(job, context, Role::scales), tensor_scale,
       {input_of(job, context, Role::row_scales), input_of(job, context, Role::levels), input_of(job, context, Role::nested_scales),
        input_of(job, context, Role::nested_levels), job.stored->nested_offset});
-  if (const auto bad = matrix.first_bad_scale()) {
-    fail(ErrorKind::bad_quantization, "the layer of '{}' has a scale that is not finite (number {} of them)", job.inputs[0].info.name,
-         *bad + 1);
-  }
+  matrix.require_finite_scales(job.inputs[0].info.name);
   return matrix;
 }
 

@@ -1,6 +1,7 @@
 #include "exec/weight_source.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/fail.hpp"
 #include "exec/bands.hpp"
@@ -54,7 +55,12 @@ WeightSource::Band::Band(const WeightSource& source, std::uint64_t first, std::u
 WeightSource::Band::Band(const WeightSource& source, const Bytes& bytes, bool again)
     : input_(source.context_.files, source.job_.inputs[0], bytes.begin, bytes.count, again), data_(input_.data()) {}
 
-void WeightSource::refuse_rotation() const {
+void WeightSource::refuse_rotation(float reached) const {
+  const FormatDescriptor& format = *job_.spec.format;
+  if (std::isfinite(reached)) {
+    fail(ErrorKind::out_of_range, "the tensor '{}' reaches {} when it is rotated, and {} holds at most {}", info_.name, reached,
+         format.name(), format.facts().largest_weight);
+  }
   fail(ErrorKind::out_of_range, "the tensor '{}' holds values that exceed the range of binary32 when they are rotated", info_.name);
 }
 

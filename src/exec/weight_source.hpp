@@ -48,8 +48,8 @@ class WeightSource {
 
   /// Throws not_finite or out_of_range for the first element that is not finite or beyond `limit`.
   void reject_first_beyond(float limit) const;
-  /// Throws out_of_range: its elements are finite, and are so no more when they are rotated.
-  [[noreturn]] void refuse_rotation() const;
+  /// Throws out_of_range: its elements can be stored, but `reached`, the largest magnitude of the rotated ones, cannot.
+  [[noreturn]] void refuse_rotation(float reached) const;
 
  private:
   /// What holds elements [first, first + n).

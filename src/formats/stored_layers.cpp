@@ -7,6 +7,14 @@
 #include "formats/layer_names.hpp"
 #include "formats/stored_facts.hpp"
 
+namespace halftone {
+
+bool is_side_text(std::string_view name) noexcept {
+  return formats::has_suffix(name, formats::kSidecarSuffix) || name.find(formats::kQuantStateSuffix) != std::string_view::npos;
+}
+
+}  // namespace halftone
+
 namespace halftone::formats {
 namespace {
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/fail.hpp"
 #include "formats/double_quant.hpp"
 #include "formats/rotation.hpp"
 #include "formats/scale_rules.hpp"
@@ -63,6 +64,12 @@ std::optional<std::uint64_t> StoredMatrix::first_bad_scale() const {
   };
   if (!all_finite(rare_.row_scales) || !all_finite(std::as_bytes(std::span(levels_)))) return scales_.size() / width;
   return std::nullopt;
+}
+
+void StoredMatrix::require_finite_scales(std::string_view weight) const {
+  if (const auto bad = first_bad_scale()) {
+    fail(ErrorKind::bad_quantization, "the layer of '{}' has a scale that is not finite (number {} of them)", weight, *bad + 1);
+  }
 }
 
 void StoredMatrix::read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <halftone/backend.hpp>
@@ -53,6 +54,8 @@ class StoredMatrix {
 
   /// The position, among the scales as they lie in the file, of the first that is not finite; nothing where all are.
   [[nodiscard]] std::optional<std::uint64_t> first_bad_scale() const;
+  /// Throws bad_quantization where there is such a scale; `weight` is what the tensor of the codes is called.
+  void require_finite_scales(std::string_view weight) const;
 
   /// Writes rows [first, first + count) to `out`.
   void read(const Backend& backend, std::uint64_t first, std::uint64_t count, float* out) const;

@@ -120,11 +120,6 @@ Opened open_path(const fs::path& path) {
   return opened;
 }
 
-/// Whether a tensor of this name holds the JSON of a quantized layer.
-bool is_side_text(std::string_view name) {
-  return name.ends_with(".comfy_quant") || name.find(".quant_state.bitsandbytes__") != std::string_view::npos;
-}
-
 }  // namespace
 
 ModelFiles::ModelFiles(const fs::path& path) : path_(path) {

@@ -37,7 +37,7 @@ class ModelFiles {
 
   /// The bytes of `tensor` in its mapped file.
   [[nodiscard]] std::span<const std::byte> bytes(const ModelTensor& tensor) const noexcept;
-  /// The `.comfy_quant` and `.quant_state.bitsandbytes__…` tensors, each of at most 64 KiB.  Throws bad_quantization for a larger one.
+  /// The texts that describe quantized layers, each of at most 64 KiB.  Throws bad_quantization for a larger one.
   [[nodiscard]] SideTexts side_texts() const;
   /// The values of the tensors of one float (F32, BF16, F16) whose names end in `suffix`.
   [[nodiscard]] std::map<std::string, float, std::less<>> scalars(std::string_view suffix) const;

@@ -25,6 +25,7 @@
 #include "io/io_time.hpp"
 #include "io/page_range.hpp"
 #include "io/page_supply.hpp"
+#include "io/partial_files.hpp"
 
 namespace halftone::io {
 namespace {
@@ -77,10 +78,12 @@ OutputFile::OutputFile(Request request)
   partial_ = path_;
   partial_ += ".partial";
   create(request);
+  keep(kept_);
   try {
     reserve(request);
   } catch (...) {
     unmap();
+    forget_partial(partial_slot_);
     if (!kept_) ::unlink(partial_.c_str());
     ::close(fd_);
     throw;
@@ -210,7 +213,14 @@ void OutputFile::unmap() noexcept {
 OutputFile::~OutputFile() {
   unmap();
   if (!committed_ && !kept_) ::unlink(partial_.c_str());
+  forget_partial(partial_slot_);
   if (fd_ >= 0) ::close(fd_);
+}
+
+void OutputFile::keep(bool kept) noexcept {
+  kept_ = kept;
+  forget_partial(partial_slot_);
+  partial_slot_ = kept ? -1 : remember_partial(partial_);
 }
 
 void OutputFile::fail_write(int error, std::uint64_t needed) const {
@@ -275,6 +285,8 @@ void OutputFile::appear() {
     fail(ErrorKind::io, "cannot rename '{}' to '{}': {}", partial_.string(), path_.string(), std::strerror(errno));
   }
   committed_ = true;
+  forget_partial(partial_slot_);
+  partial_slot_ = -1;
   const fs::path folder = path_.parent_path().empty() ? fs::path(".") : path_.parent_path();
   const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_fd < 0) return;

@@ -76,7 +76,7 @@ class OutputFile {
   /// Returns when everything written so far is on disk.  Throws no_space or io.
   void sync_data() const;
   /// Whether the partial file stays when there is no commit().
-  void keep(bool kept) noexcept { kept_ = kept; }
+  void keep(bool kept) noexcept;
 
   /// Writes the head with its 8 length bytes last, and syncs.  Throws no_space or io.
   void complete();
@@ -113,6 +113,7 @@ class OutputFile {
   std::byte* mapped_ = nullptr;        ///< the whole file, where windows are pieces of a mapping
   std::unique_ptr<PageSupply> pages_;  ///< of the mapping
   int guard_slot_ = -1;
+  int partial_slot_ = -1;  ///< of remember_partial(), while the partial file does not stay
   bool replace_ = false;
   bool committed_ = false;
   bool kept_ = false;

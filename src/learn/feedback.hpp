@@ -3,14 +3,15 @@
 #include <cstdint>
 #include <optional>
 
+#include "learn/effort.hpp"
 #include "learn/moments.hpp"
 #include "learn/problem.hpp"
 
 namespace halftone::learn {
 
 struct FeedbackOptions {
-  int sweeps = 1;                 ///< passes after the first that choose every element once more
-  std::optional<double> damping;  ///< part of the mean of the diagonal that is added to it; nothing: by the count
+  int sweeps = numbers_of(Effort::usual).sweeps;  ///< passes after the first that choose every element once more
+  std::optional<double> damping;                  ///< part of the mean of the diagonal that is added to it; nothing: by the count
 };
 
 /// Chooses `levels`, of `layer`, so that the error of its outputs, tr(E H Eᵀ), is small: column by column, the largest

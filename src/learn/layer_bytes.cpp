@@ -4,21 +4,10 @@
 
 #include "formats/layer_layout.hpp"
 #include "learn/basis.hpp"
-#include "learn/optimizer_run.hpp"
+#include "learn/method.hpp"
 
 namespace halftone::learn {
 namespace {
-
-/// A weight and the rank of a basis; what they have elements of.
-struct Extent {
-  std::uint64_t rows;
-  std::uint64_t columns;
-  std::uint64_t rank;
-
-  [[nodiscard]] std::uint64_t weight() const { return rows * columns; }
-  [[nodiscard]] std::uint64_t sides() const { return rows + columns; }
-  [[nodiscard]] std::uint64_t moments() const { return columns * columns; }
-};
 
 constexpr std::uint64_t kFloat = sizeof(float);
 
@@ -31,58 +20,31 @@ std::uint64_t of_quantized(const QuantSpec& spec, std::uint64_t rows, std::uint6
          3 * groups * kFloat + columns * kFloat;
 }
 
-/// While a basis is found: random subspaces of both sides, room for one of them, and what lies
-/// between; then the basis.
-std::uint64_t of_basis_search(const Extent& extent) {
-  const std::uint64_t wide = oversampled(extent.rank, extent.rows, extent.columns);
-  return (extent.sides() * (extent.rank + 2 * wide) + 4 * wide * wide) * kFloat;
-}
-std::uint64_t of_basis(const Extent& extent) { return extent.sides() * extent.rank * kFloat; }
-
-/// Errors, target and shift; levels and the best ones; what lies between.
-std::uint64_t of_projection(const Extent& extent) {
-  return extent.weight() * (3 * kFloat + 2) + extent.sides() * extent.rank * kFloat + 2 * extent.rank * extent.rank * kFloat;
-}
-
-/// Weight, errors and scratch in another order, with their levels; moments and their factors.
-std::uint64_t of_feedback(const Extent& extent) { return extent.weight() * (3 * kFloat + 1) + 4 * extent.moments() * kFloat; }
-
-std::uint64_t of_loop(const LearnRecipe& recipe, const Extent& extent) {
-  const OptimizerSettings& settings = recipe.optimizer;
-  std::uint64_t matrices = 4;  // errors, gradient, offsets of two iterates
-  matrices += with_optimizer(settings.optimizer, [&]<class O>(O) {
-    return static_cast<std::uint64_t>(O::kElementwise || !Prodigy::is_factored(extent.rows, extent.columns) ? O::kMoments : 1);
-  });
-  if (settings.variant.schedule_free) ++matrices;
-  if (settings.scales != ScaleOptimization::fixed) matrices += 2;  // first errors of their own, rounded levels, grids and sums
-  const std::uint64_t sampled = settings.optimizer == Optimizer::prodigy ? extent.weight() / Prodigy::kSampling * 2 * kFloat : 0;
-  const std::uint64_t between = 4 * extent.sides() * extent.rank + 2 * extent.rank * extent.rank;
-  return (matrices * extent.weight() + between) * kFloat + sampled + scratch_elements(extent.rows, extent.columns) * sizeof(double) +
-         extent.sides() * kFloat;
-}
-
 /// Errors as outputs see them, their product with the moments, a rest, and the moments' factor.
 std::uint64_t of_lora(const LearnRecipe& recipe, const Extent& extent) {
   const bool fits_outputs = recipe.statistics.second_moment.has_value();
   return (3 * extent.weight() + (fits_outputs ? 2 * extent.moments() : 0)) * kFloat +
-         of_basis_search({extent.rows, extent.columns, recipe.lora_rank});
+         basis_search_bytes({extent.rows, extent.columns, recipe.lora_rank});
 }
 
 }  // namespace
 
+/// While a basis is found: random subspaces of both sides, room for one of them, and what lies
+/// between; then the basis.
+std::uint64_t basis_search_bytes(const Extent& extent) {
+  const std::uint64_t wide = oversampled(extent.rank, extent.rows, extent.columns);
+  return (extent.sides() * (extent.rank + 2 * wide) + 4 * wide * wide) * kFloat;
+}
+std::uint64_t basis_bytes(const Extent& extent) { return extent.sides() * extent.rank * kFloat; }
+
+/// Errors, target and shift; levels and the best ones; what lies between.
+std::uint64_t projection_bytes(const Extent& extent) {
+  return extent.weight() * (3 * kFloat + 2) + extent.sides() * extent.rank * kFloat + 2 * extent.rank * extent.rank * kFloat;
+}
+
 std::uint64_t layer_bytes(const LearnRecipe& recipe, const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns) {
   const Extent extent{rows, columns, rank_of(recipe.rank, rows, columns)};
-  std::uint64_t solver = 0;
-  switch (recipe.method) {
-    case LearnMethod::nearest: break;
-    case LearnMethod::closed:
-    case LearnMethod::project: solver = std::max(of_basis_search(extent), of_basis(extent) + of_projection(extent)); break;
-    case LearnMethod::feedback: solver = of_feedback(extent); break;
-    case LearnMethod::optimizer:
-      solver = recipe.optimizer.full_loss ? of_loop(recipe, {extent.rows, extent.columns, 0})
-                                          : std::max(of_basis_search(extent), of_basis(extent) + of_loop(recipe, extent));
-      break;
-  }
+  const std::uint64_t solver = method_of(recipe.method).bytes(recipe, extent);
   const std::uint64_t known = (recipe.statistics.second_moment ? 1U : 0U) + (recipe.statistics.cross_moment ? 1U : 0U);
   // The target is moved before there are codes.
   const std::uint64_t target = recipe.statistics.cross_moment ? (2 * extent.moments() + 2 * extent.weight()) * kFloat : 0;

@@ -4,10 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "learn/optimizers/adamw.hpp"
-#include "learn/optimizers/original.hpp"
-#include "learn/optimizers/prodigy.hpp"
-#include "learn/optimizers/radam.hpp"
+#include "learn/all_optimizers.hpp"
 
 namespace halftone::learn {
 

@@ -81,7 +81,13 @@ class Quantization {
   }
 
   void check_rotated(std::uint32_t largest) const {
-    if (largest < codec::kInfinityBits) return;
+    const float limit = spec_.format->facts().largest_weight;
+    const float reached = codec::from_bits(largest);
+    if (largest < codec::kInfinityBits && !(reached > limit)) return;
+    if (largest < codec::kInfinityBits) {
+      fail(ErrorKind::out_of_range, "the weight of {} reaches {} when it is rotated, and {} holds at most {}", to_string(info_.shape),
+           reached, spec_.format->name(), limit);
+    }
     fail(ErrorKind::out_of_range, "the weight of {} is finite, and is so no more when it is rotated", to_string(info_.shape));
   }
 

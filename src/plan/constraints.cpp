@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/fail.hpp"
-#include "base/text.hpp"
 #include "formats/loader_limits.hpp"
+#include "formats/quant_spec.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -17,20 +17,6 @@ void keep(Decision& decision, std::string rule, std::string reason) {
   decision.reason = std::move(reason);
 }
 
-/// `value`, or the first of `allowed` where it is 0, in a message called `what`.
-std::uint32_t completed(std::uint32_t value, const std::vector<std::uint32_t>& allowed, const FormatDescriptor& format,
-                        const std::string& origin, const char* what) {
-  if (allowed.empty()) {
-    if (value == 0) return 0;
-    fail(ErrorKind::usage, "{}: a {} has no effect on {}", origin, what, format.name());
-  }
-  if (value == 0) return allowed.front();
-  if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
-  std::vector<std::string> words;
-  for (const std::uint32_t size : allowed) words.push_back(std::to_string(size));
-  fail(ErrorKind::usage, "{}: {} takes a {} of {}, not {}", origin, format.name(), what, base::joined_by_or(words), value);
-}
-
 void write_plain(Decision& decision, const TensorInfo& tensor, const std::string& why) {
   const std::string_view name = decision.spec.format->facts().plain;
   if (name.empty()) {
@@ -38,7 +24,7 @@ void write_plain(Decision& decision, const TensorInfo& tensor, const std::string
          "the layer '{}' {} cannot be written as {}: {}; there is no plain form of it, but --indivisible keep leaves it as it is",
          tensor.name, to_string(tensor.shape), decision.spec.format->name(), why);
   }
-  decision.spec = plain_form(decision.spec);
+  decision.spec = formats::plain_form(decision.spec);
   decision.reason = fmt::format("{}; written as {}", why, name);
 }
 
@@ -63,26 +49,7 @@ void handle_unfit(Decision& decision, const TensorInfo& tensor, const std::strin
 
 }  // namespace
 
-void keep_stored(Decision& decision) { keep(decision, "stored", "it is stored in this format already"); }
-
-QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin) {
-  const FormatFacts& facts = spec.format->facts();
-  spec.block_size = completed(spec.block_size, facts.block_sizes, *spec.format, origin.block_size, "block size");
-  spec.rotation_group = completed(spec.rotation_group, facts.rotation_groups, *spec.format, origin.rotation_group, "rotation group");
-  spec.group_size = completed(spec.group_size, facts.group_sizes, *spec.format, origin.group_size, "group size");
-  return spec;
-}
-
-QuantSpec plain_form(QuantSpec spec) {
-  const FormatDescriptor& plain = format_named(spec.format->facts().plain);
-  spec.format = &plain;
-  spec.block_size = 0;
-  spec.rotation_group = 0;
-  spec.group_size = 0;
-  spec.input_scale = spec.input_scale && plain.facts().takes_input_scale;
-  if (!can_search_scales(plain)) spec.scales = ScaleMethod::absmax;
-  return spec;
-}
+void keep_stored(Decision& decision) { keep(decision, kStoredRule, "it is stored in this format already"); }
 
 // The thresholds are those of convert_to_quant, December 2025; the divisibility test is all that
 // its July 2026 version kept.
@@ -103,17 +70,13 @@ std::string heuristic_reason(Heuristic heuristic, const Shape& shape, std::uint3
   return {};
 }
 
-bool same_way(const QuantSpec& a, const QuantSpec& b) {
-  return a.format == b.format && a.block_size == b.block_size && a.rotation_group == b.rotation_group && a.group_size == b.group_size &&
-         a.double_quant == b.double_quant;
-}
-
 void apply_constraints(Decision& decision, const TensorInfo& tensor, const formats::QuantizedLayer* stored, const PlanOptions& options) {
   if (element_count(tensor.shape) == 0) return keep(decision, "empty", "it has no elements");
   if (stored != nullptr) {
     stored->require_readable();
-    if (same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
-    if (stored->readable->shape.size() != 2) return keep(decision, "stored", "it is stored as " + stored->format_name() + " and no matrix");
+    if (formats::same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
+    if (stored->readable->shape.size() != 2)
+      return keep(decision, kStoredRule, "it is stored as " + stored->format_name() + " and no matrix");
     const TensorInfo decoded{.name = tensor.name, .dtype = Dtype::F32, .shape = stored->readable->shape};
     apply_constraints(decision, decoded, nullptr, options);
     if (decision.action == Action::quantize) decision.reason += "; its source is stored as " + stored->format_name();

@@ -14,22 +14,8 @@ inline constexpr const char* kShapeRule = "shape";
 /// What decided for a layer that is kept because the target would load it and then fail.
 inline constexpr const char* kTargetRule = "--target comfyui";
 
-/// Where the options of a spec come from, for messages: "--block-size", "rules.json rule 3".
-struct SpecOrigin {
-  std::string block_size;
-  std::string rotation_group;
-  std::string group_size;
-};
-
-/// `spec` with its format's defaults for a block size, a rotation group and a group size of 0; those stay 0 for
-/// formats without them.  Throws usage, naming the origin, where the format does not take a value.
-[[nodiscard]] QuantSpec complete_spec(QuantSpec spec, const SpecOrigin& origin);
-
-/// `spec` with the plain form of its format, which must have one (FormatFacts::plain).
-[[nodiscard]] QuantSpec plain_form(QuantSpec spec);
-
-/// Whether two layers have the same format with the same options that decide their codes.
-[[nodiscard]] bool same_way(const QuantSpec& a, const QuantSpec& b);
+/// What decided for a layer that is quantized already and stays as it is.
+inline constexpr const char* kStoredRule = "stored";
 
 /// Keeps a layer that is stored as it was to be written.
 void keep_stored(Decision& decision);

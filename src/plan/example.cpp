@@ -9,8 +9,8 @@
 
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "formats/quant_spec.hpp"
 #include "formats/stored_layers.hpp"
-#include "plan/constraints.hpp"
 #include "plan/selection.hpp"
 
 namespace halftone {
@@ -139,7 +139,7 @@ bool apply_example(Decision& decision, const ExampleLayers& example, const PlanO
   decision.spec.rotation_group = (*found)->rotation_group;
   decision.spec.group_size = (*found)->group_size;
   decision.spec.double_quant = (*found)->double_quant;
-  decision.spec = heeded(complete_spec(decision.spec, {origin, origin, origin}));
+  decision.spec = heeded(formats::complete_spec(decision.spec, {origin, origin, origin}));
   decision.reason = fmt::format("'{}' has it as {}", example.name(), decision.spec.format->name());
   return true;
 }

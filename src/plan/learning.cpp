@@ -29,11 +29,22 @@ std::uint64_t seed_of(std::uint64_t seed, const std::string& tensor) {
   return std::stoull(base::digest(fmt::format("{} {}", seed, tensor)).substr(0, 16), nullptr, 16);
 }
 
-/// What method a weight gets.
-LearnMethod method_for(const LearnOptions& options, const LayerStatistics& statistics, bool has_file) {
-  const LearnMethod wanted = options.method.value_or(has_file ? LearnMethod::feedback : LearnMethod::project);
-  const bool fed = statistics.second_moment || options.prior_weights;
-  return wanted == LearnMethod::feedback && !fed ? LearnMethod::nearest : wanted;
+/// What `options` say, for a weight with these statistics.
+void set_method(LearnRecipe& recipe, const LearnOptions& options, bool has_file) {
+  static_cast<LearnSettings&>(recipe) = options;
+  recipe.method = options.method.value_or(default_method(has_file));
+  if (!uses_moments(recipe.method) || recipe.statistics.second_moment) return;
+  recipe.prior_weights = options.prior_weights;
+  if (!recipe.prior_weights) recipe.method = LearnMethod::nearest;
+}
+
+/// The names of the methods that use second moments, for messages.
+std::string methods_with_moments() {
+  std::vector<std::string> names;
+  for (const LearnMethod method : kLearnMethods) {
+    if (uses_moments(method)) names.emplace_back(name_of(method));
+  }
+  return base::joined_by_or(names);
 }
 
 /// The bias of a layer, where its job can correct it.
@@ -77,14 +88,8 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
     if (options.statistics && shape.size() == 2) recipe.statistics = find_statistics(*options.statistics, layer, shape[1]);
     if (options.statistics && recipe.statistics.empty()) ++without;
     if (options.learn) {
-      recipe.method = method_for(*options.learn, recipe.statistics, options.statistics.has_value());
+      set_method(recipe, *options.learn, options.statistics.has_value());
       if (recipe.method == LearnMethod::nearest && !recipe.statistics.empty()) ++without_moments;
-      recipe.effort = options.learn->effort;
-      recipe.rank = options.learn->rank;
-      recipe.damping = options.learn->damping;
-      recipe.mse_budget = options.learn->mse_budget;
-      recipe.prior_weights = options.learn->prior_weights;
-      recipe.optimizer = options.learn->optimizer;
     }
     check_scales(decision, recipe);
     if (recipe.bias_correction == BiasCorrection::synthetic || recipe.statistics.mean) ++means;
@@ -132,20 +137,21 @@ void check_learn_options(const PlanOptions& options) {
   }
   if (!options.learn) return;
   const LearnOptions& learn = *options.learn;
-  const bool heeds_statistics = !learn.method || *learn.method == LearnMethod::feedback ||
-                                options.bias_correction == BiasCorrection::stats || options.spec.scales == ScaleMethod::search ||
-                                options.lora_rank != 0 || options.rotation == Rotation::automatic;
+  const bool heeds_statistics = !learn.method || uses_moments(*learn.method) || options.bias_correction == BiasCorrection::stats ||
+                                options.spec.scales == ScaleMethod::search || options.lora_rank != 0 ||
+                                options.rotation == Rotation::automatic;
   if (options.statistics && !heeds_statistics) {
     fail(ErrorKind::usage,
          "--stats has no effect on --learn-method {} without --scales search, --bias-correction stats, --extract-lora or --rotation auto",
          name_of(*learn.method));
   }
-  if (learn.prior_weights && learn.method && *learn.method != LearnMethod::feedback) {
-    fail(ErrorKind::usage, "--prior weights has no effect on --learn-method other than feedback");
+  if (learn.prior_weights && learn.method && !uses_moments(*learn.method)) {
+    fail(ErrorKind::usage, "--prior weights has no effect on --learn-method other than {}", methods_with_moments());
   }
-  if (learn.method == LearnMethod::feedback && !options.statistics && !learn.prior_weights) {
+  if (learn.method && uses_moments(*learn.method) && !options.statistics && !learn.prior_weights) {
     fail(ErrorKind::usage,
-         "--learn-method feedback needs --stats, or --prior weights to take the weights themselves for statistics, which often does harm");
+         "--learn-method {} needs --stats, or --prior weights to take the weights themselves for statistics, which often does harm",
+         name_of(*learn.method));
   }
 }
 

@@ -5,9 +5,9 @@
 #include "base/fail.hpp"
 #include "base/hash.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/quant_spec.hpp"
 #include "formats/quantization_metadata.hpp"
 #include "formats/stored_layers.hpp"
-#include "plan/constraints.hpp"
 #include "plan/learning.hpp"
 #include "plan/option_checks.hpp"
 #include "plan/plan_builder.hpp"
@@ -52,7 +52,7 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   plan::check_options(options);
   plan::check_learn_options(options);
   if (options.spec.format != nullptr) {
-    options.spec = plan::complete_spec(given.spec, {"--block-size", "--rotation-group", "--group-size"});
+    options.spec = formats::complete_spec(given.spec, {"--block-size", "--rotation-group", "--group-size"});
   }
   const plan::RuleSet rules = plan::collect_rules(model, options);
   plan::PlanBuilder builder(model);

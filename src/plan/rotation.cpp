@@ -4,6 +4,7 @@
 
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "formats/quant_spec.hpp"
 #include "plan/constraints.hpp"
 #include "plan/example.hpp"
 
@@ -42,8 +43,8 @@ void choose_rotation(Decision& decision, const formats::QuantizedLayer* stored, 
   decision.reason +=
       fmt::format("; {}squared error {:.4g} rotated, {:.4g} not", errors.weighted ? "weighted " : "", errors.rotated, errors.plain);
   if (errors.rotation_wins()) return;
-  decision.spec = plain_form(decision.spec);
-  if (stored != nullptr && same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
+  decision.spec = formats::plain_form(decision.spec);
+  if (stored != nullptr && formats::same_way(stored->readable->spec, decision.spec)) return keep_stored(decision);
   decision.reason += fmt::format("; written as {}", decision.spec.format->name());
 }
 
@@ -59,7 +60,7 @@ std::vector<std::string> rotation_notes(const std::vector<Decision>& decisions, 
     if (decision.rotation->rotation_wins()) ++rotated;
     if (!decision.rotation->weighted) ++unweighted;
   }
-  if (asked == 0) return {};
+  if (asked == 0) return {"--rotation auto has no effect: no rotated layer is left to it"};
   std::vector<std::string> notes = {
       fmt::format("--rotation auto: {} of {} rotated, where that loses less", rotated, base::counted(asked, "layer"))};
   if (!options.statistics || unweighted == 0) return notes;

@@ -6,6 +6,7 @@
 
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
+#include "formats/quant_spec.hpp"
 #include "plan/constraints.hpp"
 #include "plan/patterns.hpp"
 #include "plan/rotation.hpp"
@@ -86,7 +87,7 @@ void set_rule(Decision& decision, const Rule& rule, const PlanOptions& options) 
   if (rule.block_size != 0) decision.spec.block_size = rule.block_size;
   if (rule.rotation_group != 0) decision.spec.rotation_group = rule.rotation_group;
   if (rule.group_size != 0) decision.spec.group_size = rule.group_size;
-  decision.spec = heeded(complete_spec(decision.spec, {rule.origin, rule.origin, rule.origin}));
+  decision.spec = heeded(formats::complete_spec(decision.spec, {rule.origin, rule.origin, rule.origin}));
 }
 
 /// True once a rule decided.

@@ -55,7 +55,8 @@ std::string files_table(const std::string& original, const std::vector<Compariso
     html += fmt::format("<tr><td class=\"name\">{}</td><td>{}</td><td class=\"n\">{}</td>", code(file.other.string()),
                         bar(static_cast<double>(bytes[i + 1]) / most, "mark"), base::human_bytes(bytes[i + 1]));
     if (total.elements == 0) {
-      html += "<td></td><td class=\"n\">–</td><td class=\"n\">–</td><td class=\"n\">–</td><td class=\"n\">–</td>";
+      html += fmt::format("<td colspan=\"5\" class=\"quiet\">{}</td>",
+                          file.layers.empty() && file.only_original.empty() ? "identical" : "nothing was comparable");
     } else {
       html += fmt::format("<td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
                           bar(worst > 0 ? total.rel_l2() / worst : 0, "error"), decibels(total.sqnr_db()), percent(total.rel_l2()),
@@ -78,6 +79,7 @@ std::string cell(const ComparisonRow& row, std::size_t i, double worst) {
 
 std::string tensors_table(const std::vector<Comparison>& files) {
   std::vector<ComparisonRow> rows = comparison_rows(files);
+  if (rows.empty()) return "<h2>Tensor by tensor</h2>\n<p>Every tensor of the original is identical in every file.</p>\n";
   std::stable_sort(rows.begin(), rows.end(), [](const ComparisonRow& a, const ComparisonRow& b) { return loss_of(a) < loss_of(b); });
   const double worst = largest_error(files);
   std::string html =

@@ -36,15 +36,17 @@ td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-alig
 tr{break-inside:avoid}
 th.n,td.n{text-align:right;white-space:nowrap}
 td.name{min-width:13rem}td.f,.card td{white-space:nowrap}
-.card table{width:auto;min-width:16rem}
+.card table{width:auto;min-width:16rem}.plots .scroll{max-width:100%}
 svg{display:block;max-width:100%;overflow:visible}
+td svg{min-width:4rem}
 svg text{fill:var(--quiet);font:10px system-ui,"DejaVu Sans",sans-serif}
 .mark{fill:var(--mark)}.other{fill:var(--other)}.error{fill:var(--error)}.base{stroke:var(--line);stroke-width:1}
 .key{display:inline-block;width:.75em;height:.75em;border-radius:2px;margin:0 .3em 0 .8em;vertical-align:-.05em}
 .key.mark{background:var(--mark)}.key.other{background:var(--other)}.key.error{background:var(--error)}
+@media screen and (max-width:40rem){body{padding:1.2rem 1rem 3rem}.tiles{grid-template-columns:1fr 1fr;gap:.6rem}.tile{padding:.6rem .7rem}.tile b{font-size:1.15rem}td.name{min-width:9rem}th,td{padding-right:.5rem}.card table{min-width:0;font-size:.78rem}}
 @page{size:A4;margin:13mm}
 @media print{:root{color-scheme:light;--ground:#fff;--panel:#fff;--ink:#000;--quiet:#444;--line:#bbb;--mark:#1f5fbf;--other:#b5bcc4;--error:#b04312}
-body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2,h2+p{break-after:avoid}figure{flex:0 0 54mm;max-width:54mm}figure svg{width:54mm;height:auto}td svg{width:16mm;height:auto}.card .plots{gap:.4rem 1rem;flex-wrap:nowrap}.card table{min-width:0}
+body{max-width:none;padding:0;font-size:10pt}.scroll{overflow:visible}table{font-size:7.6pt}td.name{min-width:0}th,td{padding:.15rem .35rem .15rem 0}.tiles{grid-template-columns:repeat(4,1fr)}h2,h2+p{break-after:avoid}figure{flex:0 0 48mm;max-width:48mm}figure svg{width:48mm;height:auto}td svg{width:16mm;height:auto;min-width:0}figure svg text{font-size:12px}.card .plots{gap:.4rem 1rem;flex-wrap:nowrap}.card table{min-width:0}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}thead{display:table-header-group}}
 )CSS";
 
@@ -88,7 +90,7 @@ std::string code(std::string_view name) {
   std::string broken;
   for (const char c : text) {
     broken += c;
-    if (c == '.' || c == '/') broken += "<wbr>";
+    if (c == '.' || c == '/' || c == '_') broken += "<wbr>";
   }
   return fmt::format("<code>{}</code>", broken);
 }
@@ -104,15 +106,17 @@ std::string page(std::string_view title, std::string_view body) {
 
 std::string decibels(double value) {
   if (std::isnan(value)) return "–";
-  return std::isinf(value) ? "∞" : fmt::format("{:.1f}", value);
+  return std::isinf(value) ? (value > 0 ? "exact" : "–") : fmt::format("{:.1f}", value);
 }
+
+std::string with_unit(double db) { return std::isfinite(db) ? decibels(db) + " dB" : decibels(db); }
 
 std::string figure_of(double value, int digits) { return std::isfinite(value) ? fmt::format("{:.{}g}", value, digits) : "–"; }
 
 std::string percent(double share) {
   if (!std::isfinite(share)) return "–";
   const double value = 100 * share;
-  return value == 0 ? "0 %" : value < 0.01 ? fmt::format("{:.1e} %", value) : fmt::format("{:.{}f} %", value, value < 1 ? 3 : 2);
+  return value == 0 ? "0 %" : value < 0.001 ? fmt::format("{:.1e} %", value) : fmt::format("{:.{}f} %", value, value < 1 ? 3 : 2);
 }
 
 }  // namespace halftone::report

@@ -1,6 +1,11 @@
 #include "verify/layers.hpp"
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <fmt/ranges.h>
 
 #include "base/fail.hpp"
 #include "formats/layer_names.hpp"
@@ -89,19 +94,43 @@ constexpr Suffix kSuffixes[] = {
     {.text = formats::kNestedQuantMapSuffix, .after_weight = true},
 };
 
-void report_stray(const Contents& contents, const std::string& name, const Suffix& suffix, Findings& findings) {
+/// What is to be said of a scale or table that no layer owns.
+enum class Stray : std::uint8_t {
+  no_weight,
+  idle,            ///< common, and harmless
+  scales_nothing,  ///< beside a weight of floats
+  not_read,        ///< beside codes
+};
+
+/// The layer of a stray tensor, and what it is; nothing where all is said already.
+std::optional<std::pair<std::string, Stray>> stray(const Contents& contents, const std::string& name, const Suffix& suffix) {
   std::string base = formats::base_name(name, suffix.text);
   if (suffix.after_weight) {
-    if (!formats::has_suffix(base, formats::kWeightSuffix)) return;
+    if (!formats::has_suffix(base, formats::kWeightSuffix)) return std::nullopt;
     base = formats::base_name(base);
   }
-  if (contents.broken.count(base) != 0) return;
+  if (contents.broken.count(base) != 0) return std::nullopt;
   const ModelTensor* weight = contents.tensor(base, formats::kWeightSuffix);
-  if (weight == nullptr) return findings.problem(name, "is a scale of a layer without a weight");
-  const std::string text = fmt::format("'{}' stands beside a weight of {} without a description", name, name_of(weight->info.dtype));
+  if (weight == nullptr) return std::pair(std::move(base), Stray::no_weight);
   const bool plain = is_source_float(weight->info.dtype);
-  if (suffix.idle || (plain && suffix.text == formats::kLegacyScaleSuffix)) return findings.note(base, text);  // common, and harmless
-  findings.problem(base, text + (plain ? ": it scales nothing" : ": the codes are read without it"));
+  if (suffix.idle || (plain && suffix.text == formats::kLegacyScaleSuffix)) return std::pair(std::move(base), Stray::idle);
+  return std::pair(std::move(base), plain ? Stray::scales_nothing : Stray::not_read);
+}
+
+/// One finding for the stray tensors of a layer that are of a kind.
+void report_strays(const Contents& contents, const std::string& base, Stray kind, const std::vector<std::string>& names,
+                   Findings& findings) {
+  const bool one = names.size() == 1;
+  if (kind == Stray::no_weight) {
+    const std::string more = one ? "" : fmt::format(" (and {} more)", names.size() - 1);
+    return findings.problem(names.front(), "is a scale of a layer without a weight" + more);
+  }
+  const ModelTensor& weight = *contents.tensor(base, formats::kWeightSuffix);
+  const std::string text = fmt::format("'{}' stand{} beside a weight of {} without a description", fmt::join(names, "', '"), one ? "s" : "",
+                                       name_of(weight.info.dtype));
+  if (kind == Stray::idle) return findings.note(base, text);
+  if (kind == Stray::scales_nothing) return findings.problem(base, text + (one ? ": it scales nothing" : ": they scale nothing"));
+  findings.problem(base, text + (one ? ": the codes are read without it" : ": the codes are read without them"));
 }
 
 }  // namespace
@@ -129,12 +158,15 @@ void check_strays(const Contents& contents, Findings& findings) {
       owned.insert(layer.companions.begin(), layer.companions.end());
     }
   }
+  std::map<std::pair<std::string, Stray>, std::vector<std::string>> strays;
   for (const ModelTensor& tensor : contents.model.tensors()) {
     if (owned.count(tensor.info.name) != 0) continue;
     for (const Suffix& suffix : kSuffixes) {
-      if (formats::has_suffix(tensor.info.name, suffix.text)) report_stray(contents, tensor.info.name, suffix, findings);
+      if (!formats::has_suffix(tensor.info.name, suffix.text)) continue;
+      if (const auto found = stray(contents, tensor.info.name, suffix)) strays[*found].push_back(tensor.info.name);
     }
   }
+  for (const auto& [what, names] : strays) report_strays(contents, what.first, what.second, names, findings);
 }
 
 }  // namespace halftone::verify

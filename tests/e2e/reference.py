@@ -15,7 +15,6 @@ from safetensors_file import Tensor
 
 F32 = np.float32
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
-FORMATS = ("fp8", "fp8-row", "fp8-block", "fp8-e5m2", "fp8-cast", "int8", "int8-row", "int8-block")
 DEFAULT_BLOCK_SIZE = {"fp8-block": 64, "int8-block": 128}
 CHUNK = 1 << 22  # elements per step: bounds the temporaries, changes no result
 
@@ -145,6 +144,7 @@ CHAINS = {
     "fp8-e5m2": _fp8_chain(E5M2), "int8": _int8_tensor_chain, "int8-row": _int8_row_chain,
     "int8-block": _int8_block_chain,
 }
+FORMATS = (*CHAINS, "fp8-cast")
 
 
 def _spread(groups: np.ndarray, rows: slice, columns: slice, shape: tuple[int, int]) -> np.ndarray:

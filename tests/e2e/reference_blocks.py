@@ -19,7 +19,6 @@ from safetensors_file import Tensor
 
 ROTATED = ("int8-convrot", "w4a4-convrot", "w4a8")
 FOUR_BIT = ("nf4", "fp4", "nf4-bnb", "fp4-bnb")
-FORMATS = ("nvfp4", "mxfp8", "mxfp8-hybrid", *ROTATED, *FOUR_BIT)
 COMFY_NAME = {"nvfp4": "nvfp4", "mxfp8": "mxfp8", "mxfp8-hybrid": "hybrid_mxfp8", "int8-convrot": "int8_tensorwise",
               "w4a4-convrot": "convrot_w4a4", "w4a8": "asym_w4a8_int8"}  # the others have no .comfy_quant
 DTYPE_NAME = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -314,6 +313,7 @@ WRITERS: dict[str, Callable[[Layer], dict[str, Tensor]]] = {
     "w4a8": w4a8,
     **{fmt: four_bit for fmt in FOUR_BIT},
 }
+FORMATS = tuple(WRITERS)
 
 
 def takes(fmt: str, shape: tuple[int, ...], block_size: int = 64, rotation_group: int = 256, group_size: int = 16) -> bool:

@@ -7,12 +7,11 @@ import reference
 import reference_blocks
 import safetensors_file as st
 from command_line import CommandLineTest
-from program import BAD_INPUT, OK, USAGE, ProgramTest, run
+from program import BAD_INPUT, OK, REPOSITORY, USAGE, ProgramTest, run
 
 FORMATS = reference.FORMATS + reference_blocks.FORMATS
 PLAIN = ("--format", "fp8", "--preset", "none")
-COMMANDS = ("convert", "plan", "dequantize", "inspect", "verify", "compare", "migrate", "edit", "eval", "allocate", "bench", "formats",
-            "presets", "doctor")
+COMMANDS = re.findall(r"^HALFTONE_COMMAND\((\w+)\)", (REPOSITORY / "tools/halftone/commands.def").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 class Usage(CommandLineTest):

@@ -200,6 +200,15 @@ class Outputs(EvalTest):
                 inputs = st.write(self.folder / "x.safetensors", tensors)
                 self.refuse("eval", file, "--source", self.source, "--activations", inputs, code=code, says=[says], one_sentence=True)
 
+    def test_seeds_without_random_inputs_and_below_zero_are_refused(self):
+        file = self.convert(self.source, "fp8")
+        inputs = st.write(self.folder / "x.safetensors", {"a.input": models.floats(np.random.default_rng(1), (4, 256))})
+        for options, says in ((("--activations", inputs, "--seed", 1), "--seed has no effect with --activations"),
+                              (("--inputs", 0, "--seed", 1), "--seed has no effect with --inputs 0"),
+                              (("--seed", -1), "--seed.*at least 0, not -1")):
+            with self.subTest(options):
+                self.refuse("eval", file, "--source", self.source, *options, code=USAGE, says=[says], one_sentence=True)
+
     def test_time_is_there_when_asked_for(self):
         file = self.convert(self.source, "fp8")
         for layer in self.eval(file, "--ops")["layers"]:
@@ -220,8 +229,98 @@ class Advice(EvalTest):
             other = self.convert(self.source, tried["format"], *options, output=self.folder / "other.safetensors")
             layer = self.layers(self.eval(other, "--advise", 0))[name]
             self.assertEqual(layer["bytes"], tried["bytes"], tried)
-            if not options:  # the scale of a whole nvfp4 weight is searched for, too
-                self.assertEqual(layer["sqnr_db"], tried["sqnr_db"], tried)
+            self.assertEqual(layer["sqnr_db"], tried["sqnr_db"], tried)
+        self.assertIn("nvfp4 search", [f"{tried['format']} {tried['scales']}" for tried in advised[0]["alternatives"]])
+
+    def test_output_errors_decide_where_inputs_are_given(self):
+        inputs = self.skewed_inputs()
+        file = self.convert(self.source, "nvfp4")
+        report = self.eval(file, "--activations", inputs, "--advise", 9)
+        for layer in report["layers"]:
+            for tried in layer["alternatives"]:
+                options = ("--scales", "search") if tried["scales"] == "search" else ()
+                other = self.convert(self.source, tried["format"], *options, output=self.folder / "other.safetensors")
+                found = self.layers(self.eval(other, "--activations", inputs, "--advise", 0))[layer["name"]]
+                # Products with the moments of the inputs are in binary32, and so are those of the layer.
+                self.assertTrue(math.isclose(tried["output_rel_l2"], found["output"]["weights"]["rel_l2"], rel_tol=2e-3), tried)
+            self.assertIn("dB of outputs", layer["advice"])
+
+    def test_worst_layer_is_that_of_the_largest_output_error(self):
+        # By their weights the layers are alike; the inputs of the first are large where its weights are 0 and exact.
+        weight = reference.to_float32(self.model["a.weight"]).copy()
+        weight[:, ::16] = 0
+        source = st.write(self.source, self.model | {"a.weight": reference.from_float32(weight, "BF16")})
+        x = np.random.default_rng(SEED).standard_normal((8, 256), dtype=np.float32)
+        x[:, ::16] *= 1e3
+        kind = np.random.default_rng(SEED).standard_normal((8, 512), dtype=np.float32)
+        inputs = st.write(self.folder / "x.safetensors", {"a.input": reference.from_float32(x, "F32"),
+                                                          "b.input": reference.from_float32(kind, "F32")})
+        report = self.eval(self.convert(source, "int8-row"), "--activations", inputs, "--advise", 1, source=source)
+        errors = {layer["name"]: layer["output"]["weights"]["rel_l2"] for layer in report["layers"]}
+        [advised] = [layer["name"] for layer in report["layers"] if "advice" in layer]
+        self.assertEqual(advised, max(errors, key=errors.get))
+
+    def skewed_inputs(self):
+        rng = np.random.default_rng(SEED)
+        x = {name: rng.standard_normal((9, self.model[name + ".weight"].shape[1]), dtype=np.float32) for name in "ab"}
+        for values in x.values():
+            values *= 10 ** rng.uniform(-1, 1, values.shape[1]).astype(np.float32)
+        return st.write(self.folder / "x.safetensors", {f"{name}.input": reference.from_float32(x[name], "F32") for name in "ab"})
+
+    def statistics(self):
+        rng = np.random.default_rng(SEED)
+        self.second, tensors = {}, {}
+        for name in "ab":
+            columns = self.model[name + ".weight"].shape[1]
+            mix = rng.standard_normal((columns // 8, columns)) * 10 ** rng.uniform(-1, 1, columns)
+            self.second[name] = (mix.T @ mix / len(mix) + 0.01 * np.eye(columns)).astype(np.float32)
+            tensors[f"{name}.second_moment"] = reference.from_float32(self.second[name], "F32")
+        return st.write(self.folder / "stats.safetensors", tensors)
+
+    def test_statistics_give_errors_of_outputs(self):
+        stats = self.statistics()
+        file = self.convert(self.source, "nvfp4")
+        plain = self.folder / "plain.safetensors"
+        self.check("dequantize", file, "-o", plain, "--dtype", "f32", "--force", "--quiet")
+        restored = st.read(plain).tensors
+        report = self.eval(file, "--stats", stats, "--inputs", 0)
+        sums = np.zeros(2)
+        for name, layer in self.layers(report).items():
+            truth = self.truth(name)
+            error = reference.to_float32(restored[name]).astype(np.float64) - truth
+            moment = self.second[name[0]].astype(np.float64)
+            parts = np.sum((error @ moment) * error), np.sum((truth @ moment) * truth)
+            sums += parts
+            self.assertTrue(math.isclose(layer["expected"]["rel_l2"], math.sqrt(parts[0] / parts[1]), rel_tol=1e-4))
+        self.assertTrue(math.isclose(report["total"]["expected"]["rel_l2"], math.sqrt(sums[0] / sums[1]), rel_tol=1e-4))
+
+    def test_learned_rounding_is_judged_by_outputs(self):
+        stats = self.statistics()
+        learned = self.convert(self.source, "nvfp4", "--rounding", "learned", "--stats", stats)
+        alone = self.eval(learned, "--inputs", 0)
+        for layer in alone["layers"]:
+            self.assertIn("judge it with --stats or --activations", layer["advice"])
+        for layer in self.eval(learned, "--inputs", 0, "--stats", stats)["layers"]:
+            nearest = [tried for tried in layer["alternatives"] if (tried["format"], tried["scales"]) == ("nvfp4", "absmax")]
+            self.assertLess(layer["expected"]["rel_l2"], nearest[0]["output_rel_l2"])
+            self.assertGreater(nearest[0]["sqnr_db"], layer["sqnr_db"])
+            self.assertNotIn("--rounding", layer["advice"])
+        plain = self.convert(self.source, "nvfp4", output=self.folder / "plain.safetensors")
+        for layer in self.eval(plain, "--inputs", 0, "--stats", stats)["layers"]:
+            self.assertIn("try --rounding learned with --stats", layer["advice"])
+
+    def test_searched_scales_are_tried_with_the_statistics(self):
+        stats = self.statistics()
+        for layer in self.eval(self.convert(self.source, "nf4"), "--inputs", 0, "--stats", stats)["layers"]:
+            [tried] = [tried for tried in layer["alternatives"] if tried["scales"] == "search"]
+            other = self.convert(self.source, "nf4", "--scales", "search", "--stats", stats, output=self.folder / "other.safetensors")
+            found = self.layers(self.eval(other, "--inputs", 0, "--stats", stats, "--advise", 0))[layer["name"]]
+            self.assertTrue(math.isclose(tried["output_rel_l2"], found["expected"]["rel_l2"], rel_tol=1e-9))
+
+    def test_statistics_of_another_model(self):
+        stats = st.write(self.folder / "stats.safetensors", {"z.diag": models.floats(np.random.default_rng(1), (256,), "F32")})
+        self.refuse("eval", self.convert(self.source, "fp8"), "--source", self.source, "--stats", stats, code=BAD_INPUT,
+                    says=["second moments of no layer", "a.second_moment"], one_sentence=True)
 
     def test_same_file_is_a_usage_error(self):
         self.refuse("eval", self.source, "--source", self.source, code=USAGE, says=["no layer"])
@@ -229,6 +328,96 @@ class Advice(EvalTest):
     def test_another_model_is_a_usage_error(self):
         other = st.write(self.folder / "another.safetensors", {"z.weight": self.model["a.weight"]})
         self.refuse("eval", self.convert(self.source, "fp8"), "--source", other, code=USAGE, says=["no tensor of .* has the name"])
+
+
+class Identical(EvalTest):
+    def test_quantized_layers_of_both_files(self):
+        file = self.convert(self.source, "fp8")
+        result = self.check("eval", file, "--source", file)
+        rows = [line for line in result.stdout.splitlines() if line.endswith(".weight")]
+        self.assertEqual(len(rows), 2)
+        for row in rows:
+            self.assertIn("identical", row)
+            self.assertNotIn("inf", row)
+        self.assertIn("2 layers are identical", result.stdout)
+        report = self.eval(file, source=file)
+        self.assertEqual([(layer["identical"], layer["output"]) for layer in report["layers"]], [(True, None)] * 2)
+        self.assertEqual(report["identical"], 2)
+
+    def test_totals_are_of_the_others(self):
+        first = self.convert(self.source, "fp8", "--include", "^a", output=self.folder / "first.safetensors")
+        second = self.convert(first, "nvfp4", "--include", "^b", output=self.folder / "second.safetensors")
+        report = self.eval(second, source=first)
+        self.assertEqual([layer["identical"] for layer in report["layers"]], [True, False])
+        for key in ("sqnr_db", "mse", "rel_l2", "bits_per_weight", "clipped"):
+            self.assertEqual(report["total"][key], report["layers"][1][key], key)
+        self.assertNotIn("advice", report["layers"][0])
+
+    def test_all_files_of_a_comparison(self):
+        file = self.convert(self.source, "fp8")
+        result = self.check("compare", file, file, file)
+        self.assertRegex(result.stdout.splitlines()[-1], "identical +identical +every tensor")
+        page = self.folder / "same.html"
+        self.check("compare", file, file, file, "--html", page)
+        self.assertIn("Every tensor of the original is identical in every file", page.read_text())
+        result = self.check("compare", self.source, self.source, file, code=1)
+        self.assertRegex(result.stdout.splitlines()[-1], "identical +[0-9.]+ total +all of these together")
+
+
+class OddValues(EvalTest):
+    def test_zeros_are_exact(self):
+        zeros = reference.from_float32(np.zeros((64, 256), np.float32), "BF16")
+        source = st.write(self.source, self.model | {"zero.weight": zeros})
+        file = self.convert(source, "nvfp4")
+        result = self.check("eval", file, "--source", source)
+        [row] = [line for line in result.stdout.splitlines() if line.endswith(" zero.weight")]
+        self.assertEqual(row.split()[:2], ["exact", "exact"])
+        self.assertNotRegex(result.stdout, r"\b(inf|nan)\b")
+        self.assertNotRegex(self.check("compare", source, file, code=1).stdout, r"\b(inf|nan)\b")
+        rules = self.folder / "rules.json"
+        text = self.check("allocate", source, "--formats", "nvfp4", "--preset", "none", "--min-sqnr", 3, "-o", rules).stdout
+        self.assertNotRegex(text + rules.read_text(), r"\b(inf|nan)\b")
+
+    def test_something_made_of_zeros_has_no_figure(self):
+        # The original's weights are 0 and the file's are not.
+        file = self.convert(self.source, "fp8")
+        zeros = reference.from_float32(np.zeros((96, 256), np.float32), "BF16")
+        source = st.write(self.folder / "zeros.safetensors", self.model | {"a.weight": zeros})
+        result = self.check("eval", file, "--source", source)
+        [row] = [line for line in result.stdout.splitlines() if line.endswith(" a.weight")]
+        self.assertEqual(row.split()[0], "-")
+        self.assertNotRegex(result.stdout, r"\b-?(inf|nan)\b")
+
+    def test_quantized_original_is_no_infinite_advice(self):
+        first = self.convert(self.source, "fp8", output=self.folder / "first.safetensors")
+        second = self.convert(first, "nvfp4", output=self.folder / "second.safetensors")
+        result = self.check("eval", second, "--source", first)
+        self.assertIn("fp8 for it: no error in", result.stdout)
+        self.assertNotRegex(result.stdout, r"\binf\b")
+
+    def test_broken_scales_are_named(self):
+        file = self.convert(self.source, "fp8-row")
+        tensors = st.read(file).tensors
+        scales = np.frombuffer(tensors["a.weight_scale"].data, np.float32).copy()
+        scales[3], scales[5] = np.nan, np.inf
+        tensors["a.weight_scale"] = st.Tensor("F32", tensors["a.weight_scale"].shape, scales.tobytes())
+        st.write(file, tensors)
+        result = self.check("eval", file, "--source", self.source)
+        self.assertIn("'a.weight' is not known: 2 of its scales are NaN or infinite", result.stdout)
+        self.assertIn("the totals are not known", result.stdout)
+        self.assertIn("advice  a.weight: Convert it anew", result.stdout)
+        self.assertNotRegex(result.stdout, r"\bnan\b")
+        layers = self.layers(self.eval(file))
+        self.assertEqual(layers["a.weight"]["scales"]["not_finite"], 2)
+        self.assertIsNotNone(layers["b.weight"]["sqnr_db"])
+
+    def test_broken_original_is_named(self):
+        file = self.convert(self.source, "fp8")
+        values = reference.to_float32(self.model["a.weight"]).copy()
+        values[0, 0] = np.nan
+        source = st.write(self.folder / "broken.safetensors", self.model | {"a.weight": reference.from_float32(values, "BF16")})
+        result = self.check("eval", file, "--source", source)
+        self.assertIn("'a.weight' is not known: it holds NaN or infinity in the original", result.stdout)
 
 
 class Page(EvalTest):

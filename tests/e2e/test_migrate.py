@@ -312,7 +312,7 @@ class Options(MigrateTest):
         bad[-1] = np.inf
         tensors["a.weight.nested_absmax"] = st.Tensor("F32", bad.shape, bad.tobytes())
         source = st.write(self.folder / "bad.safetensors", tensors, None, st.output_order(tensors))
-        self.refuse_migrate(source, "--container", "ctq", code=BAD_INPUT, says=["a.weight.absmax", "not finite"])
+        self.refuse_migrate(source, "--container", "ctq", code=BAD_INPUT, says=["a.weight", "not finite"])
 
     def test_layers_that_contradict_themselves_are_refused(self):
         tensors = st.read(self.quantized("nf4-bnb", "--double-quant")).tensors
@@ -320,6 +320,30 @@ class Options(MigrateTest):
         tensors["a.weight.nested_absmax"] = st.Tensor("F32", (nested.shape[0] + 1,), nested.data + bytes(4))
         source = st.write(self.folder / "bad.safetensors", tensors, None, st.output_order(tensors))
         self.refuse_migrate(source, "--container", "ctq", code=BAD_INPUT, says=["layer 'a'", "nested_absmax"])
+
+    def test_layers_that_are_broken_are_not_up_to_date(self):
+        for fmt, scale in (("fp8", "a.weight_scale"), ("int8-row", "a.weight_scale"), ("nvfp4", "a.weight_scale_2")):
+            tensors = st.read(self.quantized(fmt)).tensors
+            values = np.frombuffer(tensors[scale].data, "<f4").copy()
+            values[-1] = np.nan
+            broken = tensors | {scale: st.Tensor("F32", tensors[scale].shape, values.tobytes())}
+            missing = {name: tensor for name, tensor in tensors.items() if name != scale}
+            for what, changed, says in (("NaN", broken, ["a.weight", "not finite"]), ("missing", missing, ["layer 'a'", "weight_scale"])):
+                for options in ((), ("--dry-run",)):
+                    with self.subTest(format=fmt, scale=what, options=options):
+                        source = st.write(self.folder / "bad.safetensors", changed, None, st.output_order(changed))
+                        self.refuse_migrate(source, *options, says=says)
+
+    def test_formats_that_are_not_known_are_named(self):
+        tensors = st.read(self.quantized("fp8")).tensors
+        unknown = tensors | {"a.comfy_quant": text('{"format": "float3_of_tomorrow"}')}
+        source = st.write(self.folder / "unknown.safetensors", unknown)
+        self.refuse_migrate(source, code=UNSUPPORTED, says=["layer 'a' is stored as 'float3_of_tomorrow'", "nothing to migrate"])
+        # What can be migrated is, and the rest is noted.
+        legacy = {name.replace("b.weight_scale", "b.scale_weight"): tensor for name, tensor in unknown.items() if name != "b.comfy_quant"}
+        report = self.migrate(st.write(self.folder / "mixed.safetensors", legacy | marker(0)))
+        self.assertIn("layer 'a' is stored as 'float3_of_tomorrow'", " ".join(report["notes"]))
+        self.assert_same("a.comfy_quant", st.read(self.output).tensors["a.comfy_quant"], unknown["a.comfy_quant"])
 
     def test_layouts_of_fp4_differ_in_a_level_and_a_note_says_so(self):
         report = self.migrate(self.quantized("fp4"), "--container", "bnb")

@@ -155,6 +155,12 @@ class RotationAuto(ProgramTest):
         forms = {name: layer["format"] for name, layer in self.layers(report).items()}
         self.assertEqual((forms["flat"], forms["heavy"]), ("int8-row", "fp8-row"))
 
+    def test_an_example_that_decides_for_all_leaves_nothing_and_a_note_says_so(self):
+        self.convert(out="like.safetensors")
+        for options in ((), ("--dry-run",)):
+            report = self.convert("--rotation", "auto", "--like", self.folder / "like.safetensors", *options).json
+            self.assertIn("--rotation auto has no effect: no rotated layer is left to it", report["notes"])
+
     def refuse(self, *options, code, says, **arguments):
         message = self.convert(*options, code=code, **arguments).stderr
         for words in says:

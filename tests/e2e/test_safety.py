@@ -199,6 +199,39 @@ class Interrupted(ProgramTest):
         self.assertEqual(process.returncode, INTERRUPTED, errors)
         self.assert_nothing_left(self.output)
 
+    def test_a_run_that_does_not_stop_is_ended_and_leaves_nothing(self):
+        for attempt in range(5):
+            process = start("convert", self.source, "-o", self.output, *ARGUMENTS, "--threads", 1)
+            wait_for_file(partial(self.output), process)
+            process.send_signal(signal.SIGALRM)  # as when the time for an orderly end is over
+            _, errors = process.communicate()
+            if process.returncode != OK:  # else it was complete before the signal came
+                break
+            self.output.unlink()
+        self.assertEqual(process.returncode, INTERRUPTED, errors)
+        self.assertEqual(errors.decode(), "halftone: interrupted\n")
+        self.assert_nothing_left(self.output)
+
+    def test_a_run_that_waits_stops_by_every_signal(self):
+        """It waits for somebody to read what it prints."""
+        source = st.write(self.folder / "many.safetensors", {f"{i}.weight": st.Tensor("BF16", (16, 16), bytes(512)) for i in range(3000)})
+        for signals in ((signal.SIGINT,), (signal.SIGTERM,), (signal.SIGHUP,), (signal.SIGTERM, signal.SIGTERM)):
+            with self.subTest(signals):
+                process = start("convert", source, "-o", self.output, *ARGUMENTS, "--force", "--json")
+                self.addCleanup(process.communicate)
+                wait_for_file(self.output, process)
+                time.sleep(0.5)
+                self.assertIsNone(process.poll(), "it waits for nobody")
+                begin = time.monotonic()
+                for number in signals:
+                    process.send_signal(number)
+                    time.sleep(0.2)
+                self.assertEqual(process.wait(timeout=60), INTERRUPTED)
+                if len(signals) == 2:
+                    self.assertLess(time.monotonic() - begin, 4, "the second signal waited, too")
+                self.assertFalse(partial(self.output).exists())
+                self.output.unlink()
+
     def test_input_that_shrinks(self):
         process = start("convert", self.source, "-o", self.output, *ARGUMENTS, "--threads", 1)
         if wait_for_file(partial(self.output), process):

@@ -305,7 +305,10 @@ class Values(VerifyTest):
         levels = np.frombuffer(tensors["a.weight_codebook"].data, np.float32).copy()
         levels[3] += 0.001
         self.assert_fine(tensors | {"a.weight_codebook": Tensor("F32", (16,), levels.tobytes())})
-        self.assert_problem({name: tensor for name, tensor in tensors.items() if name != "a.comfy_quant"}, "a", "without a description")
+        bare = {name: tensor for name, tensor in tensors.items() if name != "a.comfy_quant"}
+        self.assert_problem(bare, "a", "without a description")
+        problems = self.report(self.file, code=DIFFERENT)["problems"]
+        self.assertEqual(len(problems), 1, problems)  # of three scales and tables
 
     def test_weight_of_zeros(self):
         source = st.write(self.folder / "zeros.safetensors", {"a.weight": Tensor("BF16", (64, 64), bytes(8192))})

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import bert
 import demo_statistics
+import drift
 from encoder import Encoder
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "collect_stats"))
@@ -129,13 +130,14 @@ class FilesTest(FolderTest):
                 Model(self.folder / "x.safetensors")
 
 
-class DemoStatisticsTest(unittest.TestCase):
+class DemoStatisticsTest(FolderTest):
     """A small encoder with random weights."""
 
     CONFIG = {"num_hidden_layers": 2, "num_attention_heads": 2, "layer_norm_eps": 1e-12}
     WIDTH, INNER, N_TOKENS = 8, 16, 20
 
     def setUp(self):
+        super().setUp()
         random = np.random.default_rng(5)
 
         def array(*shape):
@@ -189,6 +191,27 @@ class DemoStatisticsTest(unittest.TestCase):
             self.assertEqual(moments[name].count, sum(map(len, self.sequences)))
             np.testing.assert_allclose(moments[name].second_moment(), x.T @ x / len(x), atol=1e-5 * scale, err_msg=name)
             np.testing.assert_allclose(moments[name].mean(), x.mean(axis=0), atol=1e-5 * scale, err_msg=name)
+
+    def test_layers_are_evaluated_on_what_reaches_them(self):
+        inputs = drift.layer_inputs(self.encoder, self.weights, self.sequences)
+        moments = demo_statistics.collect(self.encoder, self.weights, self.sequences)
+        self.assertEqual(sorted(inputs), sorted(f"{name}.input" for name in self.layers))
+        for name, of_layer in moments.items():
+            np.testing.assert_allclose(inputs[f"{name}.input"].mean(axis=0), of_layer.mean(), rtol=1e-4, atol=1e-4)
+        source, file, given = (self.folder / f"{name}.safetensors" for name in ("source", "fp8", "inputs"))
+        save_file(self.weights, source)
+        save_file(inputs, given)
+        command = [PROGRAM, "convert", source, "--format", "fp8", "--preset", "none", "--include", "^encoder", "-o", file]
+        subprocess.run([*command, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        report = drift.evaluate(PROGRAM, file, source, given)
+        self.assertEqual(len(report["layers"]), len(self.layers))
+        self.assertTrue(all(layer["output"]["inputs"] == "given" for layer in report["layers"]))
+        self.assertEqual(len(drift.figures(report).split()), 4)
+
+    def test_inputs_are_a_few_of_many(self):
+        many = [np.arange(self.N_TOKENS)] * (2 * drift.MOST_INPUTS // self.N_TOKENS)
+        for values in drift.layer_inputs(self.encoder, self.weights, many).values():
+            self.assertEqual(len(values), drift.MOST_INPUTS)
 
     def test_erf_is_that_of_the_standard_library(self):
         values = np.linspace(-6, 6, 2001)

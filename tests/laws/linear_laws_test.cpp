@@ -129,7 +129,7 @@ TEST_P(LinearLaw, Outputs_have_the_type_that_is_asked_for) {
 }
 
 TEST_P(LinearLaw, Scales_may_be_very_large_and_very_small) {
-  const bool bounded = std::isfinite(format().facts().largest_weight);
+  const bool bounded = format().facts().largest_weight < 1e7F;
   for (const float scale : {1e-6F, bounded ? 16.0F : 1e6F}) {
     const LinearLayer some = layer(64, 256, scale);
     for (const std::uint64_t n : {2U, 20U}) expect_all(some, n, Dtype::F32, 1.0F / scale);

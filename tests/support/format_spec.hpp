@@ -10,12 +10,12 @@
 
 #include "base/checked.hpp"
 #include "formats/layer_layout.hpp"
-#include "plan/constraints.hpp"
+#include "formats/quant_spec.hpp"
 
 namespace halftone::test {
 
 /// A spec of `format` with its default options.
-inline QuantSpec default_spec(const FormatDescriptor& format) { return plan::complete_spec({.format = &format}, {}); }
+inline QuantSpec default_spec(const FormatDescriptor& format) { return formats::complete_spec({.format = &format}, {}); }
 
 /// Layers whose shape the format does not take keep their precision.
 inline void keep_unfit_layers(PlanOptions& options) {

@@ -1,6 +1,7 @@
-#include "allocate/alternatives.hpp"
+#include "allocate/advice.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -40,6 +41,46 @@ TEST(Advice, Keeps_a_layer_that_nothing_helps) {
 }
 
 TEST(Advice, Leaves_a_good_layer_alone) { EXPECT_THAT(advice_for(layer_with(31), 31), HasSubstr("Leave it")); }
+
+TEST(Advice, Takes_the_best_of_one_size) {
+  EvaluatedLayer layer = layer_with(20);
+  layer.alternatives = {{"first", false, 31, 1900}, {"second", false, 42, 1920}, {"larger", false, 60, 1990}};
+  EXPECT_THAT(advice_for(layer, 20), HasSubstr("Use second for it: 42.0 dB in 1.92 times the size."));
+}
+
+TEST(Advice, Goes_by_outputs_where_they_are_known) {
+  EvaluatedLayer layer = layer_with(18);
+  layer.expected = ExpectedError{.signal = 1000, .noise = 1};
+  layer.alternatives = {{"nvfp4", false, 20, 1000, 0.1}, {"nvfp4", true, 21, 1000, 0.09}, {"good", false, 25, 1900, 0.01}};
+  EXPECT_EQ(advice_for(layer, 32), "Use good for it: 40.0 dB of outputs in 1.90 times the size.");
+}
+
+TEST(Advice, Does_not_call_learned_rounding_bad_by_its_weights) {
+  EvaluatedLayer layer = layer_with(18);
+  layer.alternatives = {{"nvfp4", false, 20, 1000}, {"nvfp4", true, 21, 1000}, {"good", false, 40, 1900}};
+  const std::string advice = advice_for(layer, 18);
+  EXPECT_THAT(advice, HasSubstr("judge it with --stats or --activations"));
+  EXPECT_THAT(advice, Not(HasSubstr("Use")));
+}
+
+TEST(Advice, Proposes_to_learn_where_the_codes_are_the_nearest) {
+  EvaluatedLayer layer = layer_with(20);
+  layer.expected = ExpectedError{.signal = 100, .noise = 1};
+  layer.alternatives = {{"nvfp4", false, 20, 1000, 0.1}};
+  EXPECT_THAT(advice_for(layer, 20), HasSubstr("try --rounding learned with --stats"));
+}
+
+TEST(Advice, Has_words_for_no_error) {
+  EvaluatedLayer layer = layer_with(20);
+  layer.alternatives = {{"lossless", false, std::numeric_limits<double>::infinity(), 1900}};
+  EXPECT_THAT(advice_for(layer, 20), HasSubstr("Use lossless for it: no error in 1.90 times the size."));
+}
+
+TEST(Advice, Of_what_is_no_number_is_to_convert_anew) {
+  EvaluatedLayer layer = layer_with(20);
+  layer.figures.noise = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(advice_for(layer, 20), HasSubstr("Convert it anew"));
+}
 
 TEST(Advice, Tells_of_clipping_first) {
   EvaluatedLayer layer = layer_with(20);

@@ -57,6 +57,12 @@ TEST_P(CpuBackends, Name_tells_the_instruction_set) {
   EXPECT_EQ(backend_->name(), "cpu (" + std::string(GetParam()->instruction_set) + ")");
 }
 
+// An interrupted run that learned goes on with other kernels, too.
+TEST_P(CpuBackends, Kind_and_product_are_the_same_for_every_instruction_set) {
+  EXPECT_EQ(backend_->kind(), DeviceKind::cpu);
+  EXPECT_EQ(backend_->product(), "cpu");
+}
+
 TEST_P(CpuBackends, Only_floats_are_supported_and_the_reason_names_the_type) {
   const QuantSpec spec{&format_named("fp8"), 0, false, false};
   for (const Dtype dtype : {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16})

@@ -21,6 +21,8 @@ class WatchedBackend : public Backend {
   explicit WatchedBackend(std::function<void()> before) : before_(std::move(before)) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return "watched"; }
+  [[nodiscard]] DeviceKind kind() const noexcept override { return cpu_->kind(); }
+  [[nodiscard]] std::string_view product() const noexcept override { return cpu_->product(); }
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override { return cpu_->supports(spec, source); }
   [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
     before_();

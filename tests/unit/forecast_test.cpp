@@ -27,7 +27,7 @@ Plan plan_of(const std::vector<Shape>& shapes) {
 /// Seconds of a layer whose time is its work.
 double seconds_of(const Job& job) {
   const Shape& shape = job.inputs[0].info.shape;
-  return learn::layer_work(*job.learn, shape[0], shape[1], learn::Machine::processor) * 1e-9;
+  return learn::layer_work(*job.learn, shape[0], shape[1], DeviceKind::cpu) * 1e-9;
 }
 
 double foreseen(std::uint64_t end_ns, steady_clock::time_point start) {

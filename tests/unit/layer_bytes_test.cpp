@@ -16,15 +16,25 @@ struct BytesCase {
   LearnRecipe recipe;
 };
 
+LearnRecipe recipe_of(LearnMethod method) {
+  LearnRecipe recipe{.method = method};
+  recipe.rank.min_k = 32;
+  return recipe;
+}
+
 std::vector<BytesCase> bytes_cases() {
   std::vector<BytesCase> cases;
-  for (const LearnMethod method : {LearnMethod::nearest, LearnMethod::closed, LearnMethod::project, LearnMethod::feedback}) {
-    cases.push_back({std::string(name_of(method)), {.method = method, .rank = {.min_k = 32}}});
+  for (const LearnMethod method : kLearnMethods) {
+    if (method == LearnMethod::optimizer) continue;  // below, with each of its settings
+    cases.push_back({std::string(name_of(method)), recipe_of(method)});
   }
   const auto optimizer = [&](const char* name, OptimizerSettings settings) {
     settings.schedule.iterations = 8;
-    cases.push_back({name, {.method = LearnMethod::optimizer, .rank = {.min_k = 32}, .optimizer = settings}});
+    cases.push_back({name, recipe_of(LearnMethod::optimizer)});
+    cases.back().recipe.optimizer = settings;
   };
+  cases.push_back({"prior", recipe_of(LearnMethod::feedback)});
+  cases.back().recipe.prior_weights = true;
   optimizer("original", {.optimizer = Optimizer::original});
   optimizer("adamw", {.optimizer = Optimizer::adamw});
   optimizer("prodigy", {.optimizer = Optimizer::prodigy});
@@ -48,7 +58,7 @@ TEST_P(LayerBytes, Are_foreseen) {
       const Matrix weight = memory.matrix_of(values.data(), rows, columns);
       LearnRecipe recipe = GetParam().recipe;
       Moments moments;
-      if (recipe.method == LearnMethod::feedback) {
+      if (uses_moments(recipe.method) && !recipe.prior_weights) {
         recipe.statistics.second_moment.emplace();
         moments.second = memory.matrix(columns, columns);
         engine->multiply({.a = weight, .transpose_a = true, .b = weight, .c = moments.second});

@@ -41,6 +41,17 @@ std::vector<float> product(const std::vector<float>& left, const std::vector<flo
   return out;
 }
 
+/// An error of rank 2: 3 in the first row and column, 1 in the second.
+std::vector<float> two_directions() {
+  std::vector<float> right(2 * kColumns);
+  right[0] = 3;
+  right[kColumns + 1] = 1;
+  std::vector<float> left(kRows * 2);
+  left[0] = 1;
+  left[3] = 1;
+  return product(left, right, 2);
+}
+
 double squared_norm(const std::vector<float>& values) {
   double sum = 0;
   for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
@@ -80,28 +91,16 @@ TEST_F(Lora, Error_of_rank_2_is_captured_whole) {
 }
 
 TEST_F(Lora, Half_of_an_error_of_rank_2_is_captured_by_its_larger_direction) {
-  std::vector<float> right(2 * kColumns);
-  right[0] = 3;
-  right[kColumns + 1] = 1;
-  std::vector<float> left(kRows * 2);
-  left[0] = 1;
-  left[3] = 1;
-  const std::vector<float> errors = product(left, right, 2);
+  const std::vector<float> errors = two_directions();
   const learn::LoraFit found = fit(errors, {.rank = 1});
   EXPECT_NEAR(found.captured.value(), 0.9, 1e-5);
   EXPECT_NEAR(rest(errors, found), 0.1, 1e-5);
 }
 
 TEST_F(Lora, Direction_that_the_inputs_do_not_have_is_not_taken) {
-  std::vector<float> right(2 * kColumns);
-  right[0] = 3;
-  right[kColumns + 1] = 1;
-  std::vector<float> left(kRows * 2);
-  left[0] = 1;
-  left[3] = 1;
   std::vector<float> second(kColumns * kColumns);
   for (std::size_t i = 0; i < kColumns; ++i) second[i * kColumns + i] = i == 0 ? 0.0F : 1.0F;
-  const learn::LoraFit found = fit(product(left, right, 2), {.rank = 1, .damping = 1e-4}, second);
+  const learn::LoraFit found = fit(two_directions(), {.rank = 1, .damping = 1e-4}, second);
   EXPECT_TRUE(found.by_output);
   EXPECT_NEAR(found.captured.value(), 1.0, 1e-4) << "the larger error is in a column that is always multiplied by 0";
   EXPECT_NEAR(found.up[1] * found.down[1], -1.0F, 1e-4F);

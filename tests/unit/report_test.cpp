@@ -28,7 +28,10 @@ TEST(Html, What_is_not_seen_is_spelt_out) {
 TEST(Html, Names_may_break_after_dots) { EXPECT_EQ(code("a.<b"), "<code>a.<wbr>&lt;b</code>"); }
 
 TEST(Html, Numbers_have_words_for_what_is_none) {
-  EXPECT_EQ(decibels(std::numeric_limits<double>::infinity()), "∞");
+  EXPECT_EQ(decibels(std::numeric_limits<double>::infinity()), "exact");
+  EXPECT_EQ(decibels(-std::numeric_limits<double>::infinity()), "–");
+  EXPECT_EQ(with_unit(31.54), "31.5 dB");
+  EXPECT_EQ(with_unit(std::numeric_limits<double>::infinity()), "exact");
   EXPECT_EQ(decibels(std::numeric_limits<double>::quiet_NaN()), "–");
   EXPECT_EQ(percent(0), "0 %");
   EXPECT_EQ(percent(0.0265), "2.65 %");

@@ -17,7 +17,6 @@ using test::options_for;
 using test::output_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -82,7 +81,7 @@ TEST(Rotation, An_example_decides_the_layers_that_it_has) {
   options.like->layers.at("a.weight")->rotation_group = 64;
   const Plan plan = plan_with({2.0, 1.0}, options);
   EXPECT_EQ(form_of(plan), "int8-convrot");
-  EXPECT_THAT(plan.notes, IsEmpty());
+  EXPECT_THAT(plan.notes, testing::ElementsAre(HasSubstr("--rotation auto has no effect")));
 }
 
 TEST(Rotation, Formats_without_a_choice_refuse_it) {

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include "plan/constraints.hpp"
+#include "formats/quant_spec.hpp"
 #include "unit/fails_with.hpp"
 
 namespace halftone::formats::w4a8 {
@@ -94,9 +94,9 @@ TEST(W4a8, Equal_values_of_a_small_scale_are_told_apart_as_in_the_reference) {
 }
 
 TEST(W4a8, Group_sizes_are_completed_and_checked) {
-  EXPECT_EQ(plan::complete_spec({.format = &descriptor()}, {}).group_size, 16U);
+  EXPECT_EQ(formats::complete_spec({.format = &descriptor()}, {}).group_size, 16U);
   const auto complete = [](const FormatDescriptor& format, std::uint32_t size) {
-    return [&format, size] { (void)plan::complete_spec({.format = &format, .group_size = size}, {.group_size = "--group-size"}); };
+    return [&format, size] { (void)formats::complete_spec({.format = &format, .group_size = size}, {.group_size = "--group-size"}); };
   };
   EXPECT_THAT(complete(descriptor(), 12), test::fails_with(ErrorKind::usage, "--group-size", "16, 4, 8", "not 12"));
   EXPECT_THAT(complete(format_named("w4a4-convrot"), 16), test::fails_with(ErrorKind::usage, "no effect", "w4a4-convrot"));

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/decibels.hpp"
 #include "base/text.hpp"
 #include "figures_json.hpp"
 
@@ -16,6 +17,12 @@ std::string_view name_of(const AllocationCandidate& candidate) { return candidat
 /// Relative L2 of the outputs of a layer.
 double output_error(const AllocatedLayer& layer, const AllocationCandidate& candidate) {
   return candidate.output_noise == 0 ? 0 : std::sqrt(candidate.output_noise / layer.output_signal);
+}
+
+/// How the conversion chooses scales.
+std::string_view scales_of(const Allocation& allocation) {
+  if (allocation.scales == ScaleMethod::absmax) return "with plain scales";
+  return allocation.search_heeds_statistics ? "with --scales search by the statistics" : "with --scales search";
 }
 
 std::string how_good(const Allocation& allocation) {
@@ -33,15 +40,18 @@ std::string allocation_text(const Allocation& allocation, const AllocationFacts&
   for (const AllocatedLayer& layer : allocation.layers) {
     const AllocationCandidate& choice = layer.choice();
     ++counts[name_of(choice)];
-    text += fmt::format("{:>8.2f} {:>10.3e} {:>11}  {:<13} {}\n", choice.figures.sqnr_db(), output_error(layer, choice), choice.bytes,
-                        name_of(choice), base::printable(layer.name));
+    text += fmt::format("{:>8} {:>10} {:>11}  {:<13} {}\n", base::decibel_figure(choice.figures.sqnr_db()),
+                        base::scientific(output_error(layer, choice), 3), choice.bytes, name_of(choice), base::printable(layer.name));
   }
   std::string chosen;
   for (const auto& [name, count] : counts) chosen += fmt::format("{}{} {}", chosen.empty() ? "" : ", ", count, name);
   if (chosen.empty()) chosen = "no layer is quantized";
   text += fmt::format("chosen  {}; {}\n", chosen, how_good(allocation));
-  text += fmt::format("error   {:.2f} dB, relative L2 of {} {:.4e}\n", allocation.total.sqnr_db(),
-                      facts.has_statistics ? "outputs" : "outputs for inputs without correlation", allocation.output_error);
+  text += fmt::format("error   {}, relative L2 of {} {}\n", base::decibels(allocation.total.sqnr_db()),
+                      facts.has_statistics ? "outputs" : "outputs for inputs without correlation",
+                      base::scientific(allocation.output_error, 4));
+  text +=
+      fmt::format("assumed each weight rounded to nearest, {}; --rounding learned changes errors, not the size\n", scales_of(allocation));
   const std::uint64_t bytes = allocation.plan.output_bytes();
   text += fmt::format("output  {} ({} bytes)", base::human_bytes(bytes), bytes);
   if (facts.target_bytes) text += fmt::format(" of at most {}", *facts.target_bytes);
@@ -55,6 +65,7 @@ ordered_json allocation_json(const Allocation& allocation, const AllocationFacts
     ordered_json candidates = ordered_json::array();
     for (const AllocationCandidate& candidate : layer.candidates) {
       candidates.push_back({{"format", name_of(candidate)},
+                            {"unchanged", candidate.is_unchanged},
                             {"bytes", candidate.bytes},
                             {"sqnr_db", number(candidate.figures.sqnr_db())},
                             {"noise", number(candidate.figures.noise)},
@@ -69,6 +80,8 @@ ordered_json allocation_json(const Allocation& allocation, const AllocationFacts
   if (facts.target_bytes) json["output"]["target_bytes"] = *facts.target_bytes;
   json["total"] = figures_json(allocation.total);
   json["output_rel_l2"] = number(allocation.output_error);
+  json["scales"] = allocation.scales == ScaleMethod::search ? "search" : "absmax";
+  json["scales_by_statistics"] = allocation.search_heeds_statistics;
   json["best"] = allocation.is_best;
   json["gap"] = allocation.gap;
   json["notes"] = allocation.notes;

@@ -26,6 +26,7 @@ struct Arguments {
   std::optional<double> max_output_error;
   std::string statistics;
   std::string balance = "weights";
+  std::string scales = "absmax";
   std::string preset = "auto";
   std::vector<std::string> include;
   std::vector<std::string> exclude;
@@ -36,6 +37,7 @@ struct Arguments {
 
 AllocateOptions options_of(const Arguments& arguments) {
   static const std::map<std::string, Balance> balances = {{"weights", Balance::weights}, {"layers", Balance::layers}};
+  static const std::map<std::string, ScaleMethod> methods = {{"absmax", ScaleMethod::absmax}, {"search", ScaleMethod::search}};
   AllocateOptions options;
   std::set<std::string> seen;
   for (const std::string& word : split(arguments.formats)) {
@@ -62,6 +64,7 @@ AllocateOptions options_of(const Arguments& arguments) {
   options.max_output_error = arguments.max_output_error;
   options.statistics = arguments.statistics;
   options.balance = choose(balances, arguments.balance, "--balance");
+  options.scales = choose(methods, arguments.scales, "--scales");
   options.threads = arguments.threads;
   options.plan.presets = split(arguments.preset);
   if (options.plan.presets.empty()) fail(ErrorKind::usage, "--preset takes auto, none or names, not an empty text");
@@ -88,9 +91,12 @@ std::string quoted(const std::string& word) {
 }
 
 /// The conversion that the rules are made for.
-std::string conversion_of(const Arguments& arguments, const AllocateOptions& options, const std::filesystem::path& rules) {
+std::string conversion_of(const Arguments& arguments, const AllocateOptions& options, const Allocation& allocation,
+                          const std::filesystem::path& rules) {
   std::string line = fmt::format("halftone convert {} --format {} --rules {}", quoted(arguments.input), options.formats.front()->name(),
                                  quoted(rules.string()));
+  if (allocation.scales == ScaleMethod::search) line += " --scales search";
+  if (allocation.search_heeds_statistics) line += fmt::format(" --stats {}", quoted(arguments.statistics));
   if (arguments.preset != "auto") line += fmt::format(" --preset {}", quoted(arguments.preset));
   for (const std::string& pattern : arguments.include) line += fmt::format(" --include {}", quoted(pattern));
   for (const std::string& pattern : arguments.exclude) line += fmt::format(" --exclude {}", quoted(pattern));
@@ -106,8 +112,8 @@ void run(const Arguments& arguments, Session& session) {
   stop_on_signals(session.control);
   const Allocation allocation = allocate_formats(arguments.input, options, session.control);
   write(file, allocation.rules);
-  const AllocationFacts facts{arguments.input, file.path, conversion_of(arguments, options, file.path), !arguments.statistics.empty(),
-                              options.target_bytes};
+  const AllocationFacts facts{arguments.input, file.path, conversion_of(arguments, options, allocation, file.path),
+                              !arguments.statistics.empty(), options.target_bytes};
   if (session.json) {
     print_json(allocation_json(allocation, facts));
   } else {
@@ -150,6 +156,8 @@ void add_allocate(CLI::App& app, Session& session) {
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command->add_option("--exclude", arguments->exclude, "keep layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
+  command->add_option("--scales", arguments->scales, "of the conversion, and so of what is measured: absmax or search (default absmax)")
+      ->type_name("METHOD");
   command->add_option("--target", arguments->target, "loader that must run the output: comfyui or none (default comfyui)")
       ->type_name("LOADER");
   command->add_option("--threads", arguments->threads, "worker threads (default: one per core)")

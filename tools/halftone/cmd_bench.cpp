@@ -113,13 +113,17 @@ void add_bench(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, session, "bench", "Time the kernels of a GPU against a copy within its memory.", "halftone bench");
   const auto options = std::make_shared<KernelBenchOptions>();
   command->add_option("--device", options->device, "which GPU, as in cuda:1 (default: the first)")->type_name("DEVICE");
-  command->add_option("--rows", options->rows, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--columns", options->columns, "of the weight (default 8192)")->type_name("N")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--rows", options->rows, fmt::format("of the weight (default {})", options->rows))
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--columns", options->columns, fmt::format("of the weight (default {})", options->columns))
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 20));
   const auto ops = std::make_shared<std::string>("all");
   CLI::Option* choice =
       command->add_option("--ops", *ops, "what is timed: all, formats, optimizer, or linear, layers instead of kernels (default all)")
           ->type_name("OPS");
-  command->add_option("--repeats", options->repeats, "timed launches of each kernel (default 30)")
+  command->add_option("--repeats", options->repeats, fmt::format("timed launches of each kernel (default {})", options->repeats))
       ->type_name("N")
       ->check(CLI::Range(1, 10000));
   const auto baseline = std::make_shared<std::string>();

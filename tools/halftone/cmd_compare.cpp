@@ -1,9 +1,11 @@
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <thread>
 
 #include <halftone/compare.hpp>
 
+#include "base/decibels.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
 #include "command.hpp"
@@ -47,8 +49,9 @@ ordered_json comparison_json(const Comparison& comparison) {
 std::string comparison_text(const Comparison& comparison) {
   std::string text = fmt::format("{}\n", base::printable(comparison.other.string()));
   const auto line = [](std::string_view name, std::string_view stored, const ErrorFigures& f) {
-    return fmt::format("{:>8.2f} {:>10.7f} {:>10.3e} {:>10.3e} {:>9.3e}  {:<10} {}\n", f.sqnr_db(), f.cosine(), f.max_abs, f.mse(),
-                       f.rel_l2(), stored, name);
+    const std::string cosine = std::isfinite(f.cosine()) ? fmt::format("{:.7f}", f.cosine()) : "-";
+    return fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<10} {}\n", base::decibel_figure(f.sqnr_db()), cosine,
+                       base::scientific(f.max_abs, 3), base::scientific(f.mse(), 3), base::scientific(f.rel_l2(), 3), stored, name);
   };
   if (!comparison.layers.empty()) {
     text += fmt::format("{:>8} {:>10} {:>10} {:>10} {:>9}  {:<10} {}\n", "SQNR dB", "cosine", "max |e|", "MSE", "rel L2", "stored as",
@@ -75,7 +78,13 @@ std::string cell_text(const report::ComparisonRow& row, std::size_t file) {
   const TensorComparison* tensor = row.cells[file];
   if (tensor == nullptr) return fmt::format("{:<{}}", "       =", width);
   if (!tensor->comparable) return fmt::format("{:<{}}", fmt::format("       ? {}", tensor->stored), width);
-  return fmt::format("{:>8.2f} {:<12}", tensor->figures.sqnr_db(), tensor->stored);
+  return fmt::format("{:>8} {:<12}", base::decibel_figure(tensor->figures.sqnr_db()), tensor->stored);
+}
+
+/// What a file has of all tensors that differ somewhere.
+std::string total_cell(const Comparison& file) {
+  if (file.layers.empty() && file.only_original.empty()) return fmt::format("{:>9}{:<12}", "identical", "");
+  return fmt::format("{:>8} {:<12}", file.total.elements != 0 ? base::decibel_figure(file.total.sqnr_db()) : "-", "total");
 }
 
 /// Several files in one table: the SQNR of each tensor, and how it is stored.
@@ -89,15 +98,15 @@ std::string table_text(const std::vector<Comparison>& files, const std::vector<s
                         base::printable(file.other.string()), base::counted(file.identical, "tensor"), file.only_original.size());
     for (const std::string& name : file.only_other) text += fmt::format("   added: {}\n", base::printable(name));
     head += fmt::format("{:<21}", fmt::format("{:>2} SQNR", label_of(i)));
-    total += file.total.elements != 0 ? fmt::format("{:>8.2f} {:<12}", file.total.sqnr_db(), "total")
-                                      : fmt::format("{:>8} {:<12}", "-", "total");
+    total += total_cell(file);
   }
   text += fmt::format("{} tensor\n", head);
-  for (const report::ComparisonRow& row : report::comparison_rows(files)) {
+  const std::vector<report::ComparisonRow> rows = report::comparison_rows(files);
+  for (const report::ComparisonRow& row : rows) {
     for (std::size_t i = 0; i < files.size(); ++i) text += cell_text(row, i);
     text += fmt::format(" {}\n", base::printable(row.name));
   }
-  return text + fmt::format("{} all of these together\n", total);
+  return text + fmt::format("{} {}\n", total, rows.empty() ? "every tensor" : "all of these together");
 }
 
 /// Sizes of the original and of the others.

@@ -28,7 +28,7 @@ void add_dequantize(CLI::App& app, Session& session) {
                                   "halftone dequantize flux1-dev-fp8.safetensors --dtype bf16");
   const auto arguments = std::make_shared<Arguments>();
   arguments->run.add_to(*command, "<dtype>");
-  command->add_option("--dtype", arguments->dtype, "f32, bf16 or f16 (default bf16)")->type_name("TYPE");
+  command->add_option("--dtype", arguments->dtype, fmt::format("f32, bf16 or f16 (default {})", arguments->dtype))->type_name("TYPE");
   command->add_flag("--quiet", session.quiet, "no progress on stderr");
   command->callback([arguments, &session] {
     const Dtype dtype = dtype_named(arguments->dtype);

@@ -6,6 +6,7 @@
 #include "base/fail.hpp"
 #include "command.hpp"
 #include "eval_report.hpp"
+#include "not_negative.hpp"
 #include "output.hpp"
 #include "report/eval_page.hpp"
 #include "signals.hpp"
@@ -19,6 +20,7 @@ struct Arguments {
   EvaluateOptions options;
   std::string source;
   std::string activations;
+  std::string statistics;
   std::optional<std::string> html;
   bool force = false;
 };
@@ -27,12 +29,14 @@ void run(const Arguments& arguments, Session& session) {
   EvaluateOptions options = arguments.options;
   options.source = arguments.source;
   options.activations = arguments.activations;
+  options.statistics = arguments.statistics;
   api::check_device_name(options.device);
   std::optional<TextFile> page;
   if (arguments.force && !arguments.html) fail(ErrorKind::usage, "--force has no effect without --html");
   if (arguments.html) {
     page = TextFile{*arguments.html, arguments.force, {arguments.file, arguments.source}};
     if (!arguments.activations.empty()) page->inputs.emplace_back(arguments.activations);
+    if (!arguments.statistics.empty()) page->inputs.emplace_back(arguments.statistics);
     check(*page);
   }
   stop_on_signals(session.control);
@@ -60,10 +64,12 @@ void add_eval(CLI::App& app, Session& session) {
   command->add_option("--source", arguments->source, "the original")->required()->type_name("ORIGINAL");
   command->add_option("--activations", arguments->activations, "inputs of layers, '<layer>.input' (default: random ones)")
       ->type_name("FILE");
+  command->add_option("--stats", arguments->statistics, "statistics of layers' inputs: errors of outputs by them, and advice")
+      ->type_name("FILE");
   CLI::Option* inputs =
       command->add_option("--inputs", options.inputs, "random inputs for each layer; 0: outputs are not measured (default 32)");
   inputs->type_name("N")->check(CLI::Range(0, 65536));
-  command->add_option("--seed", options.seed, "of the random inputs")->type_name("N");
+  CLI::Option* seed = command->add_option("--seed", options.seed, "of the random inputs")->type_name("N")->check(not_negative());
   command->add_flag("--ops", options.time, "also the time of each layer's product against BF16");
   command->add_option("--advise", options.advised, "layers for which other formats are tried, the worst first (default 5)")
       ->type_name("N")
@@ -72,8 +78,11 @@ void add_eval(CLI::App& app, Session& session) {
   command->add_flag("--force", arguments->force, "replace an existing page");
   command->add_option("--device", options.device, "that multiplies: cpu, cuda or auto (default cpu)")->type_name("DEVICE");
   command->add_option("--threads", options.threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
-  command->callback([arguments, inputs, &session] {
-    if (!arguments->activations.empty() && inputs->count() != 0) fail(ErrorKind::usage, "--inputs has no effect with --activations");
+  command->callback([arguments, inputs, seed, &session] {
+    const bool random = arguments->activations.empty();
+    if (!random && inputs->count() != 0) fail(ErrorKind::usage, "--inputs has no effect with --activations");
+    if (!random && seed->count() != 0) fail(ErrorKind::usage, "--seed has no effect with --activations");
+    if (arguments->options.inputs == 0 && seed->count() != 0) fail(ErrorKind::usage, "--seed has no effect with --inputs 0");
     run(*arguments, session);
   });
 }

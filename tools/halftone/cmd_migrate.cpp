@@ -28,7 +28,7 @@ void MigrateArguments::add_to(CLI::App& command) {
   command.add_option("--input-scale", input_scale, "activation scales: add those of 1.0 that are missing, or remove all")
       ->type_name("WHAT");
   command.add_option("--hybrid", hybrid, "the scale per tensor beside the scales of mxfp8: add or remove")->type_name("WHAT");
-  command.add_option("--container", container, "layout of nf4 and fp4 layers: ctq or bnb")->type_name("NAME");
+  command.add_option("--container", container, fmt::format("layout of {} layers: ctq or bnb", formats_with_bnb_form()))->type_name("NAME");
   command.add_flag("--dry-run", dry_run, "decide everything, write nothing");
 }
 

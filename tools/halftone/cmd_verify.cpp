@@ -42,7 +42,9 @@ void add_verify(CLI::App& app, Session& session) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("file", arguments->file, "a .safetensors file, a shard index (.json), or a folder")->required()->type_name("FILE");
   command->add_option("--source", arguments->source, "the original, with which every quantized layer is compared")->type_name("ORIGINAL");
-  command->add_option("--target", arguments->target, "loader that must run the file: comfyui or none (default comfyui)")
+  command
+      ->add_option("--target", arguments->target,
+                   fmt::format("loader that must run the file: comfyui or none (default {})", arguments->target))
       ->type_name("LOADER");
   command
       ->add_option("--tolerance", arguments->tolerance,

@@ -46,6 +46,20 @@ std::string stem_of_output(const fs::path& output) {
   return stem != output.filename().string() || !is_word ? stem : output.stem().string();
 }
 
+bool takes_group_sizes(const FormatDescriptor& format) { return !format.facts().group_sizes.empty(); }
+
+/// Whether --container has an effect on a format.
+bool has_bnb_form(const FormatDescriptor& format) { return find_format(std::string(format.name()) + "-bnb") != nullptr; }
+
+/// "nf4 and fp4", for help texts.
+std::string formats_that(bool (*are)(const FormatDescriptor&)) {
+  std::vector<std::string_view> names;
+  for (const FormatDescriptor* format : all_formats()) {
+    if (are(*format)) names.push_back(format->name());
+  }
+  return fmt::format("{}", fmt::join(names, " and "));
+}
+
 /// How the file `output` is cut.
 Sharding sharding(const std::string& size, const fs::path& output) {
   const auto bytes = base::parse_bytes(size);
@@ -54,6 +68,8 @@ Sharding sharding(const std::string& size, const fs::path& output) {
 }
 
 }  // namespace
+
+std::string formats_with_bnb_form() { return formats_that(has_bnb_form); }
 
 Target target_named(const std::string& word) {
   static const std::map<std::string, Target> targets = {{"comfyui", Target::comfyui}, {"none", Target::none}};
@@ -72,13 +88,13 @@ void RunArguments::add_files_to(CLI::App& command, const std::string& suffix) {
           fmt::format("output file (default: <stem>-{}.safetensors beside the input)", suffix))
       ->type_name("OUT");
   command.add_option("--threads", threads, "worker threads (default: one per core)")->type_name("N")->check(CLI::Range(1, 1024));
-  command.add_option("--memory", memory, "host memory beyond the page cache (default 1GiB)")->type_name("SIZE");
+  command.add_option("--memory", memory, fmt::format("host memory beyond the page cache (default {})", memory))->type_name("SIZE");
   command.add_flag("--force", force, "replace an existing output");
 }
 
 void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
   add_files_to(command, suffix);
-  command.add_option("--device", device, "auto, cpu, cuda, or GPUs as in cuda:0,1 (default auto)")->type_name("DEVICE");
+  command.add_option("--device", device, fmt::format("auto, cpu, cuda, or GPUs as in cuda:0,1 (default {})", device))->type_name("DEVICE");
   command.add_option("--device-memory", device_memory, "memory of each GPU that may be used (default: most of what is free)")
       ->type_name("SIZE");
 }
@@ -124,15 +140,19 @@ void ConversionArguments::add_to(CLI::App& command) {
   command.add_option("--rotation-group", rotation_group, "columns rotated together, for rotated formats")
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
-  command.add_option("--rotation", rotation, "always, or auto: only where it loses less (default always)")->type_name("WHEN");
-  command.add_option("--group-size", group_size, "elements of a row that share a scale, for w4a8")
+  command.add_option("--rotation", rotation, fmt::format("always, or auto: only where it loses less (default {})", rotation))
+      ->type_name("WHEN");
+  command
+      .add_option("--group-size", group_size, fmt::format("elements of a row that share a scale, for {}", formats_that(takes_group_sizes)))
       ->type_name("N")
       ->check(CLI::Range(1, 65536));
-  command.add_option("--container", container, "layout of nf4 and fp4: ctq or bnb (default ctq)")->type_name("NAME");
-  command.add_flag("--double-quant", double_quant, "quantize the scales, too, for nf4 and fp4 with --container bnb");
+  command.add_option("--container", container, fmt::format("layout of {}: ctq or bnb (default ctq)", formats_with_bnb_form()))
+      ->type_name("NAME");
+  command.add_flag("--double-quant", double_quant,
+                   fmt::format("quantize the scales, too, for {} with --container bnb", formats_with_bnb_form()));
   command.add_option("--indivisible", indivisible, "layers that the block size or rotation group does not divide: error, keep, plain")
       ->type_name("WHAT");
-  command.add_option("--preset", preset, "auto, none, or names with commas (default auto)")->type_name("NAME");
+  command.add_option("--preset", preset, fmt::format("auto, none, or names with commas (default {})", preset))->type_name("NAME");
   command.add_option("--include", include, "quantize only layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
   command.add_option("--exclude", exclude, "keep layers that match (repeatable)")->type_name("REGEX")->allow_extra_args(false);
   command.add_option("--heur", heuristic, "keep layers too small or oblong to gain; --heur=divisible: only indivisible ones")
@@ -141,10 +161,12 @@ void ConversionArguments::add_to(CLI::App& command) {
       ->type_name("FILE")
       ->allow_extra_args(false);
   command.add_flag("--allow-unused", allow_unused, "rules and patterns may match nothing");
-  command.add_option("--scales", scales, "absmax, or search for the scales of least squared error (default absmax)")->type_name("METHOD");
+  command.add_option("--scales", scales, fmt::format("absmax, or search for the scales of least squared error (default {})", scales))
+      ->type_name("METHOD");
   learn.add_to(command);
   command.add_option("--lora-output", lora_output, "file of the LoRA (default: the output's name with '-lora')")->type_name("FILE");
-  command.add_option("--target", target, "loader that must run the output: comfyui or none (default comfyui)")->type_name("LOADER");
+  command.add_option("--target", target, fmt::format("loader that must run the output: comfyui or none (default {})", target))
+      ->type_name("LOADER");
   command.add_option("--shard-size", shard_size, "write files of at most so many bytes of tensors, and their index")->type_name("SIZE");
   command.add_flag("--quant-metadata", quant_metadata, "also describe the layers in the header (_quantization_metadata)");
   command.add_flag("--input-scale", input_scale, "write an activation scale of 1.0 for each FP8 layer");
@@ -161,7 +183,7 @@ const FormatDescriptor* ConversionArguments::chosen_format() const {
   const FormatDescriptor& named = format_named(format);
   if (container.empty()) return &named;
   const std::string containers = choose<std::string>({{"ctq", ""}, {"bnb", "-bnb"}}, container, "--container");
-  if (find_format(format + "-bnb") == nullptr) fail(ErrorKind::usage, "--container has no effect on {}", format);
+  if (!has_bnb_form(named)) fail(ErrorKind::usage, "--container has no effect on {}", format);
   return &format_named(format + containers);
 }
 

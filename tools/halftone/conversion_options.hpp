@@ -20,6 +20,9 @@ namespace halftone::tool {
 /// The input's name without what marks it as safetensors or as an index.
 [[nodiscard]] std::string stem_of(const std::filesystem::path& input);
 
+/// "nf4 and fp4": the formats that `--container` is for, for help texts.
+[[nodiscard]] std::string formats_with_bnb_form();
+
 /// The loader that `--target` names.  Throws usage.
 [[nodiscard]] Target target_named(const std::string& word);
 

@@ -7,23 +7,49 @@
 #include "not_negative.hpp"
 
 namespace halftone::tool {
+namespace {
+
+/// The values of --learn-method; `nearest` is --rounding nearest.
+const std::map<std::string, LearnMethod>& methods() {
+  static const std::map<std::string, LearnMethod> named = [] {
+    std::map<std::string, LearnMethod> names;
+    for (const LearnMethod method : kLearnMethods) {
+      if (method != LearnMethod::nearest) names.emplace(name_of(method), method);
+    }
+    return names;
+  }();
+  return named;
+}
+
+}  // namespace
 
 void LearnArguments::add_to(CLI::App& command) {
-  command.add_option("--rounding", rounding, "nearest, or learned: which way each weight is rounded is chosen (default nearest)")
+  command
+      .add_option("--rounding", rounding,
+                  fmt::format("nearest, or learned: which way each weight is rounded is chosen (default {})", rounding))
       ->type_name("METHOD");
-  command.add_option("--bias-correction", bias_correction, "none, stats, or synthetic (default none)")->type_name("METHOD");
+  command.add_option("--bias-correction", bias_correction, fmt::format("none, stats, or synthetic (default {})", bias_correction))
+      ->type_name("METHOD");
   command.add_option("--stats", statistics, "statistics of the layers' inputs, a safetensors file")->type_name("FILE");
   command.add_option("--seed", seed, "of what is random in learned rounding")->type_name("N")->check(not_negative());
-  command.add_option("--learn-method", method, "project, feedback, closed or optimizer (default: feedback with --stats, else project)")
+  command
+      .add_option("--learn-method", method,
+                  fmt::format("{} (default: {} with --stats, else {})", joined_words(methods()), name_of(default_method(true)),
+                              name_of(default_method(false))))
       ->type_name("METHOD");
   command.add_option("--effort", effort, "fast, default or best")->type_name("EFFORT");
   command.add_option("--prior", prior, "weights: feedback takes WᵀW for statistics that are not there; often does harm")
       ->type_name("PRIOR");
-  command.add_option("--top-p", top_p, "singular vectors, part of the smaller dimension (default 0.2)")
+  constexpr RankOptions rank;
+  command.add_option("--top-p", top_p, fmt::format("singular vectors, part of the smaller dimension (default {})", rank.top_p))
       ->type_name("P")
       ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--min-k", min_k, "at least so many of them (default 256)")->type_name("K")->check(CLI::Range(1, 1 << 20));
-  command.add_option("--max-k", max_k, "at most so many of them (default 1280)")->type_name("K")->check(CLI::Range(1, 1 << 20));
+  command.add_option("--min-k", min_k, fmt::format("at least so many of them (default {})", rank.min_k))
+      ->type_name("K")
+      ->check(CLI::Range(1, 1 << 20));
+  command.add_option("--max-k", max_k, fmt::format("at most so many of them (default {})", rank.max_k))
+      ->type_name("K")
+      ->check(CLI::Range(1, 1 << 20));
   command.add_option("--damping", damping, "of second moments, part of their mean diagonal (default: by their count)")
       ->type_name("D")
       ->check(CLI::Range(1e-6, 1e6));
@@ -37,28 +63,20 @@ void LearnArguments::add_to(CLI::App& command) {
 }
 
 LearnOptions LearnArguments::learn_options() const {
-  static const std::map<std::string, LearnMethod> methods = [] {
-    std::map<std::string, LearnMethod> named;
-#define HALFTONE_LEARN_METHOD(name, meaning) named.emplace(#name, LearnMethod::name);
-#include <halftone/learn_method.def>
-#undef HALFTONE_LEARN_METHOD
-    named.erase("nearest");  // that is --rounding nearest
-    return named;
-  }();
   static const std::map<std::string, Effort> efforts = {{"fast", Effort::fast}, {"default", Effort::usual}, {"best", Effort::best}};
   static const std::map<std::string, bool> priors = {{"weights", true}};
   LearnOptions options;
-  if (method) options.method = choose(methods, *method, "--learn-method");
+  if (method) options.method = choose(methods(), *method, "--learn-method");
   if (effort) options.effort = choose(efforts, *effort, "--effort");
   if (prior) options.prior_weights = choose(priors, *prior, "--prior");
-  if (prior && !method) options.method = LearnMethod::feedback;
+  if (prior && !method) options.method = default_method(true);
   if (top_p) options.rank.top_p = *top_p;
   if (min_k) options.rank.min_k = *min_k;
   if (max_k) options.rank.max_k = *max_k;
   if (options.rank.min_k > options.rank.max_k) {
     fail(ErrorKind::usage, "--min-k {} is larger than --max-k {}", options.rank.min_k, options.rank.max_k);
   }
-  refuse_without_effect(options.method ? *options.method == LearnMethod::feedback : statistics.has_value());
+  refuse_without_effect(options.method.value_or(default_method(statistics.has_value())));
   options.damping = damping;
   options.mse_budget = mse_budget;
   if (options.method == LearnMethod::optimizer) {
@@ -69,15 +87,16 @@ LearnOptions LearnArguments::learn_options() const {
   return options;
 }
 
-/// `feeds_back`: the method of layers is feedback.
-void LearnArguments::refuse_without_effect(bool feeds_back) const {
-  const auto refuse = [](bool given, const char* option, const char* where) {
+void LearnArguments::refuse_without_effect(LearnMethod chosen) const {
+  const auto refuse = [](bool given, const char* option, const std::string& where) {
     if (given) fail(ErrorKind::usage, "{} has no effect on {}", option, where);
   };
-  refuse(top_p && feeds_back, "--top-p", "--learn-method feedback");
-  refuse(min_k && feeds_back, "--min-k", "--learn-method feedback");
-  refuse(max_k && feeds_back, "--max-k", "--learn-method feedback");
-  refuse(damping && !feeds_back && !(lora_rank && statistics), "--damping", "a method without second moments");
+  const bool has_basis = needs_of(chosen) == LearnNeeds::basis;
+  const std::string where = fmt::format("--learn-method {}", name_of(chosen));
+  refuse(top_p && !has_basis, "--top-p", where);
+  refuse(min_k && !has_basis, "--min-k", where);
+  refuse(max_k && !has_basis, "--max-k", where);
+  refuse(damping && !uses_moments(chosen) && !(lora_rank && statistics), "--damping", "a method without second moments");
   for (const auto& [value, option] : {std::pair{top_p, "--top-p"}, {damping, "--damping"}, {mse_budget, "--mse-budget"}}) {
     if (value && std::isnan(*value)) fail(ErrorKind::usage, "{} takes a number, not NaN", option);
   }

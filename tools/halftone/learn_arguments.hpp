@@ -35,7 +35,8 @@ struct LearnArguments {
  private:
   [[nodiscard]] LearnOptions learn_options() const;
   void refuse_without_learning() const;
-  void refuse_without_effect(bool feeds_back) const;
+  /// `chosen`: the method of layers that have what it needs.
+  void refuse_without_effect(LearnMethod chosen) const;
 };
 
 }  // namespace halftone::tool

@@ -24,31 +24,31 @@ struct ScheduleNumber {
 const ScheduleNumber<double> kRates[] = {
     {"--learning-rate",
      "RATE",
-     "of the first iteration (default 1, adaptive: 0.0080773)",
+     "of the first iteration",
      &OptimizerArguments::rate,
      &ScheduleOptions::rate,
      {Schedule::adaptive, Schedule::cosine, Schedule::exponential, Schedule::plateau}},
     {"--rate-gamma",
      "F",
-     "exponential: what the rate is multiplied with (default 0.99)",
+     "exponential: what the rate is multiplied with",
      &OptimizerArguments::gamma,
      &ScheduleOptions::gamma,
      {Schedule::exponential}},
     {"--rate-factor",
      "F",
-     "plateau, cosine: the same (default 0.95)",
+     "plateau, cosine: the same",
      &OptimizerArguments::factor,
      &ScheduleOptions::factor,
      {Schedule::plateau, Schedule::cosine}},
     {"--rate-min",
      "RATE",
-     "plateau, exponential: where the rate ends (default 1e-8)",
+     "plateau, exponential: where the rate ends",
      &OptimizerArguments::smallest_rate,
      &ScheduleOptions::smallest_rate,
      {Schedule::plateau, Schedule::exponential}},
     {"--rate-shape",
      "F",
-     "plateau: how much an oblong weight lowers the factor (default 1)",
+     "plateau: how much an oblong weight lowers the factor",
      &OptimizerArguments::shape_influence,
      &ScheduleOptions::shape_influence,
      {Schedule::plateau}},
@@ -57,23 +57,27 @@ const ScheduleNumber<double> kRates[] = {
 const ScheduleNumber<std::uint32_t> kCounts[] = {
     {"--iterations",
      "N",
-     "at most (default 4000, adaptive: 1000)",
+     "at most",
      &OptimizerArguments::iterations,
      &ScheduleOptions::iterations,
      {Schedule::adaptive, Schedule::cosine, Schedule::exponential, Schedule::plateau}},
     {"--rate-patience",
      "N",
-     "plateau: iterations without improvement before the rate falls (default 1)",
+     "plateau: iterations without improvement before the rate falls",
      &OptimizerArguments::patience,
      &ScheduleOptions::patience,
      {Schedule::plateau}},
     {"--rate-cooldown",
      "N",
-     "plateau: iterations after that in which it does not; cosine: between falls (default 0)",
+     "plateau: iterations after that in which it does not; cosine: between falls",
      &OptimizerArguments::cooldown,
      &ScheduleOptions::cooldown,
      {Schedule::plateau, Schedule::cosine}},
 };
+
+bool heeds(std::initializer_list<Schedule> listeners, Schedule schedule) {
+  return std::find(listeners.begin(), listeners.end(), schedule) != listeners.end();
+}
 
 /// Of every schedule.
 template <class Number>
@@ -86,12 +90,11 @@ struct StopNumber {
 };
 
 const StopNumber<double> kStopBounds[] = {
-    {"--stop-loss", "LOSS", "stop at such a loss (default 5e-9)", &OptimizerArguments::stop_loss, &StopRule::loss},
-    {"--stop-rate", "RATE", "stop at such a learning rate (default 1.01e-8)", &OptimizerArguments::stop_rate, &StopRule::rate},
+    {"--stop-loss", "LOSS", "stop at such a loss", &OptimizerArguments::stop_loss, &StopRule::loss},
+    {"--stop-rate", "RATE", "stop at such a learning rate", &OptimizerArguments::stop_rate, &StopRule::rate},
 };
 const StopNumber<std::uint32_t> kStopCounts[] = {
-    {"--stop-stall", "N", "stop after so many iterations without improvement (default 2000)", &OptimizerArguments::stop_stall,
-     &StopRule::stall},
+    {"--stop-stall", "N", "stop after so many iterations without improvement", &OptimizerArguments::stop_stall, &StopRule::stall},
 };
 
 struct Word {
@@ -131,18 +134,38 @@ const std::map<std::string, ScaleOptimization>& scale_optimizations() {
   return names;
 }
 
-template <class Value>
-std::string joined(const std::map<std::string, Value>& names) {
-  std::vector<std::string> words;
-  words.reserve(names.size());
-  for (const auto& [name, value] : names) words.push_back(name);
-  return base::joined_by_or(words);
+/// Whether --loss means the whole error.
+const std::map<std::string, bool>& losses() {
+  static const std::map<std::string, bool> names = {{"svd", false}, {"full", true}};
+  return names;
+}
+
+/// "1e-8", without the zeros that fmt puts into an exponent.
+std::string text_of(double number) {
+  std::string text = fmt::format("{}", number);
+  if (const std::size_t at = text.find("e-0"); at != std::string::npos) text.erase(at + 2, 1);
+  return text;
+}
+std::string text_of(std::uint32_t number) { return std::to_string(number); }
+
+/// " (default 1, adaptive: 0.0080773)"
+template <class Number>
+std::string default_of(const ScheduleNumber<Number>& number) {
+  const std::string usual = text_of(ScheduleOptions().*number.target);
+  const std::string adaptive = text_of(december_2025_schedule().*number.target);
+  const bool differs = adaptive != usual && heeds(number.listeners, Schedule::adaptive);
+  return differs ? fmt::format(" (default {}, adaptive: {})", usual, adaptive) : fmt::format(" (default {})", usual);
+}
+template <class Number>
+std::string default_of(const StopNumber<Number>& number) {
+  return fmt::format(" (default {}, adaptive: {})", text_of(StopRule().*number.target),
+                     text_of(december_2025_schedule().stop.*number.target));
 }
 
 template <class Numbers>
 void add_numbers(CLI::App& command, OptimizerArguments& arguments, const char* group, const Numbers& numbers) {
   for (const auto& number : numbers) {
-    command.add_option(number.option, arguments.*number.given, number.help)
+    command.add_option(number.option, arguments.*number.given, number.help + default_of(number))
         ->type_name(number.type_name)
         ->check(not_negative())
         ->group(group);
@@ -162,11 +185,8 @@ template <class Numbers>
 void set_numbers(const OptimizerArguments& arguments, const Numbers& numbers, ScheduleOptions& options) {
   for (const auto& number : numbers) {
     if (!(arguments.*number.given)) continue;
-    const auto& listeners = number.listeners;
-    if (std::find(listeners.begin(), listeners.end(), options.schedule) == listeners.end()) {
-      for (const auto& [name, schedule] : schedules()) {
-        if (schedule == options.schedule) fail(ErrorKind::usage, "{} has no effect on --schedule {}", number.option, name);
-      }
+    if (!heeds(number.listeners, options.schedule)) {
+      fail(ErrorKind::usage, "{} has no effect on --schedule {}", number.option, word_for(schedules(), options.schedule));
     }
     options.*number.target = *(arguments.*number.given);
   }
@@ -176,21 +196,33 @@ void set_numbers(const OptimizerArguments& arguments, const Numbers& numbers, Sc
 
 void OptimizerArguments::add_to(CLI::App& command) {
   constexpr const char* group = "With --learn-method optimizer";
-  command.add_option("--optimizer", optimizer, fmt::format("{} (default prodigy)", joined(optimizers())))->type_name("NAME")->group(group);
+  const OptimizerSettings usual;
+  command
+      .add_option("--optimizer", optimizer,
+                  fmt::format("{} (default {})", joined_words(optimizers()), word_for(optimizers(), usual.optimizer)))
+      ->type_name("NAME")
+      ->group(group);
   command.add_option("--prodigy", variant, "speed, or schedule-free: a variant of prodigy")->type_name("VARIANT")->group(group);
-  command.add_option("--loss", loss, "svd, or full: the whole error instead of the part in the basis (default svd)")
+  command
+      .add_option(
+          "--loss", loss,
+          fmt::format("svd, or full: the whole error instead of the part in the basis (default {})", word_for(losses(), usual.full_loss)))
       ->type_name("LOSS")
       ->group(group);
   command
       .add_option("--scale-optimization", scales,
-                  fmt::format("what becomes of the scales: {} (default fixed)", joined(scale_optimizations())))
+                  fmt::format("what becomes of the scales: {} (default {})", joined_words(scale_optimizations()),
+                              word_for(scale_optimizations(), usual.scales)))
       ->type_name("NAME")
       ->group(group);
-  command.add_option("--scale-rounds", scale_rounds, "iterative: how often scales move (default 4)")
+  command.add_option("--scale-rounds", scale_rounds, fmt::format("iterative: how often scales move (default {})", usual.scale_rounds))
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->group(group);
-  command.add_option("--schedule", schedule, fmt::format("of the learning rate: {} (default plateau)", joined(schedules())))
+  command
+      .add_option(
+          "--schedule", schedule,
+          fmt::format("of the learning rate: {} (default {})", joined_words(schedules()), word_for(schedules(), usual.schedule.schedule)))
       ->type_name("NAME")
       ->group(group);
   add_numbers(command, *this, group, kCounts);
@@ -212,7 +244,7 @@ const char* OptimizerArguments::given() const {
 }
 
 ScheduleOptions OptimizerArguments::schedule_options() const {
-  const Schedule chosen = schedule ? choose(schedules(), *schedule, "--schedule") : Schedule::plateau;
+  const Schedule chosen = schedule ? choose(schedules(), *schedule, "--schedule") : ScheduleOptions().schedule;
   ScheduleOptions options = chosen == Schedule::adaptive ? december_2025_schedule() : ScheduleOptions{.schedule = chosen};
   set_numbers(*this, kRates, options);
   set_numbers(*this, kCounts, options);
@@ -227,7 +259,6 @@ ScheduleOptions OptimizerArguments::schedule_options() const {
 
 OptimizerSettings OptimizerArguments::settings() const {
   static const std::map<std::string, OptimizerVariant> variants = {{"speed", {.speed = true}}, {"schedule-free", {.schedule_free = true}}};
-  static const std::map<std::string, bool> losses = {{"svd", false}, {"full", true}};
   OptimizerSettings settings{.schedule = schedule_options()};
   if (optimizer) settings.optimizer = choose(optimizers(), *optimizer, "--optimizer");
   if (variant) settings.variant = choose(variants, *variant, "--prodigy");
@@ -236,7 +267,7 @@ OptimizerSettings OptimizerArguments::settings() const {
   if (scale_rounds && settings.scales != ScaleOptimization::iterative) {
     fail(ErrorKind::usage, "--scale-rounds has no effect without --scale-optimization iterative");
   }
-  if (loss) settings.full_loss = choose(losses, *loss, "--loss");
+  if (loss) settings.full_loss = choose(losses(), *loss, "--loss");
   if (variant && settings.optimizer != Optimizer::prodigy) {
     fail(ErrorKind::usage, "--prodigy {} has no effect on --optimizer {}", *variant, *optimizer);
   }

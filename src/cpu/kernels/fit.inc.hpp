@@ -1,123 +1,195 @@
 // Part of kernels.inc.hpp; no include guard.
 //
-// Formats that fit the scales of their groups (formats::RowScaled), in lanes: what Format::fit() and Format::encode() give.
+// Formats that fit the scales of their groups (formats::RowScaled), a group in each lane: what Format::fit() gives.
 
-/// The levels of a format, and the limits between them, as lanes: made by the compiler, so that they are only loaded.
+/// The cells that tell levels apart: rounded to a multiple of 1/8, a value is in cell -7 to 7, and each has one limit
+/// between levels in it.
 template <class Format>
-struct LevelLanes {
-  float levels[kLanes];
-  float limits[kLanes];
+struct LevelCellLanes {
+  static constexpr std::uint32_t kCells = 15;
+  static constexpr std::int32_t kLastCell = 7;
+  /// 1.5 * 2^20: the unit in the last place of sums is 1/8, so that their low bits are the cell.
+  static constexpr float kMagic = 0x1.8p20F;
+  static constexpr std::int32_t kMagicBits = static_cast<std::int32_t>(codec::bits(kMagic));
 
-  static constexpr LevelLanes made() {
-    using Limits = formats::LevelLimits<Format>;
-    LevelLanes lanes{};
-    for (std::uint32_t c = 0; c < kLanes; ++c) {
-      lanes.levels[c] = Format::level(c);
-      lanes.limits[c] = c < Limits::kLimits ? Limits::limit(c) : codec::from_bits(codec::kInfinityBits);
-    }
+  // By the low 4 bits of a cell: its limit, and the level below the limit; that above is the level below the next.
+  float limits[kLanes];
+  float levels[kLanes];
+
+  static constexpr LevelCellLanes made() {
+    LevelCellLanes lanes{};
+    for (std::uint32_t c = 0; c < kCells; ++c) lanes.limits[(c - kLastCell) % kLanes] = formats::LevelLimits<Format>::limit(c);
+    for (std::uint32_t c = 0; c < kLanes; ++c) lanes.levels[(c - kLastCell) % kLanes] = Format::level(c);
     return lanes;
   }
-};
-template <class Format>
-alignas(64) constexpr LevelLanes<Format> kLevelLanes = LevelLanes<Format>::made();
-
-/// The nearest levels of `weights` over `scale`, of equally near ones the lower.
-template <class Format>
-HALFTONE_HD FloatLanes nearest_levels(const FloatLanes& weights, float scale) {
-  const LaneTable levels(load_lanes(kLevelLanes<Format>.levels, kLanes));
-  const LaneTable limits(load_lanes(kLevelLanes<Format>.limits, kLanes));
-  const auto nearest = [&](FloatVector & found, const FloatVector& weight) __attribute__((always_inline)) {
-    const FloatVector value = weight / scale;
-    found = levels[steps_before([&](const WordVector& c) __attribute__((always_inline)) { return value > limits[c]; })];
-  };
-  return each<FloatVector>(nearest, weights);
-}
-
-/// A step of the fit of `n` weights.
-template <class Format>
-HALFTONE_HD float fitted_once(const float* weights, std::size_t n, float scale) {
-  FloatLanes products{};
-  FloatLanes squares{};
-  for (std::size_t first = 0; first < n; first += kLanes) {
-    const FloatLanes lanes = load_lanes(weights + first, n - first);
-    const FloatLanes found = first_lanes(nearest_levels<Format>(lanes, scale), n - first);
-    const auto add_product =
-        [](FloatVector & sum, const FloatVector& before, const FloatVector& a, const FloatVector& b) __attribute__((always_inline)) {
-      sum = before + a * b;
-    };
-    products = each<FloatVector>(add_product, products, lanes, found);
-    squares = each<FloatVector>(add_product, squares, found, found);
-  }
-  const float square = codec::larger(sum_of(squares), Format::kSmallest);
-  return codec::larger(sum_of(products) / square, Format::kSmallest);
-}
-
-/// Raises lanes to the magnitudes of others.
-struct RaiseToMagnitude {
-  HALFTONE_HD void operator()(FloatVector& high, const FloatVector& before, const FloatVector& value) const {
-    Larger{}(high, before, (FloatVector)((WordVector)value & codec::kMagnitudeMask));
+  static constexpr bool has_one_limit_in_each() {
+    bool right = true;
+    for (std::int32_t c = 0; c < static_cast<std::int32_t>(kCells); ++c) {
+      const float limit = formats::LevelLimits<Format>::limit(static_cast<std::uint32_t>(c));
+      right = right && static_cast<std::int32_t>(codec::bits(limit + kMagic)) - kMagicBits == c - kLastCell;
+    }
+    return right;
   }
 };
-
-/// The scale that the fit of `n` weights begins with.
 template <class Format>
-HALFTONE_HD float first_scale(const float* weights, std::size_t n) {
-  FloatLanes high{};
-  for (std::size_t first = 0; first < n; first += kLanes) {
-    high = each<FloatVector>(RaiseToMagnitude{}, high, load_lanes(weights + first, n - first));
+alignas(64) constexpr LevelCellLanes<Format> kLevelCellLanes = LevelCellLanes<Format>::made();
+
+/// The level nearest to each of some numbers that are not NaN, of equally near ones the lower.
+template <class Format>
+class NearestLevel {
+ public:
+  HALFTONE_HD NearestLevel()
+      : limits_(load_all_lanes(kLevelCellLanes<Format>.limits)), levels_(load_all_lanes(kLevelCellLanes<Format>.levels)) {}
+
+  HALFTONE_HD void operator()(FloatVector& found, const FloatVector& value) const {
+    using Cells = LevelCellLanes<Format>;
+    static_assert(Cells::has_one_limit_in_each(), "other levels need other cells");
+    constexpr std::int32_t first = Cells::kMagicBits - Cells::kLastCell;
+    constexpr std::int32_t last = Cells::kMagicBits + Cells::kLastCell;
+    // As integers, sums ascend like the values, and what is far outside stays outside.
+    auto cell = (IntegerVector)(value + Cells::kMagic);
+    cell = cell > first ? cell : IntegerVector{} + first;
+    cell = cell < last ? cell : IntegerVector{} + last;
+    found = levels_[(WordVector)(cell - (IntegerVector)(value > limits_[(WordVector)cell]))];  // a comparison gives -1
   }
-  return codec::larger(Format::kSmallest, largest_of(high));
+
+ private:
+  LaneTable limits_;
+  LaneTable levels_;
+};
+
+/// Groups that are fitted together, one in each lane of a register.
+constexpr std::size_t kGroupsTogether = kRegisterLanes;
+/// Elements of the largest group that is fitted so.
+constexpr std::size_t kMostColumns = 128;
+
+/// The weights of some groups: register i has weight i of each group.
+struct GroupColumns {
+  FloatVector of[kMostColumns];
+
+  /// `count` groups of `n` weights one after another; lanes beyond have the first group once more.
+  HALFTONE_HD GroupColumns(const float* weights, std::size_t n, std::size_t count) {
+    of[0] = FloatVector{};  // what the compiler does not know: a group has at least one weight
+    for (std::size_t first = 0; first < n; first += kGroupsTogether) {
+      FloatVector rows[kGroupsTogether];
+      for (std::size_t g = 0; g < kGroupsTogether; ++g) {
+        rows[g] = load_register(weights + (g < count ? g : 0) * n + first, n - first);
+      }
+      transpose(rows);
+      for (std::size_t i = 0; i < smaller(kGroupsTogether, n - first); ++i) of[first + i] = rows[i];
+    }
+  }
+};
+
+/// The weights of each group that are farthest from zero, of both signs; in a group of one sign, the same twice.
+struct Outermost {
+  FloatVector high;
+  FloatVector low;
+
+  HALFTONE_HD Outermost(const GroupColumns& columns, std::size_t n) {
+    auto as_integer = (IntegerVector)columns.of[0];
+    auto as_word = (WordVector)columns.of[0];
+    for (std::size_t i = 1; i < n; ++i) {
+      // The larger integer is the larger positive number, the larger word the larger negative one.
+      const auto integer = (IntegerVector)columns.of[i];
+      const auto word = (WordVector)columns.of[i];
+      as_integer = integer > as_integer ? integer : as_integer;
+      as_word = word > as_word ? word : as_word;
+    }
+    high = (FloatVector)as_integer;
+    low = (FloatVector)as_word;
+  }
+};
+
+/// Sums over the weights of each group.
+struct FitSums {
+  FloatVector products;
+  FloatVector squares;
+};
+
+/// The sums over lanes First, First + Step, … of 16 (element i is in lane i mod 16), in the order that sums by halves have.
+template <class Format, std::size_t First = 0, std::size_t Step = 1>
+HALFTONE_HD void add_up(const NearestLevel<Format>& nearest, const GroupColumns& columns, std::size_t n, const FloatVector& scale,
+                        FitSums& sums) {
+  if constexpr (Step == kLanes) {
+    sums = FitSums{};
+    for (std::size_t i = First; i < n; i += kLanes) {
+      FloatVector found;
+      nearest(found, columns.of[i] / scale);
+      sums.products += columns.of[i] * found;
+      sums.squares += found * found;
+    }
+  } else {
+    FitSums others;
+    add_up<Format, First, 2 * Step>(nearest, columns, n, scale, sums);
+    add_up<Format, First + Step, 2 * Step>(nearest, columns, n, scale, others);
+    sums.products += others.products;
+    sums.squares += others.squares;
+  }
 }
 
-/// The largest magnitude that `n` weights get with `scale`.
-template <class Format>
-HALFTONE_HD float largest_given(const float* weights, std::size_t n, float scale) {
-  FloatLanes high{};
-  for (std::size_t first = 0; first < n; first += kLanes) {
-    const FloatLanes found = nearest_levels<Format>(load_lanes(weights + first, n - first), scale);
-    high = each<FloatVector>(RaiseToMagnitude{}, high, first_lanes(found, n - first));
+/// The largest magnitude that the groups of a row get.
+struct RowLargest {
+  float before = 0.0F;      ///< of groups that Format::fit() fitted, and of those before them
+  FloatVector of_others{};  ///< of groups since then, by lanes
+
+  /// Of all; what is not a number stays where no number follows, as Format::fit() has it.
+  HALFTONE_HD float of_all() const {
+    const float others = largest_in(of_others);
+    return others > 0.0F ? codec::larger(before, others) : before;
   }
-  return largest_of(high) * scale;  // of the largest level: no other product is larger
-}
+};
 
-/// Groups that are fitted together: each step of a fit waits for the one before, but not for those of other groups.
-constexpr std::size_t kGroupsTogether = 8;
-
-/// Format::fit() of up to kGroupsTogether groups of `n` weights, a multiple of 16 or less than that.
+/// Format::fit() of up to kGroupsTogether groups of `n` weights, a multiple of 16 or less than that; raises
+/// `largest`.
 template <class Format>
-HALFTONE_HD void fit_groups(const float* weights, std::size_t n, std::size_t groups, float* scales, float& largest) {
+HALFTONE_HD void fit_groups(const float* weights, std::size_t n, std::size_t count, float* scales, RowLargest& largest) {
   // Below this no sum overflows; beyond, and with NaN, the order of every step counts, and Format::fit() has it.
   constexpr float most = 0x1p100F;
-  bool usual = true;
-  for (std::size_t g = 0; g < groups; ++g) {
-    scales[g] = first_scale<Format>(weights + g * n, n);
-    usual = usual && scales[g] < most;
-  }
-  if (!usual) {
-    for (std::size_t g = 0; g < groups; ++g) scales[g] = Format::fit(weights + g * n, static_cast<std::uint32_t>(n), largest);
+  const FloatVector smallest = FloatVector{} + Format::kSmallest;
+  const GroupColumns columns(weights, n, count);
+  const Outermost outermost(columns, n);
+  FloatVector scale = larger_of(smallest, larger_of(magnitudes(outermost.high), magnitudes(outermost.low)));
+  if (!(largest_in(scale) < most)) {
+    largest = {largest.of_all(), FloatVector{}};
+    for (std::size_t g = 0; g < count; ++g) scales[g] = Format::fit(weights + g * n, static_cast<std::uint32_t>(n), largest.before);
     return;
   }
+  const NearestLevel<Format> nearest;
   for (int round = 0; round < 2; ++round) {
-    for (std::size_t g = 0; g < groups; ++g) scales[g] = fitted_once<Format>(weights + g * n, n, scales[g]);
+    FitSums sums;
+    add_up<Format>(nearest, columns, n, scale, sums);
+    const FloatVector fitted = sums.products / larger_of(smallest, sums.squares);
+    scale = fitted > smallest ? fitted : smallest;
   }
-  for (std::size_t g = 0; g < groups; ++g) {
-    largest = codec::larger(largest, largest_given<Format>(weights + g * n, n, scales[g]));
-  }
+  FloatVector high;
+  FloatVector low;
+  nearest(high, outermost.high / scale);
+  nearest(low, outermost.low / scale);
+  largest.of_others = larger_of(largest.of_others, larger_of(magnitudes(high), magnitudes(low)) * scale);
+  __builtin_memcpy(scales, &scale, count * sizeof(float));
 }
 
 /// The fitted scale of each group of a row of `n` weights; returns the largest magnitude that the row's groups give.
 template <class Format>
 float fit(const float* row, std::size_t n, std::size_t group, float* scales) {
-  float largest = 0.0F;
+  RowLargest largest;
   const std::size_t groups = n / group;
   for (std::size_t g = 0; g < groups; g += kGroupsTogether) {
     const std::size_t count = smaller(kGroupsTogether, groups - g);
     const float* weights = row + g * group;
     // The usual size is known to the compiler, which then needs no loop over a group.
-    if (group == kLanes) fit_groups<Format>(weights, kLanes, count, scales + g, largest);
-    if (group != kLanes) fit_groups<Format>(weights, group, count, scales + g, largest);
+    if (group == kLanes) {
+      fit_groups<Format>(weights, kLanes, count, scales + g, largest);
+    } else if (group <= kMostColumns) {
+      fit_groups<Format>(weights, group, count, scales + g, largest);
+    } else {
+      for (std::size_t i = 0; i < count; ++i) {
+        scales[g + i] = Format::fit(weights + i * group, static_cast<std::uint32_t>(group), largest.before);
+      }
+    }
   }
-  return largest;
+  return largest.of_all();
 }
 
 /// The fit of a format that has one.
@@ -129,34 +201,3 @@ constexpr auto kFitOf = []() -> KernelTable::Fit {
     return nullptr;
   }
 }();
-
-/// The values of the 16 codes with `scale`: Format::decode_level() of all levels.
-template <class Format>
-HALFTONE_HD FloatLanes values_of_codes(float scale) {
-  const auto decode = [scale](FloatVector & value, const FloatVector& level) __attribute__((always_inline)) {
-    constexpr float most = codec::Int8::max_value();
-    constexpr float magic = 12582912.0F;  // 1.5 * 2^23: sums are integers
-    const FloatVector product = level * scale;
-    const FloatVector above = product > -most ? product : FloatVector{} - most;
-    value = ((above < most ? above : FloatVector{} + most) + magic) - magic;
-  };
-  return each<FloatVector>(decode, load_lanes(kLevelLanes<Format>.levels, kLanes));
-}
-
-/// Format::encode() of `n` weights that have one scale, a word each.
-template <class Format>
-HALFTONE_HD void encode_lanes(const float* weights, std::size_t n, float scale, std::uint32_t* words) {
-  if (!(scale >= 0.0F)) {
-    // Of a row whose fits overflowed: the values do not ascend, and no search finds what counting does.
-    for (std::size_t l = 0; l < n; ++l) words[l] = Format::encode(weights[l], scale);
-    return;
-  }
-  const LaneTable values(values_of_codes<Format>(scale));
-  const auto encode = [&](WordVector & codes, const FloatVector& weight) __attribute__((always_inline)) {
-    codes = steps_before([&](const WordVector& c) __attribute__((always_inline)) { return values[c + 1] - weight < weight - values[c]; });
-  };
-  for (std::size_t first = 0; first < n; first += kLanes) {
-    const auto codes = each<WordVector>(encode, load_lanes(weights + first, n - first));
-    __builtin_memcpy(words + first, &codes, smaller(kLanes, n - first) * sizeof(std::uint32_t));
-  }
-}

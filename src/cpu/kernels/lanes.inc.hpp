@@ -12,6 +12,7 @@ constexpr std::size_t kRegisterBytes = 16;
 #endif
 using FloatVector = float __attribute__((vector_size(kRegisterBytes)));
 using WordVector = std::uint32_t __attribute__((vector_size(kRegisterBytes)));
+using IntegerVector = std::int32_t __attribute__((vector_size(kRegisterBytes)));
 
 /// 16 numbers, in as many registers as they take.
 template <class Vector>
@@ -47,12 +48,6 @@ HALFTONE_HD FloatLanes load_lanes(const float* from, std::size_t n) {
   float some[kLanes] = {};
   for (std::size_t l = 0; l < n; ++l) some[l] = from[l];
   return load_all_lanes(some);
-}
-
-/// The same with zeros from element `n` on.
-HALFTONE_HD FloatLanes first_lanes(const FloatLanes& lanes, std::size_t n) {
-  if (n >= kLanes) return lanes;
-  return load_lanes(reinterpret_cast<const float*>(&lanes), n);
 }
 
 /// Of 16 numbers the combination by halves: of the first and the second eight, then fours, and so on.
@@ -93,10 +88,56 @@ struct Larger {
   }
 };
 
-HALFTONE_HD float sum_of(const FloatLanes& lanes) { return by_halves(lanes, Add{}); }
-HALFTONE_HD float largest_of(const FloatLanes& lanes) { return by_halves(lanes, Larger{}); }
 /// The sum of 16 numbers by halves.
-HALFTONE_HD float sum_of_lanes(const float* numbers) { return sum_of(load_lanes(numbers, kLanes)); }
+HALFTONE_HD float sum_of_lanes(const float* numbers) { return by_halves(load_lanes(numbers, kLanes), Add{}); }
+
+/// Numbers in one register.
+constexpr std::size_t kRegisterLanes = kRegisterBytes / sizeof(float);
+
+/// Up to a register of numbers, and zeros behind them.
+HALFTONE_HD FloatVector load_register(const float* from, std::size_t n) {
+  FloatVector numbers{};
+  if (n >= kRegisterLanes) {
+    __builtin_memcpy(&numbers, from, sizeof numbers);
+  } else {
+    for (std::size_t l = 0; l < n; ++l) numbers[l] = from[l];
+  }
+  return numbers;
+}
+
+/// The larger of numbers of at least 0, lane by lane.
+HALFTONE_HD FloatVector larger_of(const FloatVector& a, const FloatVector& b) {
+  FloatVector larger;
+  Larger{}(larger, a, b);
+  return larger;
+}
+/// The largest of a register of numbers of at least 0.
+HALFTONE_HD float largest_in(const FloatVector& numbers) {
+  float largest = numbers[0];
+  for (std::size_t l = 1; l < kRegisterLanes; ++l) Larger{}(largest, largest, float{numbers[l]});
+  return largest;
+}
+HALFTONE_HD FloatVector magnitudes(const FloatVector& of) { return (FloatVector)((WordVector)of & codec::kMagnitudeMask); }
+
+/// Exchanges, of each two rows `Step` apart, the lanes with bit Step of the first for those without of the second.
+template <std::size_t Step, std::size_t... L>
+HALFTONE_HD void exchange_lanes(FloatVector* rows, std::index_sequence<L...>) {
+#pragma GCC unroll 16
+  for (std::size_t r = 0; r < kRegisterLanes; ++r) {
+    if ((r & Step) != 0) continue;
+    const FloatVector a = rows[r];
+    const FloatVector b = rows[r + Step];
+    rows[r] = __builtin_shufflevector(a, b, ((L & Step) != 0 ? kRegisterLanes + L - Step : L)...);
+    rows[r + Step] = __builtin_shufflevector(a, b, ((L & Step) != 0 ? kRegisterLanes + L : L + Step)...);
+  }
+}
+
+/// Turns as many rows as a register has lanes into columns.
+template <std::size_t Step = kRegisterLanes / 2>
+HALFTONE_HD void transpose(FloatVector* rows) {
+  exchange_lanes<Step>(rows, std::make_index_sequence<kRegisterLanes>{});
+  if constexpr (Step > 1) transpose<Step / 2>(rows);
+}
 
 /// 16 numbers that any lane may ask for.
 class LaneTable {
@@ -121,15 +162,19 @@ class LaneTable {
 #endif
   }
 
+  /// The same for indices that are all below 8, and for indices from 8 to 15: less work where a register has 8 lanes.
+  HALFTONE_HD FloatVector in_first_half(const WordVector& index) const { return in_half<0>(index); }
+  HALFTONE_HD FloatVector in_second_half(const WordVector& index) const { return in_half<1>(index); }
+
  private:
+  template <std::size_t Half>
+  HALFTONE_HD FloatVector in_half(const WordVector& index) const {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    return (FloatVector)_mm256_permutevar8x32_ps((__m256)numbers_.parts[Half], (__m256i)index);
+#else
+    return (*this)[index];
+#endif
+  }
+
   FloatLanes numbers_;
 };
-
-/// How many of 15 steps lie before each lane: before(c) tells whether steps 0 to c do, and does not turn true again.
-template <class Before>
-HALFTONE_HD WordVector steps_before(const Before& before) {
-  WordVector passed{};
-#pragma GCC unroll 4
-  for (std::uint32_t width = 8; width != 0; width /= 2) passed += (WordVector)before(passed + (width - 1)) & width;
-  return passed;
-}

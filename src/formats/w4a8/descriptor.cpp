@@ -105,6 +105,8 @@ const FormatDescriptor& descriptor() {
       .heuristic_block = 64,
       .column_multiple = 16,
       .keeps_unfit = true,
+      // Sums over the largest group, 128 weights, stay finite.
+      .largest_weight = 0x1p120F,
   });
   return format;
 }

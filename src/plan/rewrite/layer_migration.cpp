@@ -60,8 +60,7 @@ struct LayerMigration::Layer {
 };
 
 void LayerMigration::migrate(const formats::QuantizedLayer& stored) {
-  const bool changes_form = options_.container || options_.hybrid;
-  if (changes_form && !stored.contradiction.empty()) stored.require_readable();
+  if (!stored.contradiction.empty()) stored.require_readable();
   Layer layer{stored, {}, false, stored.readable ? stored.readable->spec.format : nullptr, {}};
   const auto text = texts_.find(layer.name(formats::kSidecarSuffix));
   if (text != texts_.end()) {

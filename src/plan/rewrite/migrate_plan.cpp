@@ -85,10 +85,21 @@ void check_layers(const std::vector<QuantizedLayer>& layers, const std::vector<c
   }
 }
 
-std::vector<std::string> notes_for(const Plan& plan, const std::vector<const FormatDescriptor*>& before,
+/// What is said of the layers that cannot be read and stay as they are; empty where there are none.
+std::string said_of_unreadable(const std::vector<QuantizedLayer>& layers) {
+  const auto unreadable = [](const QuantizedLayer& layer) { return !layer.readable; };
+  const auto first = std::find_if(layers.begin(), layers.end(), unreadable);
+  if (first == layers.end()) return {};
+  const auto n = static_cast<std::size_t>(std::count_if(layers.begin(), layers.end(), unreadable));
+  return fmt::format("the layer '{}' is stored as '{}', which cannot be read{}", first->base, first->format_text,
+                     n == 1 ? "" : fmt::format(" (and {})", base::counted(n - 1, "more layer")));
+}
+
+std::vector<std::string> notes_for(const Plan& plan, const std::string& unreadable, const std::vector<const FormatDescriptor*>& before,
                                    const std::vector<const FormatDescriptor*>& after, std::size_t lost) {
   std::vector<std::string> notes;
   if (plan.up_to_date) notes.emplace_back("the input is up to date, and nothing is written");
+  if (!unreadable.empty()) notes.push_back(unreadable + ": left as it is");
   const auto recoded = [&](const FormatDescriptor* from, const FormatDescriptor* to) {
     return from != to && from != nullptr && from->name().starts_with("fp4");
   };
@@ -130,7 +141,11 @@ Plan build_migrate_plan(const ModelIndex& given, const SideTexts& texts, const S
   check_layers(layers, migration.formats(), plan.output, written);
   plan.input_digest = given.digest();
   plan.up_to_date = plan.changes.empty();
-  plan.notes = notes_for(plan, before, migration.formats(), lost);
+  const std::string unreadable = said_of_unreadable(layers);
+  if (plan.up_to_date && !unreadable.empty()) {
+    fail(ErrorKind::unsupported, "{}, and there is nothing to migrate in the rest of the model", unreadable);
+  }
+  plan.notes = notes_for(plan, unreadable, before, migration.formats(), lost);
   return plan;
 }
 

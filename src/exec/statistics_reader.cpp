@@ -1,4 +1,4 @@
-#include "exec/layer_statistics.hpp"
+#include "exec/statistics_reader.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -30,7 +30,7 @@ StatisticsReader::StatisticsReader(learn::Engine& engine, const Job& job, const 
   const LearnRecipe& recipe = recipe_;
   const LayerStatistics& found = recipe.statistics;
   const std::uint32_t rotation_group = job.spec.rotation_group;
-  const bool is_fed_back = recipe.method == LearnMethod::feedback;
+  const bool is_fed_back = uses_moments(recipe.method);
   if (is_fed_back || job.lora || job.spec.scales == ScaleMethod::search) {
     moments_.second = read_square(found.second_moment, rotation_group);
   }
@@ -57,7 +57,7 @@ std::vector<float> StatisticsReader::search_weights() const {
     weights.resize(columns_);
     engine_.diagonal(moments_.second, weights.data());
   }
-  const bool is_fed_back = recipe_.method == LearnMethod::feedback;
+  const bool is_fed_back = uses_moments(recipe_.method);
   double sum = 0;
   for (float& weight : weights) {
     weight = std::max(weight, 0.0F);

@@ -1,0 +1,56 @@
+#include "learn/feedback.hpp"
+
+#include "learn/effort.hpp"
+#include "learn/method.hpp"
+
+namespace halftone::learn::methods {
+namespace {
+
+// In multiplications of large products on one thread of a processor (AVX2, measured).
+constexpr double kRounding = 650;  // of an element: rounding it in view of others
+constexpr double kFactor = 0.35;   // a Cholesky factor, by the cube of its side
+
+/// The second moments that the weights themselves stand in for: WᵀW.
+Matrix prior_moments(Engine& engine, Memory& memory, const Layer& layer) {
+  const Matrix product = memory.matrix(layer.columns(), layer.columns());
+  engine.multiply({.a = layer.weight, .transpose_a = true, .b = layer.weight, .c = product});
+  return product;
+}
+
+/// More damping brings the squared error back to that of rounding to nearest.
+Outcome solve(const Task& task, std::uint8_t* levels) {
+  Memory memory(task.engine);
+  Moments moments = task.moments;
+  FeedbackOptions options{.sweeps = numbers_of(task.recipe.effort).sweeps, .damping = task.recipe.damping};
+  if (task.recipe.prior_weights) {
+    moments = {.second = prior_moments(task.engine, memory, task.layer)};
+    if (!options.damping) options.damping = 1.0;
+  }
+  Outcome outcome = learn::feedback(task.engine, task.layer, moments, options, levels);
+  for (int i = 0; i < 8 && outcome.iterations > 0 && !within_budget(task.recipe, outcome); ++i) {
+    options.damping = 3.0 * outcome.damping;
+    outcome = learn::feedback(task.engine, task.layer, moments, options, levels);
+  }
+  return outcome;
+}
+
+/// Weight, errors and scratch in another order, with their levels; moments and their factors.
+std::uint64_t bytes(const LearnRecipe& recipe, const Extent& extent) {
+  const std::uint64_t prior = recipe.prior_weights ? extent.moments() * sizeof(float) : 0;
+  return extent.weight() * (3 * sizeof(float) + 1) + 4 * extent.moments() * sizeof(float) + prior;
+}
+
+Work work(const LearnRecipe& recipe, const Extent& extent) {
+  const auto rows = static_cast<double>(extent.rows);
+  const auto columns = static_cast<double>(extent.columns);
+  const double sweeps = numbers_of(recipe.effort).sweeps;
+  return {kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns, (1 + sweeps) * kRounding * rows * columns};
+}
+
+}  // namespace
+
+constinit const Method feedback = {
+    solve, &Outcome::output_error, &Outcome::nearest_output_error, "its output error would not be smaller", bytes, work,
+};
+
+}  // namespace halftone::learn::methods

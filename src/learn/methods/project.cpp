@@ -1,0 +1,38 @@
+#include "learn/project.hpp"
+
+#include <algorithm>
+
+#include "learn/effort.hpp"
+#include "learn/method.hpp"
+
+namespace halftone::learn::methods {
+namespace {
+
+ProjectOptions options_of(const LearnRecipe& recipe) {
+  ProjectOptions options{.flip_passes = numbers_of(recipe.effort).flip_passes};
+  if (recipe.mse_budget) options.budget = *recipe.mse_budget;
+  return options;
+}
+
+Outcome solve(const Task& task, std::uint8_t* levels) {
+  Memory memory(task.engine);
+  return learn::project(task.engine, task.layer, basis_of(task, memory), options_of(task.recipe), levels);
+}
+
+std::uint64_t bytes(const LearnRecipe&, const Extent& extent) {
+  return std::max(basis_search_bytes(extent), basis_bytes(extent) + projection_bytes(extent));
+}
+
+Work work(const LearnRecipe& recipe, const Extent& extent) {
+  const ProjectOptions options = options_of(recipe);
+  Work work = basis_work(extent, numbers_of(recipe.effort).power_iterations);
+  return work += projection_work(extent, options.descents + options.flip_passes);
+}
+
+}  // namespace
+
+constinit const Method project = {
+    solve, &Outcome::loss, &Outcome::nearest_loss, "no codes within the budget of the squared error make its loss smaller", bytes, work,
+};
+
+}  // namespace halftone::learn::methods
