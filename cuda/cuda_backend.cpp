@@ -1,7 +1,6 @@
 #include "cuda_backend.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -11,12 +10,11 @@
 
 #include "base/checked.hpp"
 #include "base/fail.hpp"
-#include "base/parallel.hpp"
+#include "devices.hpp"
 #include "formats/layer_layout.hpp"
 #include "kept_bands.hpp"
 #include "lane.hpp"
 #include "launch_table.hpp"
-#include "learn/device_engine.hpp"
 #include "toolkit_libraries.hpp"
 
 namespace halftone::cuda {
@@ -53,24 +51,13 @@ void clear(const Lane& lane, void* device, std::size_t n_bytes) {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(const BackendOptions& options, const Findings& findings) {
-    // Side by side: each device takes some tenths of a second.
-    base::parallel_for(options.devices.size(), static_cast<unsigned>(options.devices.size()),
-                       [&](std::size_t i) { start(options.devices[i]); });
-    for (const int device : options.devices) {
-      check(cudaSetDevice(device), "choose a device");
-      const std::uint64_t budget = budget_of(options.device_memory);
-      const std::uint64_t lanes = std::clamp<std::uint64_t>(budget / 2 / kLaneBytes, 1, kMostLanes);
-      places_.push_back(std::make_unique<Place>(device, lanes, budget > lanes * kLaneBytes ? budget - lanes * kLaneBytes : 0));
-      name_ += fmt::format("{}{}", name_.empty() ? "" : ", ", device);
-    }
-    product_ = findings.devices[static_cast<std::size_t>(options.devices.front())].name;
-    name_ = fmt::format("cuda:{} ({})", name_, product_);
-  }
+  CudaBackend(const BackendOptions& options, const Findings& findings)
+      : devices_(options.devices, findings.devices[static_cast<std::size_t>(options.devices.front())].name, options.device_memory) {}
 
-  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+  [[nodiscard]] std::string_view name() const noexcept override { return devices_.name(); }
   [[nodiscard]] DeviceKind kind() const noexcept override { return DeviceKind::gpu; }
-  [[nodiscard]] std::string_view product() const noexcept override { return product_; }
+  [[nodiscard]] std::string_view product() const noexcept override { return devices_.product(); }
+  [[nodiscard]] std::string failed_device() const override { return devices_.failed(); }
 
   [[nodiscard]] Support supports_learning() const override {
     for (const ToolkitLibrary& library : find_toolkit_libraries()) {
@@ -79,16 +66,12 @@ class CudaBackend : public Backend {
     return {};
   }
 
+  [[nodiscard]] std::size_t engines_at_once() const noexcept override { return devices_.count() * EnginePool::kMost; }
   [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const override {
-    Place& place = next_place();
-    place.budget.give_back(place.store.clear());  // what is kept for bands is not in use now
-    return place.engines.acquire(bytes);
+    place_.budget.give_back(place_.store.clear());  // what is kept for bands is not in use now
+    return devices_.engines().acquire(bytes);
   }
-  [[nodiscard]] std::optional<std::uint64_t> engine_bytes() const noexcept override {
-    std::uint64_t least = places_.front()->engines.bytes();
-    for (const auto& place : places_) least = std::min(least, place->engines.bytes());
-    return least;
-  }
+  [[nodiscard]] std::optional<std::uint64_t> engine_bytes() const noexcept override { return devices_.engines().bytes(); }
 
   [[nodiscard]] Support supports(const QuantSpec& spec, Dtype source) const override {
     const Storage& storage = spec.format->storage();
@@ -105,12 +88,12 @@ class CudaBackend : public Backend {
   }
 
   [[nodiscard]] std::uint32_t max_magnitude_and_keep(const MatrixView& band, std::unique_ptr<KeptBand>& kept) const override {
-    return measure(band, &next_place(), kept);
+    return measure(band, &place_, kept);
   }
 
   std::uint32_t quantize(const QuantSpec& spec, const MatrixView& band, float tensor_amax, const QuantizedBand& out) const override {
     const auto* kept = static_cast<const DeviceBand*>(band.kept);
-    LanePool::Lease lane = (kept != nullptr ? kept->place() : next_place()).pool.acquire();
+    LanePool::Lease lane = place_.pool.acquire();
     const formats::LayerLayout layout(spec, band.rows, band.columns);
     std::uint32_t largest = 0;
     for_tiles(band, layout.row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
@@ -122,7 +105,7 @@ class CudaBackend : public Backend {
   }
 
   void dequantize(const QuantSpec& spec, const MatrixView& band, const std::byte* scales, float tensor_scale, float* out) const override {
-    LanePool::Lease lane = next_place().pool.acquire();
+    LanePool::Lease lane = place_.pool.acquire();
     const formats::LayerLayout layout(spec, band.rows, band.columns);
     for_tiles(band, layout.row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
       const std::byte* part = scales == nullptr ? nullptr : scales + layout.scale_bytes(row);
@@ -136,7 +119,7 @@ class CudaBackend : public Backend {
     if (spec.rotation_group != 0) {
       fail(ErrorKind::internal, "CUDA adds no errors of {}, whose values would have to be rotated back", spec.format->name());
     }
-    LanePool::Lease lane = next_place().pool.acquire();
+    LanePool::Lease lane = place_.pool.acquire();
     for_tiles(band, formats::LayerLayout(spec, band.rows, band.columns).row_multiple(), [&](std::uint64_t row, std::uint64_t rows) {
       add_errors_of_tile(*lane, spec, tile_of(band, row, rows), tensor_amaxes, unit, sums);
     });
@@ -151,36 +134,6 @@ class CudaBackend : public Backend {
   }
 
  private:
-  /// What a lane holds on the device while it works on tiles of the usual size.
-  static constexpr std::uint64_t kLaneBytes = 4 * kTileBytes;
-  /// More threads at once than these only wait for one another in the driver.
-  static constexpr std::uint64_t kMostLanes = 8;
-
-  /// Starts `device`.  That takes memory of the device, more than Halftone's own buffers, and how much nobody tells
-  /// beforehand.
-  static void start(int device) {
-    // Waiting threads sleep: others have work for their cores.
-    const cudaError_t status = cudaInitDevice(device, cudaDeviceScheduleBlockingSync, cudaInitDeviceFlagsAreValid);
-    if (status == cudaErrorMemoryAllocation) {
-      (void)cudaGetLastError();
-      fail(ErrorKind::device,
-           "--device cuda:{}: too little of its memory is free: CUDA itself takes some hundred MiB, and Halftone {} MiB or more; "
-           "nvidia-smi shows who holds the rest",
-           device, kLaneBytes >> 20);
-    }
-    check(status, "start a device");
-  }
-
-  [[nodiscard]] static std::uint64_t budget_of(std::uint64_t wanted) {
-    std::size_t free = 0;
-    std::size_t total = 0;
-    check(cudaMemGetInfo(&free, &total), "ask for free device memory");
-    const std::uint64_t most = free / 5 * 4;
-    return wanted == 0 ? most : std::min<std::uint64_t>(wanted, most);
-  }
-
-  [[nodiscard]] Place& next_place() const { return *places_[next_++ % places_.size()]; }
-
   [[nodiscard]] static std::uint64_t row_bytes(const MatrixView& band) { return band.columns * bits_of(band.dtype) / 8; }
 
   [[nodiscard]] static MatrixView tile_of(const MatrixView& band, std::uint64_t row, std::uint64_t rows) {
@@ -197,7 +150,7 @@ class CudaBackend : public Backend {
 
   /// `keep`: where to keep the band if there is room, null to keep nothing.
   [[nodiscard]] std::uint32_t measure(const MatrixView& band, Place* keep, std::unique_ptr<KeptBand>& kept) const {
-    LanePool::Lease lane = (keep != nullptr ? *keep : next_place()).pool.acquire();
+    LanePool::Lease lane = place_.pool.acquire();
     std::unique_ptr<DeviceBand> made;
     if (keep != nullptr && band.bytes() != 0) {
       DeviceBuffer buffer = keep->make_buffer(band.bytes(), *lane);
@@ -365,7 +318,7 @@ class CudaBackend : public Backend {
   }
 
   void cast(Dtype source, const std::byte* data, std::uint64_t n, Dtype target, std::byte* out) const {
-    LanePool::Lease lane = next_place().pool.acquire();
+    LanePool::Lease lane = place_.pool.acquire();
     const std::uint64_t in_bytes = bits_of(source) / 8;
     const std::uint64_t out_bytes = bits_of(target) / 8;
     const std::uint64_t step = kTileBytes / std::max(in_bytes, out_bytes);
@@ -379,10 +332,8 @@ class CudaBackend : public Backend {
     }
   }
 
-  std::vector<std::unique_ptr<Place>> places_;
-  mutable std::atomic<std::size_t> next_{0};
-  std::string name_;
-  std::string product_;  ///< of the first
+  mutable Devices devices_;
+  Place& place_ = devices_.first();  ///< that all bands pass through
 };
 
 }  // namespace

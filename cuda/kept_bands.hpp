@@ -7,9 +7,9 @@
 #include <vector>
 
 #include <halftone/backend.hpp>
+#include <halftone/error.hpp>
 
 #include "lane.hpp"
-#include "learn/device_engine.hpp"
 
 namespace halftone::cuda {
 
@@ -65,8 +65,8 @@ class BufferStore {
 
 /// One device: its lanes, and what may be kept there.
 struct Place {
-  /// `keep_bytes`: for bands that are kept, or for engines.
-  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), engines(device, keep_bytes), budget(keep_bytes) {}
+  /// `keep_bytes`: for bands that are kept.
+  Place(int device, std::size_t lanes, std::uint64_t keep_bytes) : pool(device, lanes), budget(keep_bytes) {}
 
   /// Memory for a band, or an empty buffer where the budget or the device has no more.
   [[nodiscard]] DeviceBuffer make_buffer(std::uint64_t n_bytes, const Lane& lane) {
@@ -84,7 +84,6 @@ struct Place {
   }
 
   LanePool pool;
-  EnginePool engines;
   Budget budget;
   BufferStore store;
 };

@@ -4,9 +4,6 @@
 #include <chrono>
 #include <cstring>
 
-#include "base/fail.hpp"
-#include "base/text.hpp"
-
 #include "launch_table.hpp"
 #include "learn/factors.hpp"
 #include "learn/half_loop.hpp"
@@ -247,49 +244,54 @@ class EnginePool::DeviceEngine : public learn::Engine {
 
 namespace {
 
-/// Layers that use a device at once: enough that one computes while others are copied.
-constexpr std::size_t kMostEngines = 4;
-
 /// What the libraries of an engine keep for themselves: workspaces of products and factors.
 constexpr std::uint64_t kEngineBytes = 128 << 20;
 
 }  // namespace
 
-EnginePool::EnginePool(int device, std::uint64_t bytes) : device_(device), bytes_(bytes), memory_(device) {}
+EnginePool::EnginePool(int device, std::uint64_t bytes, std::function<void()> returned)
+    : device_(device), bytes_(bytes), returned_(std::move(returned)), memory_(device) {}
 
 EnginePool::~EnginePool() = default;
 
 std::uint64_t EnginePool::bytes() const noexcept { return bytes_ - std::min(bytes_, kEngineBytes); }
 
-std::shared_ptr<learn::Engine> EnginePool::acquire(std::uint64_t bytes) {
-  check(cudaSetDevice(device_), "choose a device");
-  if (bytes > this->bytes()) {
-    fail(ErrorKind::device, "its codes are chosen with {} of device memory, and {} is available", base::human_bytes(bytes),
-         base::human_bytes(this->bytes()));
-  }
-  std::unique_ptr<DeviceEngine> engine;
-  {
-    std::unique_lock lock(mutex_);
-    returned_.wait(lock, [&] { return in_use_ < kMostEngines && bytes_in_use_ + bytes + kEngineBytes <= bytes_; });
-    ++in_use_;
-    bytes_in_use_ += bytes + kEngineBytes;
-    if (!free_.empty()) {
-      engine = std::move(free_.back());
-      free_.pop_back();
-    }
-  }
-  if (!engine) engine = make(bytes);
-  return {engine.release(),
-          [this, bytes](learn::Engine* back) { give_back(std::unique_ptr<DeviceEngine>(static_cast<DeviceEngine*>(back)), bytes); }};
+std::size_t EnginePool::in_use() const {
+  const std::lock_guard lock(mutex_);
+  return in_use_;
 }
 
-std::unique_ptr<EnginePool::DeviceEngine> EnginePool::make(std::uint64_t bytes) {
+bool EnginePool::reserve(std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (in_use_ == kMost || bytes > this->bytes() || bytes_in_use_ + bytes + kEngineBytes > bytes_) return false;
+  ++in_use_;
+  bytes_in_use_ += bytes + kEngineBytes;
+  return true;
+}
+
+std::shared_ptr<learn::Engine> EnginePool::take(std::uint64_t bytes) {
+  std::unique_ptr<DeviceEngine> engine;
   try {
-    return std::make_unique<DeviceEngine>(memory_.get());
+    check(cudaSetDevice(device_), "choose a device");
+    engine = find_or_make();
   } catch (...) {
     give_back(nullptr, bytes);  // who waits for an engine may try, and hear why there is none
     throw;
   }
+  return {engine.release(),
+          [this, bytes](learn::Engine* back) { give_back(std::unique_ptr<DeviceEngine>(static_cast<DeviceEngine*>(back)), bytes); }};
+}
+
+std::unique_ptr<EnginePool::DeviceEngine> EnginePool::find_or_make() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!free_.empty()) {
+      std::unique_ptr<DeviceEngine> engine = std::move(free_.back());
+      free_.pop_back();
+      return engine;
+    }
+  }
+  return std::make_unique<DeviceEngine>(memory_.get());
 }
 
 void EnginePool::give_back(std::unique_ptr<DeviceEngine> engine, std::uint64_t bytes) {
@@ -299,7 +301,7 @@ void EnginePool::give_back(std::unique_ptr<DeviceEngine> engine, std::uint64_t b
     bytes_in_use_ -= bytes + kEngineBytes;
     if (engine) free_.push_back(std::move(engine));
   }
-  returned_.notify_all();
+  returned_();
 }
 
 }  // namespace halftone::cuda

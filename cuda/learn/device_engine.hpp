@@ -1,6 +1,6 @@
 #pragma once
 
-#include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -13,32 +13,40 @@ namespace halftone::cuda {
 /// The engines of one device: what they have opened and reserved stays for the next layer.
 class EnginePool {
  public:
-  /// `bytes`: device memory for all of them together.
-  EnginePool(int device, std::uint64_t bytes);
+  /// Layers that use a device at once: enough that one computes while others are copied.
+  static constexpr std::size_t kMost = 4;
+
+  /// `bytes`: device memory for all of them together.  `returned` is called whenever there is room again.
+  EnginePool(int device, std::uint64_t bytes, std::function<void()> returned);
   EnginePool(const EnginePool&) = delete;
   EnginePool& operator=(const EnginePool&) = delete;
   ~EnginePool();
 
+  [[nodiscard]] int device() const noexcept { return device_; }
   /// Device memory that the user of one engine may have.
   [[nodiscard]] std::uint64_t bytes() const noexcept;
-  /// An engine whose user takes `bytes` of device memory at most.  It goes back to the pool at its end, which must come
-  /// before that of the pool.  Waits while others use so much, or so many engines, that there is no room.  The device
-  /// becomes the current one of the thread.  Throws device, with both figures where it would never have room.
-  [[nodiscard]] std::shared_ptr<learn::Engine> acquire(std::uint64_t bytes);
+  /// Engines that are used now.
+  [[nodiscard]] std::size_t in_use() const;
+  /// Reserves an engine and `bytes` of device memory, or returns false where others use so much, or so many engines, that
+  /// there is no room.
+  [[nodiscard]] bool reserve(std::uint64_t bytes);
+  /// The engine that was reserved with `bytes`.  It goes back to the pool at its end, which must come before that of the
+  /// pool.  The device becomes the current one of the thread.  Throws device; the room is then given back.
+  [[nodiscard]] std::shared_ptr<learn::Engine> take(std::uint64_t bytes);
 
  private:
   class DeviceEngine;
 
-  [[nodiscard]] std::unique_ptr<DeviceEngine> make(std::uint64_t bytes);
+  [[nodiscard]] std::unique_ptr<DeviceEngine> find_or_make();
   void give_back(std::unique_ptr<DeviceEngine> engine, std::uint64_t bytes);
 
   int device_;
   std::uint64_t bytes_;
+  std::function<void()> returned_;
   MemoryPool memory_;
   std::size_t in_use_ = 0;
   std::uint64_t bytes_in_use_ = 0;
-  std::mutex mutex_;
-  std::condition_variable returned_;
+  mutable std::mutex mutex_;
   std::vector<std::unique_ptr<DeviceEngine>> free_;
 };
 

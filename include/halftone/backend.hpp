@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <halftone/format.hpp>
@@ -104,6 +105,11 @@ class Backend {
   [[nodiscard]] virtual Support supports_learning() const { return {}; }
   /// Device memory that the user of one engine may have; nothing where the matrices of engines lie in the memory of the host.
   [[nodiscard]] virtual std::optional<std::uint64_t> engine_bytes() const noexcept { return {}; }
+
+  /// Engines that are of use at once.
+  [[nodiscard]] virtual std::size_t engines_at_once() const noexcept { return SIZE_MAX; }
+  /// One sentence about a device that failed and was not needed; empty where there is none.
+  [[nodiscard]] virtual std::string failed_device() const { return {}; }
 
   /// A device for the matrices of learned rounding, for the use of one thread, who takes `bytes` of memory at most.  Waits
   /// while others have so much that there is no room.

@@ -71,19 +71,29 @@ std::vector<int> gpus_named(const std::string& device) {
   return name.ordinals;
 }
 
-std::unique_ptr<Backend> open_backend(const std::string& device, [[maybe_unused]] std::uint64_t device_memory) {
+std::unique_ptr<Backend> open_backend(const std::string& device, [[maybe_unused]] std::uint64_t device_memory,
+                                      [[maybe_unused]] std::size_t most) {
   const DeviceName name = parse(device);
   if (name.kind == "cpu" || (name.kind == "auto" && !why_no_gpu().empty())) return cpu::make_backend();
-  const std::vector<int> gpus = gpus_named(device);
+  std::vector<int> gpus = gpus_named(device);
 #if HALFTONE_HAS_CUDA
-  return cuda::make_backend({gpus, device_memory});
+  if (gpus.size() > most) gpus.resize(most);
+  return cuda::make_backend({std::move(gpus), device_memory});
 #else
   refuse_gpu(device, why_no_gpu());
 #endif
 }
 
+std::vector<int> ordinals_named(const std::string& device) { return parse(device).ordinals; }
+
 void check_device_name(const std::string& device) {
   if (parse(device).kind == "cuda") (void)gpus_named(device);
+}
+
+void prepare_learning([[maybe_unused]] const std::string& device) {
+#if HALFTONE_HAS_CUDA
+  if (parse(device).kind != "cpu") (void)cuda::find_toolkit_libraries();
+#endif
 }
 
 #if HALFTONE_HAS_CUDA

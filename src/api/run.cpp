@@ -6,7 +6,10 @@
 #include <thread>
 #include <tuple>
 
+#include <fmt/ranges.h>
+
 #include "api/backends.hpp"
+#include "api/gpu_count.hpp"
 #include "api/job_journal.hpp"
 #include "api/outputs.hpp"
 #include "api/resume.hpp"
@@ -86,6 +89,7 @@ void fill(Outputs& outputs, const Sources& from, RunControl& control, exec::JobL
   const unsigned threads = threads_of(options);
   report.learned = exec::run_jobs(report.plan, from.files, from.statistics, from.backend, outputs.files(), {threads, options.memory_bytes},
                                   control, log);
+  if (std::string failed = from.backend.failed_device(); !failed.empty()) report.plan.notes.push_back(std::move(failed));
   if (!from.verified_for) return;
   report.verification = verify_output(outputs.files(), report, from.files.path(), *from.verified_for, threads, control);
 }
@@ -127,18 +131,33 @@ RunReport complete_already(OpenedJournal& opened, std::string_view device, RunRe
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
               RunControl& control, std::optional<Target> verified_for, const std::filesystem::path& statistics) {
   const auto start = std::chrono::steady_clock::now();
-  // A device takes a while to start: meanwhile the headers are read and the plan is made.
-  auto opening = std::async(std::launch::async, [&] { return open_backend(options.device, options.device_memory_bytes); });
+  // A device takes a while to start: meanwhile the headers are read and the plan is made.  Where several GPUs are named, the
+  // plan says how many of them are worth it.
+  const std::vector<int> named = ordinals_named(options.device);
+  std::size_t most = std::max<std::size_t>(named.size(), 1);
+  std::future<std::unique_ptr<Backend>> opening;
+  const auto open = [&] {
+    if (options.before_gpus && !named.empty()) options.before_gpus({named.begin(), named.begin() + static_cast<std::ptrdiff_t>(most)});
+    opening = std::async(std::launch::async, [&options, most] { return open_backend(options.device, options.device_memory_bytes, most); });
+  };
+  if (most == 1) open();
   const io::ModelFiles files(input);
   std::optional<io::ModelFiles> learned_from;
   if (!statistics.empty()) learned_from.emplace(statistics);
   std::unique_ptr<Backend> opened;
   const std::function<const Backend&()> device = [&]() -> const Backend& {
+    if (!opened && !opening.valid()) open();
     if (!opened) opened = opening.get();
     return *opened;
   };
   RunReport report{.plan = planner({files, learned_from ? &*learned_from : nullptr, device, options, control}), .device = {}};
   if (report.plan.up_to_date) return report;
+  std::future<void> preparing;
+  if (learns(report.plan)) preparing = std::async(std::launch::async, [&] { prepare_learning(options.device); });
+  if (!opened && !opening.valid()) {
+    most = gpu_count(report.plan, named.size(), threads_of(options));
+    open();
+  }
   const auto take_device = [&] {
     std::ignore = device();
     return std::move(opened);
@@ -166,6 +185,11 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   }
   outputs.commit();
   report.plan.notes.insert(report.plan.notes.end(), outputs.notes().begin(), outputs.notes().end());
+  if (most < named.size() && backend->kind() == DeviceKind::gpu) {
+    report.plan.notes.push_back(fmt::format("cuda:{} not used: {}",
+                                            fmt::join(named.begin() + static_cast<std::ptrdiff_t>(most), named.end(), ", "),
+                                            why_fewer_gpus(report.plan)));
+  }
   if (report.plan.lora) report.lora_output = options.lora_output;
   if (journal) journal->journal.remove();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "base/fail.hpp"
 #include "base/parallel.hpp"
 #include "exec/candidate_errors.hpp"
+#include "exec/job_queue.hpp"
 #include "exec/work.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/stored_matrix.hpp"
@@ -66,8 +68,9 @@ std::uint64_t run_task(Active& active, std::size_t stage, std::size_t task, RunC
 /// tensor then finds what the caches still hold.
 class Scheduler {
  public:
-  Scheduler(const Plan& plan, const Context& context, RunControl& control, JobLog* log)
-      : plan_(plan), context_(context), control_(control), log_(log) {}
+  /// `learning_at_once`: layers that may learn at a time.
+  Scheduler(const Plan& plan, const Context& context, RunControl& control, JobLog* log, std::size_t learning_at_once)
+      : plan_(plan), context_(context), control_(control), log_(log), queue_(plan, context.forecast->work(), learning_at_once) {}
 
   void work_until_done() {
     std::unique_lock lock(mutex_);
@@ -98,30 +101,32 @@ class Scheduler {
     }
   }
 
-  /// Keeps the error of the earliest job, so that the one reported does not depend on the threads; null
+  /// Keeps the error of the job of lowest rank, so that the one reported does not depend on the threads; null
   /// for an error that is no job's, which ends everything.
   void note_error(const Job* job, std::exception_ptr error, std::unique_lock<std::mutex>& lock) {
     if (!lock.owns_lock()) lock.lock();
-    if (!error_ || job < failed_) {
+    const std::size_t rank = job == nullptr ? 0 : queue_.rank(*job);
+    if (rank < failed_) {
       error_ = std::move(error);
-      failed_ = job;
+      failed_ = rank;
     }
-    std::erase_if(ready_, [&](const Active* active) { return active->job >= failed_; });
+    std::erase_if(ready_, [&](const Active* active) { return queue_.rank(*active->job) >= failed_; });
     changed_.notify_all();
   }
 
-  /// A job with a task to hand out, or null when all is done.  After an error, only the jobs before the
-  /// failed one go on: they have all been started.
+  /// A job with a task to hand out, or null when all is done.  Layers that learn begin as soon as they may: they take
+  /// longest.  After an error, only the jobs of a lower rank than the failed one go on.
   Active* next(std::unique_lock<std::mutex>& lock) {
     while (true) {
       if (control_.stop.load(std::memory_order_relaxed)) fail(ErrorKind::interrupted, "interrupted");
-      if (!ready_.empty()) return ready_.back();
-      if (error_) return nullptr;
-      if (next_job_ < plan_.jobs.size()) {
-        start(plan_.jobs[next_job_++], lock);
+      const Job* job = queue_.take_learning(failed_);
+      if (job == nullptr && !ready_.empty()) return ready_.back();
+      if (job == nullptr) job = queue_.take_other(failed_);
+      if (job != nullptr) {
+        start(*job, lock);
         continue;
       }
-      if (running_ == 0) return nullptr;
+      if (error_ || running_ == 0) return nullptr;
       changed_.wait(lock);
     }
   }
@@ -152,7 +157,7 @@ class Scheduler {
     active.next_task = 0;
     active.unfinished = tasks;
     if (tasks == 0) return finish_stage(active, lock);
-    if (error_ && active.job >= failed_) return;
+    if (queue_.rank(*active.job) >= failed_) return;
     ready_.push_back(&active);
     changed_.notify_all();
   }
@@ -179,6 +184,7 @@ class Scheduler {
   }
 
   void retire(const Active& active) {
+    if (active.job->learn) queue_.end_learning();
     std::erase_if(active_, [&](const auto& entry) { return entry.get() == &active; });
     --running_;
     changed_.notify_all();
@@ -192,10 +198,10 @@ class Scheduler {
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Active>> active_;
   std::vector<Active*> ready_;
-  std::size_t next_job_ = 0;
+  JobQueue queue_;
   std::size_t running_ = 0;
   std::exception_ptr error_;
-  const Job* failed_ = nullptr;  ///< whose error it is; null for one that stops everything
+  std::size_t failed_ = std::numeric_limits<std::size_t>::max();  ///< the rank of the job whose error it is; 0 for no job's
 };
 
 /// Each thread holds at most an output window and a few chunks of floats, so that a quarter of its
@@ -262,7 +268,7 @@ std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files
   Forecast forecast(plan, backend, control);
   const Context context{
       plan, files, backend, outputs, statistics, learned, &forecast, control, band_bytes(resources.memory_bytes, threads), threads};
-  Scheduler scheduler(plan, context, control, log);
+  Scheduler scheduler(plan, context, control, log, backend.engines_at_once());
   control.done_bytes = 0;
   control.kept_bytes = 0;
   base::run_on_threads(threads, [&] { scheduler.work_until_done(); });

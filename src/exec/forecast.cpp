@@ -17,10 +17,14 @@ double work_of(const Job& job, DeviceKind device) {
 
 }  // namespace
 
-Forecast::Forecast(const Plan& plan, const Backend& backend, RunControl& control) : plan_(plan), control_(control) {
-  const DeviceKind device = backend.kind();
-  for (const Job& job : plan.jobs) work_.push_back(work_of(job, device));
+std::vector<double> learning_work(const Plan& plan, DeviceKind device) {
+  std::vector<double> work;
+  for (const Job& job : plan.jobs) work.push_back(work_of(job, device));
+  return work;
 }
+
+Forecast::Forecast(const Plan& plan, const Backend& backend, RunControl& control)
+    : plan_(plan), control_(control), work_(learning_work(plan, backend.kind())) {}
 
 void Forecast::skip(const Job& job) {
   const std::lock_guard lock(mutex_);
@@ -46,12 +50,14 @@ void Forecast::end(const Job& job, double seconds) {
   if (control_.first_foreseen_end_ns == 0) control_.first_foreseen_end_ns = control_.foreseen_end_ns.load();
 }
 
-/// Layers begin in the order of the plan, each where another has ended.
+/// Those of most work begin first, each where another has ended.
 double Forecast::span(double seconds_per_work) const {
+  std::vector<double> layers = work_;
+  std::sort(layers.begin(), layers.end(), std::greater<>());
   std::priority_queue<double, std::vector<double>, std::greater<>> ends;
   double last = 0;
-  for (const double work : work_) {
-    if (!(work > 0)) continue;
+  for (const double work : layers) {
+    if (!(work > 0)) break;
     double begin = 0;
     if (ends.size() == most_at_once_) {
       begin = ends.top();

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include <halftone/backend.hpp>
@@ -10,11 +11,17 @@
 
 namespace halftone::exec {
 
+/// The work on the codes of each job of `plan`, in multiplications of large products; 0 where it does not learn.
+[[nodiscard]] std::vector<double> learning_work(const Plan& plan, DeviceKind device);
+
 /// Foresees when the layers of a run that learn will be done, from the times of those that are.
 class Forecast {
  public:
   /// `plan` and `control` must outlive this.
   Forecast(const Plan& plan, const Backend& backend, RunControl& control);
+
+  /// learning_work() of the plan.
+  [[nodiscard]] std::span<const double> work() const noexcept { return work_; }
 
   /// A layer that another run has done.
   void skip(const Job& job);

@@ -24,6 +24,8 @@ class InputBand {
 
   [[nodiscard]] const std::byte* data() const noexcept { return bytes_.data(); }
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  /// Says that the bytes will not be read again after all.
+  void read_last() noexcept { again_ = false; }
   /// Throws input_changed where bytes of the file were lost while the band was read.
   void check() const { file_.check(); }
 

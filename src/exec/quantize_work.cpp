@@ -46,7 +46,7 @@ class QuantizeWork : public Work {
       return written;
     }
     const std::uint64_t first = bands_.first(task) * layout_.columns();
-    const WeightSource::Band in(source_, first, std::min(band.elements(), layout_.elements() - first), !last);
+    WeightSource::Band in(source_, first, std::min(band.elements(), layout_.elements() - first), !last);
     band.data = in.data();
     std::uint64_t written = 0;
     if (last) {
@@ -57,6 +57,7 @@ class QuantizeWork : public Work {
       raise(magnitude_, context_.backend.max_magnitude(band));
     } else {
       raise(magnitude_, context_.backend.max_magnitude_and_keep(band, kept_[task]));
+      if (kept_[task]) in.read_last();
     }
     in.check();
     return written;

@@ -7,6 +7,7 @@
 #include <halftone/codec/hd.hpp>
 
 #include "base/fail.hpp"
+#include "exec/input_band.hpp"
 #include "formats/rotation.hpp"
 #include "learn/synthetic.hpp"
 
@@ -114,8 +115,9 @@ learn::Matrix StatisticsReader::read_square(const std::optional<ModelTensor>& te
   if (!tensor) return {};
   const std::uint64_t n = columns_ * columns_;
   const learn::Matrix square = memory_.matrix(columns_, columns_);
-  engine_.load(tensor->info.dtype, context_.statistics->bytes(*tensor).data(), n, square.data);
-  context_.statistics->check();
+  const InputBand in(*context_.statistics, *tensor, 0, tensor->info.bytes());
+  engine_.load(tensor->info.dtype, in.data(), n, square.data);
+  in.check();
   if (engine_.largest(square.data, n) >= codec::kInfinityBits) refuse(*tensor);
   if (tensor == recipe_.statistics.second_moment) check_second(*tensor, square);
   if (rotation_group == 0) return square;

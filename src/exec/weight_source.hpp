@@ -33,6 +33,8 @@ class WeightSource {
     Band(const WeightSource& source, std::uint64_t first, std::uint64_t n, bool again);
 
     [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+    /// Says that the elements will not be read again after all.
+    void read_last() noexcept { input_.read_last(); }
     /// Throws input_changed where bytes of the file were lost while the band was read.
     void check() const { input_.check(); }
 

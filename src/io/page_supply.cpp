@@ -11,6 +11,22 @@ namespace {
 
 constexpr std::uint64_t kChunkBytes = 4 << 20;
 
+/// What is supplied by one call, which holds the lock of the address space: whoever maps memory meanwhile, as the start of a
+/// GPU does a hundred times, waits for all calls under way.
+constexpr std::uint64_t kStepBytes = 256 << 10;
+
+/// Supplies pages of [begin, begin + n_bytes); returns 0 or an errno.
+int populate(std::byte* begin, std::uint64_t n_bytes) {
+  for (std::uint64_t at = 0; at < n_bytes;) {
+    if (::madvise(begin + at, std::min(kStepBytes, n_bytes - at), MADV_POPULATE_WRITE) == 0) {
+      at += kStepBytes;
+    } else if (errno != EINTR && errno != EAGAIN) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 PageSupply::PageSupply(std::byte* mapped, std::uint64_t n_bytes, unsigned threads)
@@ -47,13 +63,7 @@ int PageSupply::supply(std::size_t chunk) {
   std::uint8_t expected = untouched;
   if (!states_[chunk].compare_exchange_strong(expected, busy)) return 0;
   const std::uint64_t begin = chunk * kChunkBytes;
-  const std::uint64_t length = std::min(kChunkBytes, n_bytes_ - begin);
-  int error = 0;
-  while (::madvise(mapped_ + begin, length, MADV_POPULATE_WRITE) != 0) {
-    if (errno == EINTR || errno == EAGAIN) continue;
-    error = errno;
-    break;
-  }
+  const int error = populate(mapped_ + begin, std::min(kChunkBytes, n_bytes_ - begin));
   states_[chunk] = error == 0 ? ready : untouched;
   states_[chunk].notify_all();
   return error;

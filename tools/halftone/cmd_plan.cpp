@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "api/backends.hpp"
 #include "base/fail.hpp"
 #include "output.hpp"
 #include "plan_command.hpp"
@@ -11,6 +12,7 @@ namespace halftone::tool {
 
 void report_plan(const ConversionArguments& arguments, Session& session, bool explain) {
   const RunOptions run = arguments.run.run_options();
+  api::check_device_name(run.device);
   const PlanOptions options = arguments.plan_options();
   stop_on_signals(session.control);
   const Plan plan = [&] {

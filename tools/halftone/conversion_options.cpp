@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "choose.hpp"
 #include "io/mapped_file.hpp"
+#include "visible_gpus.hpp"
 
 namespace halftone::tool {
 
@@ -99,7 +100,6 @@ void RunArguments::add_to(CLI::App& command, const std::string& suffix) {
 }
 
 RunOptions RunArguments::run_options() const {
-  api::check_device_name(device);
   const auto bytes = base::parse_bytes(memory);
   constexpr std::uint64_t smallest = 16 << 20;
   constexpr std::uint64_t smallest_device = 64 << 20;
@@ -113,7 +113,12 @@ RunOptions RunArguments::run_options() const {
     if (device == "cpu") fail(ErrorKind::usage, "--device-memory has no effect with --device cpu");
     device_bytes = *wanted;
   }
-  return {.threads = threads, .memory_bytes = *bytes, .replace = force, .device = device, .device_memory_bytes = device_bytes};
+  return {.threads = threads,
+          .memory_bytes = *bytes,
+          .replace = force,
+          .device = device,
+          .device_memory_bytes = device_bytes,
+          .before_gpus = hide_gpus_behind};
 }
 
 fs::path RunArguments::output_path(const std::string& suffix) const {

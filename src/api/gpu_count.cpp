@@ -1,0 +1,36 @@
+#include "api/gpu_count.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "api/resume.hpp"
+#include "exec/forecast.hpp"
+#include "learn/device_count.hpp"
+
+namespace halftone::api {
+namespace {
+
+// Measured on hosts with H100s: multiplications in a second, and what a layer takes besides.
+constexpr double kWorkPerSecond = 2e14;
+constexpr double kLayerSeconds = 0.005;
+
+/// The driver looks at all GPUs that it shows before the first one starts, and takes them down one by one in the end; in
+/// between, each waits for the one before.
+constexpr learn::DeviceCost kAnother{.start = 0.1, .delay = 0.3};
+
+}  // namespace
+
+std::size_t gpu_count(const Plan& plan, std::size_t named, unsigned threads) {
+  std::vector<double> seconds;
+  for (const double work : exec::learning_work(plan, DeviceKind::gpu)) {
+    if (work > 0) seconds.push_back(kLayerSeconds + work / kWorkPerSecond);
+  }
+  return learn::device_count(std::move(seconds), std::min<std::size_t>(named, threads), kAnother);
+}
+
+const char* why_fewer_gpus(const Plan& plan) {
+  return learns(plan) ? "the layers that learn take less time than another GPU would add"
+                      : "without layers that learn, storage and the memory of the host keep no more than one busy";
+}
+
+}  // namespace halftone::api
