@@ -13,6 +13,7 @@
 #include "learn/matrix_launches.hpp"
 #include "learn/optimizer_launches.hpp"
 #include "learn/products.hpp"
+#include "learn/small_factors.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/event.hpp"
 #include "runtime/pinned_buffer.hpp"
@@ -150,18 +151,32 @@ class EnginePool::DeviceEngine : public learn::Engine {
     download(values.data(), host, a.rows * sizeof(float));
   }
 
-  [[nodiscard]] bool prefers_products() const noexcept override { return true; }
+  [[nodiscard]] bool prefers_products(std::uint64_t rows) const noexcept override { return rows > kSmallRows; }
+  [[nodiscard]] learn::Element factor_element() const noexcept override { return learn::Element::half; }
   void multiply(const Product& product) override {
     look_for_stop();
     products_.multiply(product);
   }
-  [[nodiscard]] bool cholesky(const Matrix& a) override { return factors().cholesky(a); }
+  [[nodiscard]] bool cholesky(const Matrix& a) override {
+    if (a.rows > kSmallRows) return factors().cholesky(a);
+    launch_small_cholesky(a, counter<std::uint32_t>(), stream_.get());
+    std::uint32_t failed = 0;
+    read_small(counter(), &failed, sizeof failed);
+    return failed == 0;
+  }
   void invert_lower(const Matrix& a) override {
+    if (a.rows <= kSmallRows) return launch_small_inverse(a, stream_.get());
     factors().invert_lower(a);
     launch_clear_upper(a, stream_.get());
   }
-  void eigenvectors(const Matrix& a) override { factors().eigenvectors(a); }
+  void eigenvectors(const Matrix& a) override {
+    if (a.rows <= kSmallRows) return launch_small_eigenvectors(a, stream_.get());
+    factors().eigenvectors(a);
+  }
 
+  void convert(const Matrix& in, float factor, const Matrix& out, float added) override {
+    launch_convert(in, factor, out, added, stream_.get());
+  }
   void fill_signs(const Matrix& out, std::uint64_t seed) override { launch_fill_signs(out, seed, stream_.get()); }
   void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) override {
     launch_gather_columns(in, columns, out, stream_.get());

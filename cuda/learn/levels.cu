@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kRowThreads)
   for_parts_of_rows<kWidth>(weight.rows, weight.columns, [&](std::uint64_t row, std::uint64_t column) {
     Some<float, kWidth> wanted = read<kWidth>(target.data + row * target.stride + column);
     if (shift.data != nullptr) {
-      const auto shifts = read<kWidth>(shift.data + row * shift.stride + column);
+      const auto shifts = read_values<kWidth>(shift, row * shift.stride + column);
 #pragma unroll
       for (unsigned i = 0; i < kWidth; ++i) wanted.at[i] += shifts.at[i];
     }
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kRowThreads)
       error.at[i] = rounded.value - weights.at[i];
     }
     write(levels + row * weight.stride + column, found);
-    write(errors.data + row * errors.stride + column, error);
+    write_values(errors, row * errors.stride + column, error);
   });
 }
 
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kRowThreads) errors_kernel(const std::uint8_t*
     for (unsigned i = 0; i < kWidth; ++i) {
       error.at[i] = table.values[found.at[i]] * grid.scales[row * grid.groups + groups.at[i]] - weights.at[i];
     }
-    write(errors.data + row * errors.stride + column, error);
+    write_values(errors, row * errors.stride + column, error);
   });
 }
 
@@ -180,7 +180,7 @@ template <unsigned kWidth>
 __device__ PossibleFlips<kWidth> flips_at(const Flips& flips, const SharedLevels& table, std::uint64_t row, std::uint64_t column) {
   const std::uint64_t at = row * flips.weight.columns + column;
   const Some<std::uint8_t, kWidth> levels = read<kWidth, std::uint8_t>(flips.levels + at);
-  const Some<float, kWidth> gradient = read<kWidth, float>(flips.gradient.data + at);
+  const Some<float, kWidth> gradient = read_values<kWidth>(flips.gradient, at);
   const Some<std::uint32_t, kWidth> groups = read<kWidth, std::uint32_t>(flips.grid.group_of + column);
   const Some<float, kWidth> column_norms = read<kWidth, float>(flips.column_norms + column);
   const float row_norm = flips.row_norms[row];
@@ -250,7 +250,7 @@ __global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const st
       if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first) {
         value = flip.value;
         flips.levels[at + i] = static_cast<std::uint8_t>(flip.level);
-        flips.errors.data[at + i] = value - flips.weight.data[at + i];
+        write_values<1>(flips.errors, at + i, {value - flips.weight.data[at + i]});
       }
       const double distance = value - possible.target.at[i];
       sum += distance * distance;

@@ -8,6 +8,7 @@ namespace halftone::cuda {
 
 // The element-wise operations of learn::Engine, put into a stream.
 
+void launch_convert(const learn::Matrix& in, float factor, const learn::Matrix& out, float added, cudaStream_t stream);
 void launch_fill_signs(const learn::Matrix& out, std::uint64_t seed, cudaStream_t stream);
 void launch_gather_columns(const learn::Matrix& in, const std::uint32_t* columns, const learn::Matrix& out, cudaStream_t stream);
 /// `order` may be null.
