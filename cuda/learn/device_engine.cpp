@@ -55,7 +55,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   explicit DeviceEngine(cudaMemPool_t pool)
       : pool_(pool),
         products_(stream_.get()),
-        sums_((kSumBlocks + learn::kSums) * sizeof(double), stream_.get()),
+        sums_((kSumBlocks + learn::kSums + 1) * sizeof(double), stream_.get()),
         bins_((learn::kGainBins + 1) * sizeof(std::int64_t), stream_.get()),
         staging_(2 * kStagingBytes),
         small_(kSmallBytes) {
@@ -190,7 +190,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   void transpose(const Matrix& in, const Matrix& out) override { launch_transpose(in, out, stream_.get()); }
   void add_ridge(const Matrix& a, float ridge) override { launch_add_ridge(a, ridge, sum(0), stream_.get()); }
   void row_norms(const Matrix& a, float* out) override { launch_row_norms(a, out, stream_.get()); }
-  void add_up(const Matrix& a, const Matrix& b, unsigned place) override { launch_inner(a, b, partial_sums(), sum(place), stream_.get()); }
+  void add_up(const Matrix& a, const Matrix& b, unsigned place) override { launch_inner(a, b, sum_scratch(), sum(place), stream_.get()); }
   void read_sums(std::span<double> out) override { read_small(sum(0), out.data(), out.size_bytes()); }
 
   void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
@@ -204,7 +204,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   void sweep(const Panel& panel) override { launch_sweep(panel, stream_.get()); }
   void flip(const Flips& flips, const learn::FlipLimit& limit, unsigned place) override {
     const FlipScratch scratch{bins_.as<std::int64_t>(), reinterpret_cast<std::uint32_t*>(bins_.as<std::int64_t>() + learn::kGainBins),
-                              partial_sums()};
+                              sum_scratch()};
     launch_flip(flips, limit, scratch, sum(place), stream_.get());
   }
 
@@ -235,7 +235,9 @@ class EnginePool::DeviceEngine : public learn::Engine {
   [[nodiscard]] T* counter() const noexcept {
     return reinterpret_cast<T*>(bins_.data());
   }
-  [[nodiscard]] double* partial_sums() const noexcept { return sums_.as<double>(); }
+  [[nodiscard]] SumScratch sum_scratch() const noexcept {
+    return {sums_.as<double>(), reinterpret_cast<std::uint32_t*>(sum(learn::kSums))};
+  }
   [[nodiscard]] double* sum(unsigned place) const noexcept { return sums_.as<double>() + kSumBlocks + place; }
 
   /// Reads a few numbers.  Whoever asks goes on at once when they are there: a thread that sleeps is woken some ten
@@ -252,7 +254,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   Products products_;
   std::unique_ptr<HalfProducts> half_products_;  ///< once it is needed
   std::unique_ptr<Factors> factors_;
-  DeviceBuffer sums_;
+  DeviceBuffer sums_;  ///< parts of a sum, sums, and how many parts there are
   DeviceBuffer bins_;
   PinnedBuffer staging_;
   PinnedBuffer small_;

@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(learn::kGainBins) first_bin_kernel(const long 
 }
 
 template <unsigned kWidth>
-__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const std::uint32_t* first_bin, double* partial) {
+__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const std::uint32_t* first_bin, SumScratch scratch, double* out) {
   __shared__ SharedLevels table;
   share(flips.grid.levels, table);
   const std::uint32_t first = *first_bin;
@@ -256,8 +256,7 @@ __global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const st
       sum += distance * distance;
     }
   });
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  sum_of_blocks(sum, scratch, out);
 }
 
 }  // namespace
@@ -292,9 +291,8 @@ void launch_flip(const Flips& flips, const learn::FlipLimit& limit, const FlipSc
                                                        scratch.first);
   check_launch("choose flips");
   const auto kernel = are_wide(flips.weight) ? flip_kernel<kWide> : flip_kernel<1>;
-  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, scratch.first, scratch.partial);
+  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, scratch.first, scratch.sum, sum);
   check_launch("flip");
-  launch_finish_sum(scratch.partial, sum, stream);
 }
 
 }  // namespace halftone::cuda

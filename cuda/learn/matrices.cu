@@ -10,7 +10,7 @@ namespace {
 using learn::Matrix;
 
 template <unsigned kWidth>
-__global__ void __launch_bounds__(kRowThreads) inner_kernel(Matrix a, Matrix b, double* partial) {
+__global__ void __launch_bounds__(kRowThreads) inner_kernel(Matrix a, Matrix b, SumScratch scratch, double* out) {
   double sum = 0;
   for_parts_of_rows<kWidth>(a.rows, a.columns, [&](std::uint64_t row, std::uint64_t column) {
     const auto x = read_values<kWidth>(a, row * a.stride + column);
@@ -18,15 +18,7 @@ __global__ void __launch_bounds__(kRowThreads) inner_kernel(Matrix a, Matrix b, 
 #pragma unroll
     for (unsigned i = 0; i < kWidth; ++i) sum += static_cast<double>(x.at[i]) * static_cast<double>(y.at[i]);
   });
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-}
-
-__global__ void __launch_bounds__(kRowThreads) finish_sum_kernel(const double* partial, double* out) {
-  double sum = 0;
-  for (unsigned i = threadIdx.x; i < kSumBlocks; i += kRowThreads) sum += partial[i];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) *out = sum;
+  sum_of_blocks(sum, scratch, out);
 }
 
 __global__ void __launch_bounds__(kRowThreads) row_norms_kernel(Matrix a, float* out) {
@@ -83,16 +75,10 @@ __global__ void __launch_bounds__(kTile * 8) transpose_kernel(Matrix in, Matrix 
 
 }  // namespace
 
-void launch_finish_sum(const double* partial, double* sum, cudaStream_t stream) {
-  finish_sum_kernel<<<1, kRowThreads, 0, stream>>>(partial, sum);
-  check_launch("finish a sum");
-}
-
-void launch_inner(const Matrix& a, const Matrix& b, double* partial, double* sum, cudaStream_t stream) {
+void launch_inner(const Matrix& a, const Matrix& b, const SumScratch& scratch, double* sum, cudaStream_t stream) {
   const auto kernel = are_wide(a, b) ? inner_kernel<kWide> : inner_kernel<1>;
-  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(a, b, partial);
+  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(a, b, scratch, sum);
   check_launch("add up products");
-  launch_finish_sum(partial, sum, stream);
 }
 
 void launch_convert(const Matrix& in, float factor, const Matrix& out, float added, cudaStream_t stream) {

@@ -104,7 +104,24 @@ void for_each_element(std::uint64_t rows, std::uint64_t columns, const Function&
   return sums[0];
 }
 
-/// Puts the sum of kSumBlocks parts into *sum.
-void launch_finish_sum(const double* partial, double* sum, cudaStream_t stream);
+/// *out = the sum over the threads of kSumBlocks blocks, in one order: the last block to come adds up those of all.
+__device__ inline void sum_of_blocks(double value, const SumScratch& scratch, double* out) {
+  __shared__ bool is_last;
+  value = block_sum(value);
+  if (threadIdx.x == 0) {
+    scratch.partial[blockIdx.x] = value;
+    __threadfence();
+    is_last = atomicAdd(scratch.arrived, 1U) == gridDim.x - 1;
+  }
+  __syncthreads();
+  if (!is_last) return;
+  __threadfence();
+  double all = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += kRowThreads) all += __ldcg(scratch.partial + i);
+  all = block_sum(all);
+  if (threadIdx.x != 0) return;
+  *out = all;
+  *scratch.arrived = 0;
+}
 
 }  // namespace halftone::cuda
