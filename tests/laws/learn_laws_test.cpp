@@ -20,13 +20,6 @@ struct LearnCase {
   NamedBackend backend;
 };
 
-std::vector<NamedBackend> backends_with_engines() {
-  std::vector<NamedBackend> backends = all_backends();
-  // The engine of the processor is the same for all instruction sets.
-  std::erase_if(backends, [&](const NamedBackend& backend) { return backend.name.starts_with("cpu_") && &backend != &backends.front(); });
-  return backends;
-}
-
 std::vector<LearnCase> learn_cases() {
   std::vector<LearnCase> cases;
   const std::vector<NamedBackend> backends = backends_with_engines();
