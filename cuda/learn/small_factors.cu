@@ -8,6 +8,7 @@ namespace {
 using learn::Matrix;
 
 constexpr unsigned kThreads = 256;
+static_assert(kThreads % kSmallRows == 0);
 
 /// In banks of its own, row by row and column by column.
 struct Square {
@@ -28,29 +29,28 @@ __device__ void write(const Square& square, const Matrix& a) {
   for (unsigned i = threadIdx.x; i < n * n; i += blockDim.x) a.data[i / n * a.stride + i % n] = square.at[i / n][i % n];
 }
 
+/// Step k takes off what column k explains.  The columns become those of the factor at the end, so that a step needs one wait.
 __global__ void __launch_bounds__(kThreads) cholesky_kernel(Matrix a, std::uint32_t* failed) {
-  __shared__ Square lower;
-  read_lower(a, lower);
+  __shared__ Square rest;
+  read_lower(a, rest);
   const auto n = static_cast<unsigned>(a.rows);
+  const unsigned row = threadIdx.x % kSmallRows;
+  const unsigned share = threadIdx.x / kSmallRows;
   for (unsigned k = 0; k < n; ++k) {
-    const float squared = lower.at[k][k];
-    if (!(squared > 0.0F && squared < INFINITY)) {  // the same for all threads
+    const float pivot = rest.at[k][k];
+    if (!(pivot > 0.0F && pivot < INFINITY)) {  // the same for all threads
       if (threadIdx.x == 0) *failed = 1;
       return;
     }
-    const float pivot = sqrtf(squared);
-    __syncthreads();
-    for (unsigned row = k + threadIdx.x; row < n; row += kThreads) lower.at[row][k] /= pivot;
-    __syncthreads();
-    const unsigned rest = n - k - 1;
-    for (unsigned i = threadIdx.x; i < rest * rest; i += kThreads) {
-      const unsigned row = k + 1 + i / rest;
-      const unsigned column = k + 1 + i % rest;
-      if (column <= row) lower.at[row][column] -= lower.at[row][k] * lower.at[column][k];
-    }
+    const float own = rest.at[row][k] / pivot;
+    for (unsigned column = k + 1 + share; column <= row; column += kThreads / kSmallRows) rest.at[row][column] -= own * rest.at[column][k];
     __syncthreads();
   }
-  write(lower, a);
+  for (unsigned i = threadIdx.x; i < n * n; i += kThreads) {
+    const unsigned column = i % n;
+    const float value = i / n < column ? 0.0F : rest.at[i / n][column];
+    a.data[i / n * a.stride + column] = value / sqrtf(rest.at[column][column]);
+  }
   if (threadIdx.x == 0) *failed = 0;
 }
 
@@ -92,17 +92,18 @@ struct Rotation {
 /// The pair that is `index`-th in round `round` of a tournament of `n` rows, where `n` is even.
 __device__ Rotation pair_of(unsigned index, unsigned round, unsigned n) {
   const unsigned others = n - 1;
-  const unsigned first = index == 0 ? others : (round + index) % others;
-  const unsigned second = (round + others - index) % others;
+  const auto within = [&](unsigned place) { return place < others ? place : place - others; };
+  const unsigned first = index == 0 ? others : within(round + index);
+  const unsigned second = within(round + others - index);
   return {min(first, second), max(first, second), 1.0F, 0.0F};
 }
 
-/// Makes the element between the rows of the pair zero.
+/// Makes the element between the rows of the pair zero, nearly: only that sine and cosine belong together is exact.
 __device__ void aim(const Square& a, Rotation& rotation) {
   const float between = a.at[rotation.low][rotation.high];
   if (between == 0.0F) return;
-  const float ratio = (a.at[rotation.high][rotation.high] - a.at[rotation.low][rotation.low]) / (2.0F * between);
-  const float tangent = copysignf(1.0F, ratio) / (fabsf(ratio) + sqrtf(1.0F + ratio * ratio));
+  const float ratio = __fdividef(a.at[rotation.high][rotation.high] - a.at[rotation.low][rotation.low], 2.0F * between);
+  const float tangent = copysignf(__fdividef(1.0F, fabsf(ratio) + sqrtf(1.0F + ratio * ratio)), ratio);
   rotation.cosine = 1.0F / sqrtf(1.0F + tangent * tangent);
   rotation.sine = tangent * rotation.cosine;
 }

@@ -42,8 +42,12 @@ Element element_for(const MatrixEngine& engine, const Matrix& weight) {
 /// A weight of a norm of 1 or, in binary32, of a usual size, as it is multiplied.
 Matrix weight_as_factor(MatrixEngine& engine, Memory& memory, const Matrix& given, Element element) {
   if (element == Element::single) return of_usual_size(engine, memory, given).matrix;
-  const Matrix weight = memory.matrix(given.rows, given.columns, element);
-  engine.convert(given, static_cast<float>(std::min(1.0 / std::sqrt(engine.squared_norm(given)), 0x1p126)), weight);
+  const double factor = std::min(1.0 / std::sqrt(engine.squared_norm(given)), 0x1p126);
+  const double largest = factor * static_cast<double>(codec::from_bits(engine.largest(given.data, given.rows * given.columns)));
+  // The largest element becomes about 2^14.
+  const Matrix weight =
+      memory.matrix(given.rows, given.columns, element, std::ldexp(1.0F, std::clamp(14 - std::ilogb(std::max(largest, 0x1p-46)), 14, 60)));
+  engine.convert(given, static_cast<float>(factor), weight);
   return weight;
 }
 
@@ -143,7 +147,8 @@ class Search {
     const Matrix right = memory.matrix(weight_.columns, columns, element_);
     Orthonormaliser orthonormaliser(engine_, memory, {std::max(weight_.rows, weight_.columns), columns, columns, element_}, method_);
     engine_.fill_signs(right, seed);
-    to_other(right, true, left);
+    // A row of signs may add up to a multiple of the weight's norm, which is 1.
+    engine_.multiply({.a = weight_, .b = as_factor(right), .alpha = 0x1p-4F, .c = left});
     for (int i = 0; i < power_iterations; ++i) {
       orthonormaliser.apply(left, Orthonormality::rough);
       power(left, right, orthonormaliser);

@@ -43,8 +43,8 @@ struct Matrix {
   }
 };
 
-/// Of binary16 matrices whose elements are at most 1, as those of orthonormal columns are: far from both ends of the range.
-inline constexpr float kHalfUnit = 1024.0F;
+/// Of binary16 matrices whose elements are at most 1, as those of orthonormal columns are: a little above does not overflow.
+inline constexpr float kHalfUnit = 16384.0F;
 /// Rows of binary16 have a multiple of so many elements: products begin them where vectors of elements may be read.
 inline constexpr std::uint64_t kHalfMultiple = 8;
 

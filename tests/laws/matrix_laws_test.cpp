@@ -133,7 +133,7 @@ TEST_P(MatrixLaw, Factors_of_either_element_give_the_products_of_their_values) {
     const std::vector<float> b_values = values_of(b);
     const std::vector<float> added_values = values_of(added);
     const Matrix c = memory_.matrix(rows, columns);
-    const Matrix d = memory_.matrix(rows, columns, element);
+    const Matrix d = memory_.matrix(rows, columns, element, 16.0F);
     engine_->multiply({.a = a, .b = b, .transpose_b = true, .alpha = 2.0F, .c = c, .full_precision = true});
     engine_->multiply({.a = a, .b = b, .transpose_b = true, .alpha = -2.0F, .beta = 0.5F, .added = added, .c = d, .full_precision = true});
     const std::vector<float> products = values_of(c);
@@ -145,7 +145,8 @@ TEST_P(MatrixLaw, Factors_of_either_element_give_the_products_of_their_values) {
       ASSERT_NEAR(products[i], product, 2.0 * bound) << "element " << i;
       const double sum = 0.5 * static_cast<double>(added_values[i]) - product;
       // The result is rounded to 11 bits there.
-      ASSERT_NEAR(sums[i], sum, 2.0 * bound + (element == Element::half ? 0x1p-11 * std::fabs(sum) + 1e-7 : 0.0)) << "element " << i;
+      ASSERT_NEAR(sums[i], sum, 2.0 * bound + (element == Element::half ? 0x1p-11 * std::fabs(sum) + 0x1p-25 / 16.0 : 0.0))
+          << "element " << i;
     }
   }
 }
