@@ -128,7 +128,8 @@ __device__ void turn_block(const Rotation& rows, const Rotation& columns, Square
 
 /// Whether what is off the diagonal is nothing to the rest.  Every thread gets it.
 __device__ bool is_diagonal(const Square& a, unsigned n) {
-  constexpr double negligible = 1e-15;  // of squares
+  // Of squares; rounding leaves some n · 2^-48.
+  constexpr double negligible = 1e-12;
   __shared__ double all[kRotationThreads];
   __shared__ double off[kRotationThreads];
   double sum = 0;

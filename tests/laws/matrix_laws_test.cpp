@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "laws/law_case.hpp"
+#include "learn/engine.hpp"
 #include "learn/memory.hpp"
 
 namespace halftone::test {
@@ -79,7 +80,9 @@ TEST_P(MatrixLaw, A_factor_multiplies_to_what_was_factored_and_its_inverse_undoe
         for (std::uint64_t k = 0; k < n; ++k) sum += static_cast<double>(inverse[i * n + k]) * static_cast<double>(lower[k * n + j]);
         // Errors grow with the condition, of some thousands.
         ASSERT_NEAR(sum, i == j ? 1.0 : 0.0, 1e-3) << n << " rows, element " << i << ", " << j;
-        if (j > i) ASSERT_EQ(inverse[i * n + j], 0.0F) << n << " rows, element " << i << ", " << j;
+        if (j > i) {
+          ASSERT_EQ(inverse[i * n + j], 0.0F) << n << " rows, element " << i << ", " << j;
+        }
       }
     }
   }
@@ -113,7 +116,9 @@ TEST_P(MatrixLaw, Eigenvectors_are_orthonormal_diagonalise_and_ascend) {
         before = value;
         for (std::uint64_t j = 0; j < n; ++j) {
           ASSERT_NEAR(row_product(vectors, i, vectors, j, n), i == j ? 1.0 : 0.0, 1e-5) << n << " rows, vectors " << i << ", " << j;
-          if (i != j) ASSERT_NEAR(row_product(images, i, vectors, j, n), 0.0, tolerance(a, n)) << n << " rows, vectors " << i << ", " << j;
+          if (i != j) {
+            ASSERT_NEAR(row_product(images, i, vectors, j, n), 0.0, tolerance(a, n)) << n << " rows, vectors " << i << ", " << j;
+          }
         }
       }
     }
