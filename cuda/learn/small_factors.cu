@@ -191,16 +191,19 @@ __global__ void __launch_bounds__(kRotationThreads) eigenvectors_kernel(Matrix g
       __syncthreads();
     }
   }
-  // Row `row` belongs to the eigenvalue that so many are before.
+  // Row `row` belongs to the eigenvalue that so many are before.  Hundreds of rotations have made it longer, by rounding, but
+  // no more oblique.
   for (unsigned i = threadIdx.x; i < rows * rows; i += kRotationThreads) {
     const unsigned row = i / rows;
     const float value = a.at[row][row];
     unsigned before = 0;
+    float squares = 0.0F;
     for (unsigned other = 0; other < rows; ++other) {
       const float theirs = a.at[other][other];
+      squares += vectors.at[row][other] * vectors.at[row][other];
       before += theirs < value || (theirs == value && other < row) ? 1U : 0U;
     }
-    given.data[before * given.stride + i % rows] = vectors.at[row][i % rows];
+    given.data[before * given.stride + i % rows] = vectors.at[row][i % rows] / sqrtf(squares);
   }
 }
 
