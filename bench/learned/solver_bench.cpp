@@ -26,6 +26,7 @@
 namespace halftone {
 namespace {
 
+using learn::Element;
 using learn::Matrix;
 
 std::vector<float> read_weight(const char* path, std::uint64_t n) {
@@ -99,56 +100,75 @@ class SolverBench {
     }
   }
 
-  /// Single operations at the sizes that a rank of a fifth has.
+  /// Of one of several in a row: no wait is counted.
+  void say_each(const std::string& what, const std::function<void()>& work) {
+    constexpr int count = 10;
+    const double seconds = seconds_of([&] {
+      for (int i = 0; i < count; ++i) work();
+    });
+    say(what, seconds / count);
+  }
+
+  /// Single operations at the sizes that ranks of 16 and of a fifth have.
   void operations() {
     const std::uint64_t rank = learn::rank_of({}, weight_.rows, weight_.columns);
     say("wait for a sum", seconds_of([] {}));
-    for (const std::uint64_t columns : {rank, (rank + 63) / 64 * 64, (3 * rank / 2 + 63) / 64 * 64}) products(columns);
-    say("sum of squares of the weight", seconds_of([&] { engine_.add_up(weight_, weight_, 0); }));
-  }
-
-  void products(std::uint64_t columns) {
-    learn::Memory memory(engine_);
-    const Matrix a = memory.matrix(weight_.columns, columns);
-    const Matrix b = memory.matrix(weight_.rows, columns);
-    const Matrix gram = memory.matrix(columns, columns);
-    const Matrix square = memory.matrix(columns, columns);
-    const Matrix wide = memory.matrix(weight_.rows, weight_.columns);
-    const std::string of = " x " + std::to_string(columns);
-    engine_.fill_signs(a, 1);
-    say("W a" + of, seconds_of([&] { engine_.multiply({.a = weight_, .b = a, .c = b}); }));
-    say("Wt b" + of, seconds_of([&] { engine_.multiply({.a = weight_, .transpose_a = true, .b = b, .c = a}); }));
-    say("b at" + of, seconds_of([&] { engine_.multiply({.a = b, .b = a, .transpose_b = true, .c = wide}); }));
-    for (const bool full : {false, true}) {
-      const std::string precision = full ? " in full precision" : "";
-      say("bt b" + of + precision,
-          seconds_of([&] { engine_.multiply({.a = b, .transpose_a = true, .b = b, .c = gram, .full_precision = full}); }));
-      say("b gram" + of + precision, seconds_of([&] { engine_.multiply({.a = b, .b = gram, .c = a, .full_precision = full}); }));
-      say("gram gram" + of + precision, seconds_of([&] { engine_.multiply({.a = gram, .b = gram, .c = square, .full_precision = full}); }));
+    for (const std::uint64_t columns : {std::uint64_t{64}, (rank + 63) / 64 * 64, (3 * rank / 2 + 63) / 64 * 64}) {
+      products(columns, Element::single);
+      products(columns, engine_.factor_element());
+      orthonormalise(columns);
     }
-    orthonormalise(b, of);
+    say_each("sum of squares of the weight", [&] { engine_.add_up(weight_, weight_, 0); });
   }
 
-  void orthonormalise(const Matrix& a, const std::string& of) {
+  void products(std::uint64_t columns, Element element) {
     learn::Memory memory(engine_);
-    const Matrix kept = memory.matrix(a.rows, a.columns);
-    const Matrix gram = memory.matrix(a.columns, a.columns);
-    engine_.copy(a.data, kept.data, a.rows * a.columns * sizeof(float));
+    const Matrix weight = memory.matrix(weight_.rows, weight_.columns, element);
+    const Matrix a = memory.matrix(weight_.columns, columns, element);
+    const Matrix b = memory.matrix(weight_.rows, columns, element);
+    const Matrix gram = memory.matrix(columns, columns);
+    const Matrix factor = memory.matrix(columns, columns, element);
+    const Matrix square = memory.matrix(columns, columns, element);
+    const Matrix wide = memory.matrix(weight_.rows, weight_.columns, element);
+    const std::string of = " x " + std::to_string(columns) + (element == Element::half ? ", binary16" : "");
+    engine_.fill_signs(a, 1);
+    say_each("weight, converted" + of, [&] { engine_.convert(weight_, 0.1F, weight); });
+    say_each("W a" + of, [&] { engine_.multiply({.a = weight, .b = a, .c = b}); });
+    say_each("Wt b" + of, [&] { engine_.multiply({.a = weight, .transpose_a = true, .b = b, .c = a}); });
+    say_each("b at" + of, [&] { engine_.multiply({.a = b, .b = a, .transpose_b = true, .c = wide}); });
+    say_each("bt b" + of, [&] { engine_.multiply({.a = b, .transpose_a = true, .b = b, .c = factor}); });
+    say_each("bt b, binary32, full precision" + of,
+             [&] { engine_.multiply({.a = b, .transpose_a = true, .b = b, .c = gram, .full_precision = true}); });
+    say_each("b gram + b" + of, [&] { engine_.multiply({.a = b, .b = factor, .beta = 0.5F, .added = b, .c = a}); });
+    say_each("gram gram" + of, [&] { engine_.multiply({.a = factor, .b = factor, .c = square}); });
+    say_each("sum of squares" + of, [&] { engine_.add_up(b, b, 0); });
+  }
+
+  void orthonormalise(std::uint64_t columns) {
+    learn::Memory memory(engine_);
+    const std::string of = " x " + std::to_string(columns);
+    const Matrix kept = memory.matrix(weight_.rows, columns);
+    const Matrix signs = memory.matrix(weight_.columns, columns);
+    engine_.fill_signs(signs, 1);
+    engine_.multiply({.a = weight_, .b = signs, .alpha = 0.01F, .c = kept});
     using learn::Orthonormaliser;
     for (const auto method : {Orthonormaliser::Method::factors, Orthonormaliser::Method::products}) {
-      Orthonormaliser orthonormaliser(engine_, memory, {a.rows, a.columns, a.columns}, method);
-      const std::string by = method == Orthonormaliser::Method::factors ? " by factors" : " by products";
-      for (const auto wanted : {learn::Orthonormality::rough, learn::Orthonormality::close, learn::Orthonormality::full}) {
-        say("orthonormal" + of + by +
-                (wanted == learn::Orthonormality::rough   ? ", rough"
-                 : wanted == learn::Orthonormality::close ? ", close"
-                                                          : ", full"),
-            seconds_of([&] {
-              engine_.copy(kept.data, a.data, a.rows * a.columns * sizeof(float));
-              orthonormaliser.apply(a, wanted);
-            }));
-      }
+      const bool is_factors = method == Orthonormaliser::Method::factors;
+      const Matrix a = memory.matrix(kept.rows, columns, is_factors ? Element::single : engine_.factor_element());
+      const Matrix out = memory.matrix(kept.rows, columns);
+      Orthonormaliser orthonormaliser(engine_, memory, {a.rows, columns, columns, a.element}, method);
+      const std::string what = "orthonormal" + of + (is_factors ? " by factors" : " by products");
+      const auto with = [&](const std::function<void()>& work) {
+        return seconds_of([&] {
+          engine_.convert(kept, 1.0F, a);
+          work();
+        });
+      };
+      say(what + ", rough", with([&] { orthonormaliser.apply(a, learn::Orthonormality::rough); }));
+      say(what + ", close", with([&] { orthonormaliser.apply(a, learn::Orthonormality::close); }));
+      say(what + ", full", with([&] { orthonormaliser.apply_fully(a, out); }));
     }
+    const Matrix gram = memory.matrix(columns, columns);
     const auto make_gram = [&] {
       engine_.multiply({.a = kept, .transpose_a = true, .b = kept, .c = gram, .full_precision = true});
       engine_.add_ridge(gram, 1e-3F);
@@ -164,12 +184,11 @@ class SolverBench {
           is_factored = is_factored && engine_.cholesky(gram);
           engine_.invert_lower(gram);
         }));
-    const Matrix half = memory.matrix(a.columns, (2 * a.columns / 3 + 15) / 16 * 16);
+    const Matrix part = memory.matrix(columns, (2 * columns / 3 + 15) / 16 * 16);
     for (const auto method : {learn::SplitMethod::eigenvectors, learn::SplitMethod::sign}) {
       say("Gram matrix, two thirds of it" + of + (method == learn::SplitMethod::sign ? " by sign" : " by eigenvectors"), seconds_of([&] {
             make_gram();
-            engine_.clear(half.data, half.rows * half.columns * sizeof(float));
-            std::ignore = learn::leading_part(engine_, gram, method, half);
+            std::ignore = learn::leading_part(engine_, gram, method, part);
           }));
     }
   }
@@ -218,7 +237,8 @@ class SolverBench {
     say("errors" + of, seconds_of([&] { engine_.errors_of(levels, layer.weight, layer.grid, errors); }));
     const std::uint64_t rank = learn::rank_of({}, weight_.rows, weight_.columns);
     const learn::Basis basis = learn::leading_basis(engine_, memory, weight_, rank, learn::BasisMethod::randomized, 3, 1);
-    for (const auto& [descents, flips] : {std::pair{0, 0}, {10, 0}, {10, 8}, {10, 10}, {10, 16}}) {
+    for (const auto& [descents, flips] :
+         {std::pair{0, 0}, {10, 0}, {4, 6}, {4, 8}, {6, 6}, {6, 8}, {8, 6}, {8, 8}, {10, 6}, {10, 8}, {10, 16}}) {
       learn::Outcome outcome;
       const double seconds =
           seconds_of([&] { outcome = learn::project(engine_, layer, basis, {.descents = descents, .flip_passes = flips}, levels); });

@@ -10,6 +10,7 @@
 #include "learn/matrix_launches.hpp"
 #include "learn/optimizer_launches.hpp"
 #include "learn/products.hpp"
+#include "learn/small_factors.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/event.hpp"
 #include "runtime/pinned_buffer.hpp"
@@ -51,7 +52,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   explicit DeviceEngine(cudaMemPool_t pool)
       : pool_(pool),
         products_(stream_.get()),
-        sums_((kSumBlocks + learn::kSums) * sizeof(double), stream_.get()),
+        sums_((kSumBlocks + learn::kSums + 1) * sizeof(double), stream_.get()),
         bins_((learn::kGainBins + 1) * sizeof(std::int64_t), stream_.get()),
         staging_(2 * kStagingBytes),
         small_(kSmallBytes) {
@@ -147,18 +148,32 @@ class EnginePool::DeviceEngine : public learn::Engine {
     download(values.data(), host, a.rows * sizeof(float));
   }
 
-  [[nodiscard]] bool prefers_products() const noexcept override { return true; }
+  [[nodiscard]] bool prefers_products(std::uint64_t rows) const noexcept override { return rows > kSmallRows; }
+  [[nodiscard]] learn::Element factor_element() const noexcept override { return learn::Element::half; }
   void multiply(const Product& product) override {
     look_for_stop();
     products_.multiply(product);
   }
-  [[nodiscard]] bool cholesky(const Matrix& a) override { return factors().cholesky(a); }
+  [[nodiscard]] bool cholesky(const Matrix& a) override {
+    if (a.rows > kSmallRows) return factors().cholesky(a);
+    launch_small_cholesky(a, counter<std::uint32_t>(), stream_.get());
+    std::uint32_t failed = 0;
+    read_small(counter(), &failed, sizeof failed);
+    return failed == 0;
+  }
   void invert_lower(const Matrix& a) override {
+    if (a.rows <= kSmallRows) return launch_small_inverse(a, stream_.get());
     factors().invert_lower(a);
     launch_clear_upper(a, stream_.get());
   }
-  void eigenvectors(const Matrix& a) override { factors().eigenvectors(a); }
+  void eigenvectors(const Matrix& a) override {
+    if (a.rows <= kSmallRows) return launch_small_eigenvectors(a, stream_.get());
+    factors().eigenvectors(a);
+  }
 
+  void convert(const Matrix& in, float factor, const Matrix& out, float added) override {
+    launch_convert(in, factor, out, added, stream_.get());
+  }
   void fill_signs(const Matrix& out, std::uint64_t seed) override { launch_fill_signs(out, seed, stream_.get()); }
   void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) override {
     launch_gather_columns(in, columns, out, stream_.get());
@@ -172,7 +187,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   void transpose(const Matrix& in, const Matrix& out) override { launch_transpose(in, out, stream_.get()); }
   void add_ridge(const Matrix& a, float ridge) override { launch_add_ridge(a, ridge, sum(0), stream_.get()); }
   void row_norms(const Matrix& a, float* out) override { launch_row_norms(a, out, stream_.get()); }
-  void add_up(const Matrix& a, const Matrix& b, unsigned place) override { launch_inner(a, b, partial_sums(), sum(place), stream_.get()); }
+  void add_up(const Matrix& a, const Matrix& b, unsigned place) override { launch_inner(a, b, sum_scratch(), sum(place), stream_.get()); }
   void read_sums(std::span<double> out) override { read_small(sum(0), out.data(), out.size_bytes()); }
 
   void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
@@ -186,7 +201,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   void sweep(const Panel& panel) override { launch_sweep(panel, stream_.get()); }
   void flip(const Flips& flips, const learn::FlipLimit& limit, unsigned place) override {
     const FlipScratch scratch{bins_.as<std::int64_t>(), reinterpret_cast<std::uint32_t*>(bins_.as<std::int64_t>() + learn::kGainBins),
-                              partial_sums()};
+                              sum_scratch()};
     launch_flip(flips, limit, scratch, sum(place), stream_.get());
   }
 
@@ -217,7 +232,9 @@ class EnginePool::DeviceEngine : public learn::Engine {
   [[nodiscard]] T* counter() const noexcept {
     return reinterpret_cast<T*>(bins_.data());
   }
-  [[nodiscard]] double* partial_sums() const noexcept { return sums_.as<double>(); }
+  [[nodiscard]] SumScratch sum_scratch() const noexcept {
+    return {sums_.as<double>(), reinterpret_cast<std::uint32_t*>(sum(learn::kSums))};
+  }
   [[nodiscard]] double* sum(unsigned place) const noexcept { return sums_.as<double>() + kSumBlocks + place; }
 
   /// Reads a few numbers.  Whoever asks goes on at once when they are there: a thread that sleeps is woken some ten
@@ -234,7 +251,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
   Products products_;
   std::unique_ptr<HalfProducts> half_products_;  ///< once it is needed
   std::unique_ptr<Factors> factors_;
-  DeviceBuffer sums_;
+  DeviceBuffer sums_;  ///< parts of a sum, sums, and how many parts there are
   DeviceBuffer bins_;
   PinnedBuffer staging_;
   PinnedBuffer small_;

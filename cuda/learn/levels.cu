@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kRowThreads)
   for_parts_of_rows<kWidth>(weight.rows, weight.columns, [&](std::uint64_t row, std::uint64_t column) {
     Some<float, kWidth> wanted = read<kWidth>(target.data + row * target.stride + column);
     if (shift.data != nullptr) {
-      const auto shifts = read<kWidth>(shift.data + row * shift.stride + column);
+      const auto shifts = read_values<kWidth>(shift, row * shift.stride + column);
 #pragma unroll
       for (unsigned i = 0; i < kWidth; ++i) wanted.at[i] += shifts.at[i];
     }
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kRowThreads)
       error.at[i] = rounded.value - weights.at[i];
     }
     write(levels + row * weight.stride + column, found);
-    write(errors.data + row * errors.stride + column, error);
+    write_values(errors, row * errors.stride + column, error);
   });
 }
 
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kRowThreads) errors_kernel(const std::uint8_t*
     for (unsigned i = 0; i < kWidth; ++i) {
       error.at[i] = table.values[found.at[i]] * grid.scales[row * grid.groups + groups.at[i]] - weights.at[i];
     }
-    write(errors.data + row * errors.stride + column, error);
+    write_values(errors, row * errors.stride + column, error);
   });
 }
 
@@ -180,7 +180,7 @@ template <unsigned kWidth>
 __device__ PossibleFlips<kWidth> flips_at(const Flips& flips, const SharedLevels& table, std::uint64_t row, std::uint64_t column) {
   const std::uint64_t at = row * flips.weight.columns + column;
   const Some<std::uint8_t, kWidth> levels = read<kWidth, std::uint8_t>(flips.levels + at);
-  const Some<float, kWidth> gradient = read<kWidth, float>(flips.gradient.data + at);
+  const Some<float, kWidth> gradient = read_values<kWidth>(flips.gradient, at);
   const Some<std::uint32_t, kWidth> groups = read<kWidth, std::uint32_t>(flips.grid.group_of + column);
   const Some<float, kWidth> column_norms = read<kWidth, float>(flips.column_norms + column);
   const float row_norm = flips.row_norms[row];
@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(learn::kGainBins) first_bin_kernel(const long 
 }
 
 template <unsigned kWidth>
-__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const std::uint32_t* first_bin, double* partial) {
+__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const std::uint32_t* first_bin, SumScratch scratch, double* out) {
   __shared__ SharedLevels table;
   share(flips.grid.levels, table);
   const std::uint32_t first = *first_bin;
@@ -250,14 +250,13 @@ __global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const st
       if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first) {
         value = flip.value;
         flips.levels[at + i] = static_cast<std::uint8_t>(flip.level);
-        flips.errors.data[at + i] = value - flips.weight.data[at + i];
+        write_values<1>(flips.errors, at + i, {value - flips.weight.data[at + i]});
       }
       const double distance = value - possible.target.at[i];
       sum += distance * distance;
     }
   });
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  sum_of_blocks(sum, scratch, out);
 }
 
 }  // namespace
@@ -292,9 +291,8 @@ void launch_flip(const Flips& flips, const learn::FlipLimit& limit, const FlipSc
                                                        scratch.first);
   check_launch("choose flips");
   const auto kernel = are_wide(flips.weight) ? flip_kernel<kWide> : flip_kernel<1>;
-  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, scratch.first, scratch.partial);
+  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, scratch.first, scratch.sum, sum);
   check_launch("flip");
-  launch_finish_sum(scratch.partial, sum, stream);
 }
 
 }  // namespace halftone::cuda

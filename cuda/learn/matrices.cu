@@ -10,23 +10,15 @@ namespace {
 using learn::Matrix;
 
 template <unsigned kWidth>
-__global__ void __launch_bounds__(kRowThreads) inner_kernel(Matrix a, Matrix b, double* partial) {
+__global__ void __launch_bounds__(kRowThreads) inner_kernel(Matrix a, Matrix b, SumScratch scratch, double* out) {
   double sum = 0;
   for_parts_of_rows<kWidth>(a.rows, a.columns, [&](std::uint64_t row, std::uint64_t column) {
-    const auto x = read<kWidth>(a.data + row * a.stride + column);
-    const auto y = read<kWidth>(b.data + row * b.stride + column);
+    const auto x = read_values<kWidth>(a, row * a.stride + column);
+    const auto y = read_values<kWidth>(b, row * b.stride + column);
 #pragma unroll
     for (unsigned i = 0; i < kWidth; ++i) sum += static_cast<double>(x.at[i]) * static_cast<double>(y.at[i]);
   });
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-}
-
-__global__ void __launch_bounds__(kRowThreads) finish_sum_kernel(const double* partial, double* out) {
-  double sum = 0;
-  for (unsigned i = threadIdx.x; i < kSumBlocks; i += kRowThreads) sum += partial[i];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) *out = sum;
+  sum_of_blocks(sum, scratch, out);
 }
 
 __global__ void __launch_bounds__(kRowThreads) row_norms_kernel(Matrix a, float* out) {
@@ -47,6 +39,19 @@ __global__ void __launch_bounds__(kRowThreads) trace_kernel(Matrix a, double* ou
   for (std::uint64_t i = threadIdx.x; i < a.rows; i += kRowThreads) sum += static_cast<double>(a.data[i * a.stride + i]);
   sum = block_sum(sum);
   if (threadIdx.x == 0) *out = sum;
+}
+
+template <unsigned kWidth>
+__global__ void __launch_bounds__(kRowThreads) convert_kernel(Matrix in, float factor, Matrix out, float added) {
+  for_parts_of_rows<kWidth>(out.rows, out.columns, [&](std::uint64_t row, std::uint64_t column) {
+    auto values = read_values<kWidth>(in, row * in.stride + column);
+#pragma unroll
+    for (unsigned i = 0; i < kWidth; ++i) {
+      values.at[i] *= factor;
+      if (column + i == row) values.at[i] += added;
+    }
+    write_values(out, row * out.stride + column, values);
+  });
 }
 
 constexpr unsigned kTile = 32;
@@ -70,23 +75,23 @@ __global__ void __launch_bounds__(kTile * 8) transpose_kernel(Matrix in, Matrix 
 
 }  // namespace
 
-void launch_finish_sum(const double* partial, double* sum, cudaStream_t stream) {
-  finish_sum_kernel<<<1, kRowThreads, 0, stream>>>(partial, sum);
-  check_launch("finish a sum");
+void launch_inner(const Matrix& a, const Matrix& b, const SumScratch& scratch, double* sum, cudaStream_t stream) {
+  const auto kernel = are_wide(a, b) ? inner_kernel<kWide> : inner_kernel<1>;
+  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(a, b, scratch, sum);
+  check_launch("add up products");
 }
 
-void launch_inner(const Matrix& a, const Matrix& b, double* partial, double* sum, cudaStream_t stream) {
-  const auto kernel = are_wide(a, b) ? inner_kernel<kWide> : inner_kernel<1>;
-  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(a, b, partial);
-  check_launch("add up products");
-  launch_finish_sum(partial, sum, stream);
+void launch_convert(const Matrix& in, float factor, const Matrix& out, float added, cudaStream_t stream) {
+  const auto kernel = are_wide(in, out) ? convert_kernel<kWide> : convert_kernel<1>;
+  kernel<<<static_cast<unsigned>(out.rows < kMostBlocks ? out.rows : kMostBlocks), kRowThreads, 0, stream>>>(in, factor, out, added);
+  check_launch("convert a matrix");
 }
 
 void launch_fill_signs(const Matrix& out, std::uint64_t seed, cudaStream_t stream) {
   for_each_element(
       out.rows, out.columns,
       [=] __device__(std::uint64_t row, std::uint64_t column) {
-        out.data[row * out.stride + column] = learn::random_sign(row * out.columns + column, seed);
+        write_values<1>(out, row * out.stride + column, {learn::random_sign(row * out.columns + column, seed)});
       },
       "draw random signs", stream);
 }
@@ -130,7 +135,7 @@ void launch_add_scaled(const Matrix& a, float factor, const Matrix& b, cudaStrea
   for_each_element(
       b.rows, b.columns,
       [=] __device__(std::uint64_t row, std::uint64_t column) {
-        b.data[row * b.stride + column] += factor * a.data[row * a.stride + column];
+        b.data[row * b.stride + column] += factor * read_values<1>(a, row * a.stride + column).at[0];
       },
       "add matrices", stream);
 }
@@ -169,7 +174,8 @@ void launch_add_to_diagonal(const Matrix& a, float value, cudaStream_t stream) {
 
 void launch_diagonal(const Matrix& a, float* out, cudaStream_t stream) {
   for_each_element(
-      1, a.rows, [=] __device__(std::uint64_t, std::uint64_t i) { out[i] = a.data[i * a.stride + i]; }, "read a diagonal", stream);
+      1, a.rows, [=] __device__(std::uint64_t, std::uint64_t i) { out[i] = read_values<1>(a, i * a.stride + i).at[0]; }, "read a diagonal",
+      stream);
 }
 
 void launch_row_norms(const Matrix& a, float* out, cudaStream_t stream) {

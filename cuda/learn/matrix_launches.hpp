@@ -8,6 +8,7 @@ namespace halftone::cuda {
 
 // The element-wise operations of learn::Engine, put into a stream.
 
+void launch_convert(const learn::Matrix& in, float factor, const learn::Matrix& out, float added, cudaStream_t stream);
 void launch_fill_signs(const learn::Matrix& out, std::uint64_t seed, cudaStream_t stream);
 void launch_gather_columns(const learn::Matrix& in, const std::uint32_t* columns, const learn::Matrix& out, cudaStream_t stream);
 /// `order` may be null.
@@ -25,8 +26,12 @@ void launch_row_norms(const learn::Matrix& a, float* out, cudaStream_t stream);
 
 /// Blocks that add up parts of a sum, one binary64 number each; a fixed number, for the order of the sum.
 inline constexpr unsigned kSumBlocks = 1024;
-/// partial: kSumBlocks elements of scratch.
-void launch_inner(const learn::Matrix& a, const learn::Matrix& b, double* partial, double* sum, cudaStream_t stream);
+/// Scratch of a sum.
+struct SumScratch {
+  double* partial;         ///< kSumBlocks elements
+  std::uint32_t* arrived;  ///< blocks that have added theirs; 0 between sums
+};
+void launch_inner(const learn::Matrix& a, const learn::Matrix& b, const SumScratch& scratch, double* sum, cudaStream_t stream);
 
 void launch_round(const learn::Matrix& target, const learn::Matrix& shift, const learn::Matrix& weight, const learn::Grid& grid,
                   std::uint8_t* levels, const learn::Matrix& errors, cudaStream_t stream);
@@ -46,7 +51,7 @@ void launch_sweep(const learn::Panel& panel, cudaStream_t stream);
 struct FlipScratch {
   std::int64_t* bins;    ///< learn::kGainBins elements
   std::uint32_t* first;  ///< one
-  double* partial;       ///< kSumBlocks
+  SumScratch sum;
 };
 /// learn::Engine::flip(); the sum goes to *sum.
 void launch_flip(const learn::Flips& flips, const learn::FlipLimit& limit, const FlipScratch& scratch, double* sum, cudaStream_t stream);

@@ -1,5 +1,7 @@
 #include "learn/products.hpp"
 
+#include <algorithm>
+
 namespace halftone::cuda {
 namespace {
 
@@ -19,7 +21,8 @@ struct Products::Call {
 
   static Owned<cublasLtMatmulDescOpaque_t> describe(const CublasLt& library, const learn::Product& p) {
     cublasLtMatmulDesc_t made = nullptr;
-    const cublasComputeType_t compute = p.full_precision ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32;
+    const bool may_round = !p.full_precision && p.a.element == learn::Element::single;
+    const cublasComputeType_t compute = may_round ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     check(library.MatmulDescCreate(&made, compute, CUDA_R_32F), "describe a product");
     Owned<cublasLtMatmulDescOpaque_t> description(made, library.MatmulDescDestroy);
     const auto set_transposed = [&](cublasLtMatmulDescAttributes_t which, bool transposed) {
@@ -32,7 +35,8 @@ struct Products::Call {
   }
   static Layout layout_of(const CublasLt& library, const learn::Matrix& matrix) {
     cublasLtMatrixLayout_t made = nullptr;
-    check(library.MatrixLayoutCreate(&made, CUDA_R_32F, matrix.columns, matrix.rows, static_cast<std::int64_t>(matrix.stride)),
+    const cudaDataType type = matrix.element == learn::Element::half ? CUDA_R_16F : CUDA_R_32F;
+    check(library.MatrixLayoutCreate(&made, type, matrix.columns, matrix.rows, static_cast<std::int64_t>(matrix.stride)),
           "describe a matrix");
     return {made, library.MatrixLayoutDestroy};
   }
@@ -80,21 +84,27 @@ const Products::Call& Products::call_for(const Shape& shape, const learn::Produc
 
 void Products::multiply(const learn::Product& p) {
   if (p.c.rows == 0 || p.c.columns == 0) return;
-  const Shape shape{.rows = p.c.rows,
-                    .columns = p.c.columns,
-                    .inner = p.transpose_a ? p.a.rows : p.a.columns,
-                    .stride_a = p.a.stride,
-                    .stride_b = p.b.stride,
-                    .stride_c = p.c.stride,
-                    .alignment_a = alignment_of(p.a.data),
-                    .alignment_b = alignment_of(p.b.data),
-                    .alignment_c = alignment_of(p.c.data),
-                    .transpose_a = p.transpose_a,
-                    .transpose_b = p.transpose_b,
-                    .adds = p.beta != 0.0F,
-                    .full_precision = p.full_precision};
+  const Shape shape{
+      .rows = p.c.rows,
+      .columns = p.c.columns,
+      .inner = p.transpose_a ? p.a.rows : p.a.columns,
+      .stride_a = p.a.stride,
+      .stride_b = p.b.stride,
+      .stride_c = p.c.stride,
+      .alignment_a = alignment_of(p.a.data),
+      .alignment_b = alignment_of(p.b.data),
+      .alignment_c = p.added.data != nullptr ? std::min(alignment_of(p.added.data), alignment_of(p.c.data)) : alignment_of(p.c.data),
+      .factors = p.a.element,
+      .result = p.c.element,
+      .transpose_a = p.transpose_a,
+      .transpose_b = p.transpose_b,
+      .adds = p.beta != 0.0F,
+      .full_precision = p.full_precision};
   const Call& call = call_for(shape, p);
-  check(library_->Matmul(handle_.get(), call.description.get(), &p.alpha, p.b.data, call.b.get(), p.a.data, call.a.get(), &p.beta, p.c.data,
+  const learn::Matrix& added = p.added.data != nullptr ? p.added : p.c;
+  const float alpha = p.alpha * (p.c.unit / (p.a.unit * p.b.unit));
+  const float beta = p.beta * (p.c.unit / added.unit);
+  check(library_->Matmul(handle_.get(), call.description.get(), &alpha, p.b.data, call.b.get(), p.a.data, call.a.get(), &beta, added.data,
                          call.c.get(), p.c.data, call.c.get(), &call.algorithm, workspace_.data(), kWorkspaceBytes, stream_),
         "multiply matrices");
 }

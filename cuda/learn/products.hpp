@@ -26,6 +26,7 @@ class Products {
     std::uint64_t rows, columns, inner;
     std::uint64_t stride_a, stride_b, stride_c;
     std::uint32_t alignment_a, alignment_b, alignment_c;  ///< bytes, up to 256
+    learn::Element factors, result;
     bool transpose_a, transpose_b, adds, full_precision;
 
     auto operator<=>(const Shape&) const = default;

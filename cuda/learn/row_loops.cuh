@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
 #include "learn/engine.hpp"
@@ -38,6 +39,26 @@ __device__ void write(T* data, const Some<T, kWidth>& values) {
   *reinterpret_cast<Some<T, kWidth>*>(data) = values;
 }
 
+/// `kWidth` elements of a matrix of either element, the first of which is element `at`, and what they stand for.
+template <unsigned kWidth>
+__device__ Some<float, kWidth> read_values(const learn::Matrix& matrix, std::uint64_t at) {
+  if (matrix.element == learn::Element::single) return read<kWidth>(matrix.data + at);
+  const auto halves = read<kWidth>(reinterpret_cast<const __half*>(matrix.data) + at);
+  const float inverse_unit = 1.0F / matrix.unit;
+  Some<float, kWidth> values;
+#pragma unroll
+  for (unsigned i = 0; i < kWidth; ++i) values.at[i] = __half2float(halves.at[i]) * inverse_unit;
+  return values;
+}
+template <unsigned kWidth>
+__device__ void write_values(const learn::Matrix& matrix, std::uint64_t at, const Some<float, kWidth>& values) {
+  if (matrix.element == learn::Element::single) return write(matrix.data + at, values);
+  Some<__half, kWidth> halves;
+#pragma unroll
+  for (unsigned i = 0; i < kWidth; ++i) halves.at[i] = __float2half_rn(values.at[i] * matrix.unit);
+  write(reinterpret_cast<__half*>(matrix.data) + at, halves);
+}
+
 /// for_rows() by `kWidth` columns at a time, of which there is a whole number.
 template <unsigned kWidth, class Function>
 __device__ void for_parts_of_rows(std::uint64_t rows, std::uint64_t columns, const Function& function) {
@@ -52,7 +73,7 @@ template <class... Matrices>
 [[nodiscard]] bool are_wide(const Matrices&... matrices) {
   const auto is_wide = [](const learn::Matrix& matrix) {
     const auto address = reinterpret_cast<std::uintptr_t>(matrix.data);
-    return matrix.columns % kWide == 0 && matrix.stride % kWide == 0 && address % (kWide * sizeof(float)) == 0;
+    return matrix.columns % kWide == 0 && matrix.stride % kWide == 0 && address % (kWide * matrix.width()) == 0;
   };
   return (is_wide(matrices) && ...);
 }
@@ -83,7 +104,24 @@ void for_each_element(std::uint64_t rows, std::uint64_t columns, const Function&
   return sums[0];
 }
 
-/// Puts the sum of kSumBlocks parts into *sum.
-void launch_finish_sum(const double* partial, double* sum, cudaStream_t stream);
+/// *out = the sum over the threads of kSumBlocks blocks, in one order: the last block to come adds up those of all.
+__device__ inline void sum_of_blocks(double value, const SumScratch& scratch, double* out) {
+  __shared__ bool is_last;
+  value = block_sum(value);
+  if (threadIdx.x == 0) {
+    scratch.partial[blockIdx.x] = value;
+    __threadfence();
+    is_last = atomicAdd(scratch.arrived, 1U) == gridDim.x - 1;
+  }
+  __syncthreads();
+  if (!is_last) return;
+  __threadfence();
+  double all = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += kRowThreads) all += __ldcg(scratch.partial + i);
+  all = block_sum(all);
+  if (threadIdx.x != 0) return;
+  *out = all;
+  *scratch.arrived = 0;
+}
 
 }  // namespace halftone::cuda

@@ -32,76 +32,153 @@ constexpr std::uint64_t kTileColumns = 64;
 /// Up to so many rows, eigenvectors take no longer than an iteration that does without.
 constexpr std::uint64_t kFewRows = 256;
 
-/// A random subspace of the columns' space, drawn to the leading left singular vectors by power iterations.
-void draw_subspace(MatrixEngine& engine, const Matrix& weight, int power_iterations, std::uint64_t seed, const Matrix& left,
-                   const Matrix& right, Orthonormaliser& orthonormaliser, Orthonormality wanted) {
-  engine.fill_signs(right, seed);
-  engine.multiply({.a = weight, .b = right, .c = left});
-  for (int i = 0; i < power_iterations; ++i) {
-    orthonormaliser.apply(left, Orthonormality::rough);
-    engine.multiply({.a = weight, .transpose_a = true, .b = left, .c = right});
-    if (engine.prefers_products()) orthonormaliser.apply(right, Orthonormality::rough);
-    engine.multiply({.a = weight, .b = right, .c = left});
+/// What a weight and its bases are multiplied as.  Bases and random subspaces have whole tiles, or as many columns as one
+/// side of the weight.
+Element element_for(const MatrixEngine& engine, const Matrix& weight) {
+  const bool is_aligned = weight.rows % kHalfMultiple == 0 && weight.columns % kHalfMultiple == 0;
+  return is_aligned ? engine.factor_element() : Element::single;
+}
+
+/// A weight of a norm of 1 or, in binary32, of a usual size, as it is multiplied.
+Matrix weight_as_factor(MatrixEngine& engine, Memory& memory, const Matrix& given, Element element) {
+  if (element == Element::single) return of_usual_size(engine, memory, given).matrix;
+  const double factor = std::min(1.0 / std::sqrt(engine.squared_norm(given)), 0x1p126);
+  const double largest = factor * static_cast<double>(codec::from_bits(engine.largest(given.data, given.rows * given.columns)));
+  // The largest element becomes about 2^14.
+  const Matrix weight =
+      memory.matrix(given.rows, given.columns, element, std::ldexp(1.0F, std::clamp(14 - std::ilogb(std::max(largest, 0x1p-46)), 14, 60)));
+  engine.convert(given, static_cast<float>(factor), weight);
+  return weight;
+}
+
+/// The way from a weight to a basis.  What is orthonormalised by products is of the weight's element: the sides of the basis
+/// are copies there.
+class Search {
+ public:
+  Search(MatrixEngine& engine, const Matrix& weight, Basis& basis, Orthonormaliser::Method method)
+      : engine_(engine),
+        memory_(engine),
+        weight_(weight),
+        basis_(basis),
+        method_(method),
+        element_(method == Orthonormaliser::Method::products ? weight.element : Element::single),
+        left_(factor_for(basis.left)),
+        right_(factor_for(basis.right)),
+        orthonormaliser_(engine, memory_, {std::max(weight.rows, weight.columns), left_.columns, basis.rank, element_}, method) {
+    if (element_ == weight.element) return;
+    room_ = memory_.matrix(std::max(weight.rows, weight.columns), std::max(wide(), left_.columns), weight.element);
   }
-  orthonormaliser.apply(left, wanted);
-}
 
-/// One more power iteration.
-void refine(MatrixEngine& engine, const Matrix& weight, const Matrix& left, const Matrix& right, Orthonormaliser& orthonormaliser) {
-  engine.multiply({.a = weight, .transpose_a = true, .b = left, .c = right});
-  orthonormaliser.apply(right, Orthonormality::rough);
-  engine.multiply({.a = weight, .b = right, .c = left});
-  orthonormaliser.apply(left, Orthonormality::full);
-}
+  /// Sets the side of fewer rows to the leading singular vectors.
+  void find_exactly(bool from_right) {
+    const Matrix& known = from_right ? right_ : left_;
+    clear(engine_, known);
+    exact_side(engine_, weight_, known.columns_at(0, basis_.rank));
+  }
 
-/// Sets the left side to the leading singular vectors within a larger random subspace (Halko, Martinsson and Tropp,
-/// algorithms 4.4 and 5.1).
-void randomized_side(MatrixEngine& engine, const Matrix& weight, int power_iterations, std::uint64_t seed, const Basis& basis,
-                     Orthonormaliser& orthonormaliser) {
-  const std::uint64_t wide = oversampled(basis.rank, weight.rows, weight.columns);
-  const bool by_sign = engine.prefers_products() && wide > kFewRows;
-  bool is_exact = false;
-  {
-    Memory memory(engine);
-    const Matrix left = memory.matrix(weight.rows, wide);
-    const Matrix right = memory.matrix(weight.columns, wide);
-    Orthonormaliser wide_one(engine, memory, {std::max(weight.rows, weight.columns), wide, wide}, Orthonormaliser::method_for(engine));
-    draw_subspace(engine, weight, power_iterations, seed, left, right, wide_one, by_sign ? Orthonormality::close : Orthonormality::full);
+  /// Sets the left side to the leading singular vectors within a larger random subspace (Halko, Martinsson and Tropp,
+  /// algorithms 4.4 and 5.1).
+  void find_in_random_subspace(int power_iterations, std::uint64_t seed) {
+    const bool by_sign = engine_.prefers_products(wide()) && wide() > kFewRows;
+    const bool is_exact = split_subspace(power_iterations, seed, by_sign);
+    if (!is_exact) power(left_, right_, orthonormaliser_);
+    if (by_sign || is_half()) make_orthonormal(left_, basis_.left);
+  }
+
+  /// Sets the side that is not known, how much of the weight the basis holds, and how far it leads out of itself.
+  void complete(bool from_right) {
+    const Matrix& known = from_right ? right_ : left_;
+    const Matrix& other = from_right ? left_ : right_;
+    to_other(known, from_right, other);
+    engine_.add_up(other, other, kHeld);
+    engine_.add_up(weight_, weight_, kAll);
+    make_orthonormal(other, from_right ? basis_.left : basis_.right);
+    Memory memory(engine_);
+    const Matrix back = memory.matrix(known.rows, known.columns, known.element);
+    const Matrix inside = memory.matrix(known.columns, known.columns, known.element);
+    to_other(other, !from_right, back);
+    engine_.add_up(back, back, kBack);
+    engine_.multiply({.a = known, .transpose_a = true, .b = back, .c = inside});
+    engine_.multiply({.a = known, .b = inside, .alpha = -1.0F, .beta = 1.0F, .c = back});
+    engine_.add_up(back, back, kOutside);
+    std::array<double, kRead> sums{};
+    engine_.read_sums(sums);
+    basis_.captured_energy = sums[kHeld] / sums[kAll];
+    basis_.residual = sums[kBack] > 0 ? std::sqrt(sums[kOutside] / sums[kBack]) : 0;
+  }
+
+ private:
+  /// Places of the sums that are read together.  The first two are those of the orthonormaliser, too.
+  enum Sum : unsigned { kBack, kOutside, kHeld, kAll, kRead };
+
+  [[nodiscard]] bool is_half() const { return element_ == Element::half; }
+  [[nodiscard]] std::uint64_t wide() const { return oversampled(basis_.rank, weight_.rows, weight_.columns); }
+  [[nodiscard]] Matrix factor_for(const Matrix& side) { return is_half() ? memory_.matrix(side.rows, side.columns, Element::half) : side; }
+
+  /// left = W right or, of the other side, right = Wᵀ left.
+  void to_other(const Matrix& side, bool is_right, const Matrix& other) {
+    engine_.multiply({.a = weight_, .transpose_a = !is_right, .b = as_factor(side), .c = other});
+  }
+  [[nodiscard]] Matrix as_factor(const Matrix& side) {
+    if (side.element == weight_.element) return side;
+    const Matrix factor{room_.data, side.rows, side.columns, side.columns, room_.element, room_.unit};
+    engine_.convert(side, 1.0F, factor);
+    return factor;
+  }
+  /// Sets `out`, a side of the basis, to what is made of `side`, the copy of it that is multiplied.
+  void make_orthonormal(const Matrix& side, const Matrix& out) {
+    orthonormaliser_.apply_fully(side, out);
+    if (side.data != out.data) engine_.convert(out, 1.0F, side);
+  }
+  /// left = W Wᵀ left, nearly.
+  void power(const Matrix& left, const Matrix& right, Orthonormaliser& orthonormaliser) {
+    to_other(left, false, right);
+    if (method_ == Orthonormaliser::Method::products || weight_.element == Element::half)
+      orthonormaliser.apply(right, Orthonormality::rough);
+    to_other(right, true, left);
+  }
+
+  /// Draws a random subspace of the columns' space to the leading left singular vectors, and sets the left side to a basis
+  /// of the most of it.  Returns whether by eigenvectors.
+  bool split_subspace(int power_iterations, std::uint64_t seed, bool by_sign) {
+    Memory memory(engine_);
+    const std::uint64_t columns = wide();
+    const Matrix left = memory.matrix(weight_.rows, columns, element_);
+    const Matrix right = memory.matrix(weight_.columns, columns, element_);
+    Orthonormaliser orthonormaliser(engine_, memory, {std::max(weight_.rows, weight_.columns), columns, columns, element_}, method_);
+    engine_.fill_signs(right, seed);
+    // A row of signs may add up to a multiple of the weight's norm, which is 1.
+    engine_.multiply({.a = weight_, .b = as_factor(right), .alpha = 0x1p-4F, .c = left});
+    for (int i = 0; i < power_iterations; ++i) {
+      orthonormaliser.apply(left, Orthonormality::rough);
+      power(left, right, orthonormaliser);
+    }
+    orthonormaliser.apply(left, by_sign || is_half() ? Orthonormality::close : Orthonormality::full);
     // Within the subspace, the largest directions by the small leftᵀ W Wᵀ left.
-    engine.multiply({.a = weight, .transpose_a = true, .b = left, .c = right});
-    const Matrix small = memory.matrix(wide, wide);
-    engine.multiply({.a = right, .transpose_a = true, .b = right, .c = small, .full_precision = true});
-    const Matrix part = memory.matrix(wide, basis.left.columns);
-    clear(engine, part);
-    is_exact = leading_part(engine, small, by_sign ? SplitMethod::sign : SplitMethod::eigenvectors, part.columns_at(0, basis.rank));
-    engine.multiply({.a = left, .b = part, .c = basis.left, .full_precision = is_exact});
+    to_other(left, false, right);
+    const Matrix small = memory.matrix(columns, columns);
+    engine_.multiply({.a = right, .transpose_a = true, .b = right, .c = small, .full_precision = true});
+    const Matrix part = memory.matrix(columns, left_.columns);
+    clear(engine_, part);
+    const bool is_exact =
+        leading_part(engine_, small, by_sign ? SplitMethod::sign : SplitMethod::eigenvectors, part.columns_at(0, basis_.rank));
+    const Matrix factor = is_half() ? memory.matrix(columns, left_.columns, Element::half) : part;
+    if (is_half()) engine_.convert(part, 1.0F, factor);
+    engine_.multiply({.a = left, .b = factor, .c = left_, .full_precision = is_exact});
+    return is_exact;
   }
-  if (!is_exact) return refine(engine, weight, basis.left, basis.right, orthonormaliser);
-  if (by_sign) orthonormaliser.apply(basis.left, Orthonormality::full);
-}
 
-/// Sets `other` from `known`, how much of the weight the basis holds, and how far it leads out of itself.
-void complete(MatrixEngine& engine, const Matrix& weight, bool from_right, Basis& basis, Orthonormaliser& orthonormaliser) {
-  Memory memory(engine);
-  const Matrix& known = from_right ? basis.right : basis.left;
-  const Matrix& other = from_right ? basis.left : basis.right;
-  std::array<double, 2> sums{};
-  engine.multiply({.a = weight, .transpose_a = !from_right, .b = known, .c = other});
-  engine.add_up(other, other, 0);
-  engine.add_up(weight, weight, 1);
-  engine.read_sums(sums);
-  basis.captured_energy = sums[0] / sums[1];
-  orthonormaliser.apply(other, Orthonormality::full);
-  const Matrix back = memory.matrix(known.rows, known.columns);
-  const Matrix inside = memory.matrix(known.columns, known.columns);
-  engine.multiply({.a = weight, .transpose_a = from_right, .b = other, .c = back});
-  engine.add_up(back, back, 0);
-  engine.multiply({.a = known, .transpose_a = true, .b = back, .c = inside});
-  engine.multiply({.a = known, .b = inside, .alpha = -1.0F, .beta = 1.0F, .c = back});
-  engine.add_up(back, back, 1);
-  engine.read_sums(sums);
-  basis.residual = sums[0] > 0 ? std::sqrt(sums[1] / sums[0]) : 0;
-}
+  MatrixEngine& engine_;
+  Memory memory_;
+  Matrix weight_;
+  Basis& basis_;
+  Orthonormaliser::Method method_;
+  Element element_;
+  Matrix left_;
+  Matrix right_;
+  Matrix room_;  ///< for a side that is multiplied with a weight of another element
+  Orthonormaliser orthonormaliser_;
+};
 
 }  // namespace
 
@@ -133,23 +210,22 @@ std::uint64_t rank_of(const RankOptions& options, std::uint64_t rows, std::uint6
 
 Basis leading_basis(MatrixEngine& engine, Memory& memory, const Matrix& given, std::uint64_t rank, BasisMethod method, int power_iterations,
                     std::uint64_t seed) {
-  Memory scratch(engine);
-  const Matrix weight = of_usual_size(engine, scratch, given).matrix;
   const std::uint64_t columns = base::round_up(rank, kRowElements);
-  Basis basis{memory.matrix(weight.rows, columns), memory.matrix(weight.columns, columns), rank};
-  const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(rank, weight.rows, weight.columns));
-  const bool from_right = exact && weight.columns < weight.rows;
+  Basis basis{memory.matrix(given.rows, columns), memory.matrix(given.columns, columns), rank};
+  const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(rank, given.rows, given.columns));
+  const bool from_right = exact && given.columns < given.rows;
+  Memory scratch(engine);
+  const Matrix weight = weight_as_factor(engine, scratch, given, exact ? Element::single : element_for(engine, given));
   // All singular values of an exact basis may be there, however small.
-  Orthonormaliser orthonormaliser(engine, scratch, {std::max(weight.rows, weight.columns), columns, rank},
-                                  exact ? Orthonormaliser::Method::factors : Orthonormaliser::method_for(engine));
+  Search search(
+      engine, weight, basis,
+      exact ? Orthonormaliser::Method::factors : Orthonormaliser::method_for(engine, oversampled(rank, given.rows, given.columns)));
   if (exact) {
-    const Matrix& known = from_right ? basis.right : basis.left;
-    clear(engine, known);
-    exact_side(engine, weight, known.columns_at(0, rank));
+    search.find_exactly(from_right);
   } else {
-    randomized_side(engine, weight, power_iterations, seed, basis, orthonormaliser);
+    search.find_in_random_subspace(power_iterations, seed);
   }
-  complete(engine, weight, from_right, basis, orthonormaliser);
+  search.complete(from_right);
   return basis;
 }
 

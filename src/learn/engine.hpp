@@ -37,8 +37,8 @@ struct Panel {
 /// A pass over the elements that may go to a neighbouring level (project.cpp).
 struct Flips {
   Matrix target;    ///< where the elements are drawn to besides
-  Matrix gradient;  ///< of the loss, by the value of the element
-  Matrix errors;
+  Matrix gradient;  ///< of the loss, by the value of the element; of either element
+  Matrix errors;    ///< of either element
   Matrix weight;
   std::uint8_t* levels = nullptr;
   Grid grid;
@@ -97,9 +97,10 @@ class Engine : public MatrixEngine {
                               std::uint8_t* out) = 0;
 
   /// levels, errors = those of the levels nearest to target + shift; a null shift is none.  `levels` has the stride of `weight`.
+  /// The shift and the errors are of either element.
   virtual void round(const Matrix& target, const Matrix& shift, const Matrix& weight, const Grid& grid, std::uint8_t* levels,
                      const Matrix& errors) = 0;
-  /// errors = values of `levels` - weight.
+  /// errors, of either element = values of `levels` - weight.
   virtual void errors_of(const std::uint8_t* levels, const Matrix& weight, const Grid& grid, const Matrix& errors) = 0;
   /// Rounds the columns of a panel one after another, each with the errors of those before it fed back:
   /// t = target - Σ errors(i) · couplings(i, j).

@@ -24,8 +24,6 @@ constexpr double kTolerance = 0.01;
 /// A first guess: how fast the logit of the count falls with the logarithm of the border.
 constexpr double kSlope = -3.2;
 
-void clear(MatrixEngine& engine, const Matrix& a) { engine.clear(a.data, a.rows * a.columns * sizeof(float)); }
-
 /// log(part / (whole - part)), in which counts of eigenvalues are nearly linear in the logarithm of a border.
 double logit(double part, double whole) {
   const double inside = std::clamp(part, 0.5, whole - 0.5);
@@ -40,9 +38,9 @@ class Splitter {
         memory_(engine),
         s_(s),
         norm_(std::sqrt(engine.squared_norm(s))),
-        sign_(memory_.matrix(s.rows, s.rows)),
-        next_(memory_.matrix(s.rows, s.rows)),
-        polynomial_(memory_.matrix(s.rows, s.rows)),
+        sign_(square(s.rows)),
+        next_(square(s.rows)),
+        squared_(square(s.rows)),
         diagonal_(s.rows) {
     engine.diagonal(s, diagonal_.data());
   }
@@ -52,13 +50,10 @@ class Splitter {
 
   /// The number of eigenvalues above `border`; those near it count in part.
   [[nodiscard]] double count_above(double border) {
-    clear(engine_, sign_);
-    engine_.add_scaled(s_, static_cast<float>(1.0 / norm_), sign_);
-    engine_.add_to_diagonal(sign_, static_cast<float>(-border / norm_));
+    engine_.convert(s_, static_cast<float>(1.0 / norm_), sign_, static_cast<float>(-border / norm_));
     for (const SignStep& step : steps_) {
-      engine_.multiply({.a = sign_, .b = sign_, .alpha = -step.cubic, .c = polynomial_});
-      engine_.add_to_diagonal(polynomial_, step.linear);
-      engine_.multiply({.a = sign_, .b = polynomial_, .c = next_});
+      engine_.multiply({.a = sign_, .b = sign_, .c = squared_});
+      engine_.multiply({.a = sign_, .b = squared_, .alpha = -step.cubic, .beta = step.linear, .added = sign_, .c = next_});
       std::swap(sign_, next_);
     }
     engine_.diagonal(sign_, diagonal_.data());
@@ -66,12 +61,12 @@ class Splitter {
   }
 
   /// The first columns of (I + sign) / 2.
-  void write_projector(const Matrix& out) {
-    engine_.add_scaled(sign_.columns_at(0, out.columns), 0.5F, out);
-    engine_.add_to_diagonal(out, 0.5F);
-  }
+  void write_projector(const Matrix& out) { engine_.convert(sign_.columns_at(0, out.columns), 0.5F, out, 0.5F); }
 
  private:
+  [[nodiscard]] Matrix square(std::uint64_t rows) {
+    return memory_.matrix(rows, rows, rows % kHalfMultiple == 0 ? engine_.factor_element() : Element::single);
+  }
   [[nodiscard]] double trace() const {
     return std::accumulate(diagonal_.begin(), diagonal_.end(), 0.0,
                            [](double sum, float value) { return sum + static_cast<double>(value); });
@@ -83,7 +78,7 @@ class Splitter {
   double norm_;
   Matrix sign_;
   Matrix next_;
-  Matrix polynomial_;
+  Matrix squared_;
   std::vector<float> diagonal_;
   std::vector<SignStep> steps_ = sign_steps(kSignSteps, kRisingSteps);
 };

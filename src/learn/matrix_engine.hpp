@@ -12,18 +12,41 @@
 
 namespace halftone::learn {
 
-/// A matrix of binary32 in the memory of an engine, row-major.
+/// What the elements of a matrix are.
+enum class Element : std::uint8_t {
+  single,  ///< binary32
+  half,    ///< binary16, which only some engines have, and only for what says that it takes either
+};
+
+/// A matrix in the memory of an engine, row-major.
 struct Matrix {
-  float* data = nullptr;
+  float* data = nullptr;  ///< where elements begin, whatever they are
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
   std::uint64_t stride = 0;  ///< elements from one row to the next
+  Element element = Element::single;
+  float unit = 1.0F;  ///< what 1 is stored as: a power of two that keeps elements in the range of binary16
 
+  /// Bytes from one element to the next.
+  [[nodiscard]] std::uint64_t width() const { return element == Element::half ? 2 : sizeof(float); }
+  /// Bytes, of a matrix without gaps.
+  [[nodiscard]] std::uint64_t bytes() const { return rows * columns * width(); }
   /// Columns [first, first + count).
-  [[nodiscard]] Matrix columns_at(std::uint64_t first, std::uint64_t count) const { return {data + first, rows, count, stride}; }
+  [[nodiscard]] Matrix columns_at(std::uint64_t first, std::uint64_t count) const { return part_at(first, rows, count); }
   /// Rows [first, first + count).
-  [[nodiscard]] Matrix rows_at(std::uint64_t first, std::uint64_t count) const { return {data + first * stride, count, columns, stride}; }
+  [[nodiscard]] Matrix rows_at(std::uint64_t first, std::uint64_t count) const { return part_at(first * stride, count, columns); }
+
+ private:
+  [[nodiscard]] Matrix part_at(std::uint64_t first, std::uint64_t row_count, std::uint64_t column_count) const {
+    auto* begin = reinterpret_cast<std::byte*>(data) + first * width();
+    return {reinterpret_cast<float*>(begin), row_count, column_count, stride, element, unit};
+  }
 };
+
+/// Of binary16 matrices whose elements are at most 1, as those of orthonormal columns are: a little above does not overflow.
+inline constexpr float kHalfUnit = 16384.0F;
+/// Rows of binary16 have a multiple of so many elements: products begin them where vectors of elements may be read.
+inline constexpr std::uint64_t kHalfMultiple = 8;
 
 /// Memory of an engine.
 class Buffer {
@@ -32,7 +55,7 @@ class Buffer {
   [[nodiscard]] virtual void* data() const noexcept = 0;
 };
 
-/// c = alpha · op(a) · op(b) + beta · c, where op transposes if told so.
+/// c = alpha · op(a) · op(b) + beta · added, where op transposes if told so.  The elements of a and b are of one kind.
 struct Product {
   Matrix a;
   bool transpose_a = false;
@@ -40,6 +63,7 @@ struct Product {
   bool transpose_b = false;
   float alpha = 1.0F;
   float beta = 0.0F;
+  Matrix added = {};  ///< of the shape and stride of c, which it is where it has no elements
   Matrix c;
   bool full_precision = false;  ///< else factors may lose bits below the 11 of TF32; sums are in binary32
 };
@@ -64,8 +88,10 @@ class MatrixEngine {
   virtual void copy(const void* from, void* to, std::uint64_t bytes) = 0;
   virtual void clear(void* data, std::uint64_t bytes) = 0;
 
-  /// Whether products are so much cheaper than factors that an iteration of products may replace one.
-  [[nodiscard]] virtual bool prefers_products() const noexcept = 0;
+  /// Whether products are so much cheaper than factors of matrices of so many rows that an iteration of products may replace one.
+  [[nodiscard]] virtual bool prefers_products(std::uint64_t rows) const noexcept = 0;
+  /// What the elements of matrices are best that are only there to be multiplied.
+  [[nodiscard]] virtual Element factor_element() const noexcept { return Element::single; }
   virtual void multiply(const Product& product) = 0;
   /// Replaces the symmetric `a`, of which the lower triangle counts, by its lower Cholesky factor, with whatever above
   /// the diagonal.  Returns false where it is not positive definite.
@@ -81,10 +107,12 @@ class MatrixEngine {
   [[nodiscard]] virtual std::uint32_t largest(const float* data, std::uint64_t n) = 0;
   /// Rotates groups of `group` of `n` elements (formats/rotation.hpp).
   virtual void rotate(float* data, std::uint64_t n, std::uint32_t group) = 0;
-  /// The diagonal of a square matrix.
+  /// The diagonal of a square matrix of either element.
   virtual void diagonal(const Matrix& a, float* host) = 0;
 
-  /// Random signs, by the element's place and `seed` (Philox 4x32-10).
+  /// out = factor · in, and `added` on the diagonal, of matrices of either element; `out` may be `in`.
+  virtual void convert(const Matrix& in, float factor, const Matrix& out, float added = 0.0F) = 0;
+  /// Random signs, by the element's place and `seed` (Philox 4x32-10); of either element.
   virtual void fill_signs(const Matrix& out, std::uint64_t seed) = 0;
   /// out(i, j) = in(i, columns[j]).
   virtual void gather_columns(const Matrix& in, const std::uint32_t* columns, const Matrix& out) = 0;
@@ -93,7 +121,7 @@ class MatrixEngine {
   /// For i < j, out(i, j) = lower(n-1-i, n-1-j) / lower(n-1-j, n-1-j), else 0: of a matrix whose rows and columns were
   /// reversed before it was factored, the unit upper factor without its diagonal.
   virtual void unit_upper(const Matrix& lower, const Matrix& out) = 0;
-  /// b += factor · a.
+  /// b += factor · a, which is of either element.
   virtual void add_scaled(const Matrix& a, float factor, const Matrix& b) = 0;
   /// Adds `value` to the elements (i, i).
   virtual void add_to_diagonal(const Matrix& a, float value) = 0;
@@ -104,7 +132,7 @@ class MatrixEngine {
   /// The squared norm of each row.
   virtual void row_norms(const Matrix& a, float* out) = 0;
 
-  /// Sum `place` becomes Σ a ∘ b.
+  /// Sum `place` becomes Σ a ∘ b, of matrices of either, but one, element.
   virtual void add_up(const Matrix& a, const Matrix& b, unsigned place) = 0;
   /// The first sums, as many as `out` has.
   virtual void read_sums(std::span<double> out) = 0;

@@ -17,6 +17,12 @@ class Memory {
   ~Memory() { engine_.count_memory(-bytes_); }
 
   [[nodiscard]] Matrix matrix(std::uint64_t rows, std::uint64_t columns) { return {array<float>(rows * columns), rows, columns, columns}; }
+  /// One of the given elements; `unit` counts for binary16.
+  [[nodiscard]] Matrix matrix(std::uint64_t rows, std::uint64_t columns, Element element, float unit = kHalfUnit) {
+    if (element == Element::single) return matrix(rows, columns);
+    auto* data = reinterpret_cast<float*>(array<std::uint16_t>(rows * columns));
+    return {data, rows, columns, columns, element, unit};
+  }
   /// A matrix with the elements at `host`, row-major without gaps.
   [[nodiscard]] Matrix matrix_of(const float* host, std::uint64_t rows, std::uint64_t columns) {
     return {array_of(host, rows * columns), rows, columns, columns};

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
 
 namespace halftone::learn {
 namespace {
@@ -14,8 +13,6 @@ constexpr double kLeast = 0.02;
 constexpr double kGrowth = 2.57;
 /// Rounds of steps, at most: the first sees the largest value only where one is far above the others.
 constexpr int kRounds = 4;
-/// For values near 1.
-constexpr SignStep kNewtonSchulz{.linear = 1.5F, .cubic = 0.5F};
 
 /// How a round of steps goes on from where values of the mean square are near 1.
 struct Goal {
@@ -59,13 +56,38 @@ Orthonormaliser::Orthonormaliser(MatrixEngine& engine, Memory& memory, const Ext
       method_(method),
       filled_(static_cast<double>(extent.filled)),
       gram_(memory.matrix(extent.columns, extent.columns)),
-      scratch_(memory.matrix(extent.largest_rows, extent.columns)) {}
+      small_(extent.element == Element::single ? gram_ : memory.matrix(extent.columns, extent.columns, extent.element)),
+      scratch_(memory.matrix(extent.largest_rows, extent.columns, extent.element)) {}
 
 void Orthonormaliser::apply(const Matrix& a, Orthonormality wanted) {
-  if (method_ == Method::products) return iterate(a, wanted);
-  // A second pass makes orthonormal to rounding what one leaves a little oblique.
-  factor(a);
-  if (wanted != Orthonormality::rough) factor(a);
+  if (wanted == Orthonormality::full) return apply_fully(a, a);
+  if (method_ == Method::factors) {
+    factor(a);
+    if (wanted != Orthonormality::rough) factor(a);
+    return;
+  }
+  const Matrix found = iterate(a, wanted);
+  if (found.data != a.data) engine_.copy(found.data, a.data, a.bytes());
+}
+
+/// The last step, towards 1.5 a - 0.5 a aᵀ a, squares what the others leave.  Only the Gram matrix needs full precision
+/// for it, and products of binary16 are exact.
+void Orthonormaliser::apply_fully(const Matrix& a, const Matrix& out) {
+  if (method_ == Method::factors) {
+    // A second pass makes orthonormal to rounding what one leaves a little oblique.
+    factor(a);
+    factor(a);
+    if (out.data != a.data) engine_.copy(a.data, out.data, a.bytes());
+    return;
+  }
+  const Matrix from = iterate(a, Orthonormality::full);
+  engine_.multiply({.a = from, .transpose_a = true, .b = from, .c = gram_, .full_precision = true});
+  engine_.convert(gram_, 1.0F, small_, -1.0F);
+  const bool is_single = from.element == Element::single;
+  const Matrix to = is_single ? other_than(from, a) : out;
+  engine_.convert(from, 1.0F, to);
+  engine_.multiply({.a = from, .b = small_, .alpha = -0.5F, .beta = 1.0F, .c = to});
+  if (to.data != out.data) engine_.copy(to.data, out.data, out.bytes());
 }
 
 /// a := a L⁻ᵀ where L Lᵀ = aᵀ a.  The ridge keeps a Gram matrix that rounding has made singular positive definite.  Where
@@ -77,62 +99,60 @@ void Orthonormaliser::factor(const Matrix& a) {
     engine_.add_ridge(gram_, ridge);
     if (engine_.cholesky(gram_)) break;
     ridge *= 10.0F;
-    if (ridge > 1.0F) return engine_.clear(a.data, a.rows * a.columns * sizeof(float));
+    if (ridge > 1.0F) return engine_.clear(a.data, a.bytes());
   }
   engine_.invert_lower(gram_);
   const Matrix product = scratch_.rows_at(0, a.rows);
   engine_.multiply({.a = a, .b = gram_, .transpose_b = true, .c = product, .full_precision = true});
-  engine_.copy(product.data, a.data, a.rows * a.columns * sizeof(float));
+  engine_.copy(product.data, a.data, a.bytes());
 }
 
-/// Steps a := a (α I - β aᵀ a), of a divided by its norm.  A product in full precision is kept for the last one, which
-/// squares what the others leave.
-void Orthonormaliser::iterate(const Matrix& a, Orthonormality wanted) {
-  const std::uint64_t bytes = a.rows * a.columns * sizeof(float);
+Matrix Orthonormaliser::other_than(const Matrix& from, const Matrix& a) const {
+  return from.data == a.data ? scratch_.rows_at(0, a.rows) : a;
+}
+
+/// Steps a := a (α I - β aᵀ a), of a divided by its norm.
+Matrix Orthonormaliser::iterate(const Matrix& a, Orthonormality wanted) {
   Matrix from = a;
-  Matrix to = scratch_.rows_at(0, a.rows);
-  const auto multiply = [&](SignStep step, bool is_precise) {
-    engine_.add_to_diagonal(gram_, step.linear);
-    engine_.multiply({.a = from, .b = gram_, .c = to, .full_precision = is_precise});
-    std::swap(from, to);
+  const auto step = [&](float linear, float cubic) {
+    const Matrix to = other_than(from, a);
+    engine_.multiply({.a = from, .b = small_, .alpha = -cubic, .beta = linear, .added = from, .c = to});
+    from = to;
   };
   const Goal goal = goal_of(wanted);
   double before = 0;
   for (int round = 0; round < kRounds; ++round) {
     engine_.multiply({.a = from, .transpose_a = true, .b = from, .c = gram_});
-    Spread spread = spread_of(from, 1.0F);
-    if (!(spread.largest > 0)) return engine_.clear(a.data, bytes);
+    Spread spread = spread_of(from, gram_);
+    if (!(spread.largest > 0)) {
+      engine_.clear(from.data, a.bytes());
+      return from;
+    }
     const auto scale = static_cast<float>(1.0 / std::sqrt(spread.largest));
     // As sums tell them: flatness = (Σ σ²)² / (n Σ σ⁴), and the largest σ² is taken to be (Σ σ⁴)^½.
     const double mean = std::sqrt(spread.flatness / filled_);
     const std::vector<SignStep> steps = steps_for(goal, mean);
-    engine_.copy(from.data, to.data, bytes);
-    engine_.multiply({.a = from, .b = gram_, .alpha = -scale * scale * scale * steps[0].cubic, .beta = scale * steps[0].linear, .c = to});
-    std::swap(from, to);
+    engine_.convert(gram_, static_cast<float>(1.0 / spread.largest), small_);
+    step(scale * steps[0].linear, scale * steps[0].cubic);
     for (std::size_t i = 1; i < steps.size(); ++i) {
-      engine_.multiply({.a = from, .transpose_a = true, .b = from, .alpha = -steps[i].cubic, .c = gram_});
-      if (i + 1 == steps.size()) spread = spread_of(from, steps[i].cubic);
-      multiply(steps[i], false);
+      engine_.multiply({.a = from, .transpose_a = true, .b = from, .c = small_});
+      if (i + 1 == steps.size()) spread = spread_of(from, small_);
+      step(steps[i].linear, steps[i].cubic);
     }
     // Missing directions keep it from 1.
     if (spread.flatness > goal.flatness || spread.flatness < 1.2 * before) break;
     before = spread.flatness;
   }
-  if (wanted == Orthonormality::full) {
-    engine_.multiply({.a = from, .transpose_a = true, .b = from, .alpha = -kNewtonSchulz.cubic, .c = gram_, .full_precision = true});
-    multiply(kNewtonSchulz, true);
-  }
-  if (from.data != a.data) engine_.copy(from.data, a.data, bytes);
+  return from;
 }
 
-Orthonormaliser::Spread Orthonormaliser::spread_of(const Matrix& a, float multiple) {
+Orthonormaliser::Spread Orthonormaliser::spread_of(const Matrix& a, const Matrix& gram) {
   std::array<double, 2> sums{};
   engine_.add_up(a, a, 0);
-  engine_.add_up(gram_, gram_, 1);
+  engine_.add_up(gram, gram, 1);
   engine_.read_sums(sums);
-  const double trace = sums[0];
-  const double norm = std::sqrt(sums[1]) / static_cast<double>(multiple);
-  return {.largest = norm, .flatness = norm > 0 ? trace * trace / (norm * norm * filled_) : 0};
+  const double norm = std::sqrt(sums[1]);
+  return {.largest = norm, .flatness = norm > 0 ? sums[0] * sums[0] / (sums[1] * filled_) : 0};
 }
 
 }  // namespace halftone::learn

@@ -32,35 +32,44 @@ class Orthonormaliser {
     factors,   ///< a Cholesky factor of the Gram matrix
     products,  ///< Newton-Schulz iteration towards the polar factor: more operations, all of them in products
   };
-  /// The method that is faster on `engine`.
-  [[nodiscard]] static Method method_for(const MatrixEngine& engine) {
-    return engine.prefers_products() ? Method::products : Method::factors;
+  /// The method that is faster on `engine` for so many columns.
+  [[nodiscard]] static Method method_for(const MatrixEngine& engine, std::uint64_t columns) {
+    return engine.prefers_products(columns) ? Method::products : Method::factors;
   }
 
-  /// For matrices without gaps, of at most `largest_rows` rows, of whose columns `filled` are not zeros.
+  /// For matrices without gaps, of at most `largest_rows` rows, of whose columns `filled` are not zeros, all of one element,
+  /// which is binary32 for factors.
   struct Extent {
     std::uint64_t largest_rows;
     std::uint64_t columns;
     std::uint64_t filled;
+    Element element = Element::single;
   };
   Orthonormaliser(MatrixEngine& engine, Memory& memory, const Extent& extent, Method method);
 
+  /// Binary16 does not hold what is orthonormal to rounding.
   void apply(const Matrix& a, Orthonormality wanted);
+  /// Sets `out`, of binary32, which may be `a`, to what is made of `a`, fully; leaves in `a` what it likes.
+  void apply_fully(const Matrix& a, const Matrix& out);
 
  private:
   void factor(const Matrix& a);
-  void iterate(const Matrix& a, Orthonormality wanted);
-  /// What the squared singular values of a matrix are like, of which gram_ holds a multiple of the Gram matrix.
+  /// Steps; returns where the result is, in `a` or in scratch.
+  [[nodiscard]] Matrix iterate(const Matrix& a, Orthonormality wanted);
+  /// What the squared singular values of a matrix are like, of which `gram` holds a multiple of the Gram matrix.
   struct Spread {
-    double largest;   ///< at least the largest, in units of gram_
+    double largest;   ///< at least the largest, in units of `gram`
     double flatness;  ///< 1 where all are equal, 1 / filled columns where there is one
   };
-  [[nodiscard]] Spread spread_of(const Matrix& a, float multiple);
+  [[nodiscard]] Spread spread_of(const Matrix& a, const Matrix& gram);
+  /// Where steps between `a` and scratch go next.
+  [[nodiscard]] Matrix other_than(const Matrix& from, const Matrix& a) const;
 
   MatrixEngine& engine_;
   Method method_;
   double filled_;
   Matrix gram_;
+  Matrix small_;  ///< Gram matrices that are multiplied: gram_, where its element is theirs
   Matrix scratch_;
 };
 

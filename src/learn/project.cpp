@@ -6,8 +6,25 @@
 #include <limits>
 #include <utility>
 
+#include <halftone/codec/hd.hpp>
+
+#include "learn/half_unit.hpp"
+
 namespace halftone::learn {
 namespace {
+
+/// Projected errors, the sums of many, have a unit of binary16 that is so many times that of errors.
+constexpr float kInsideUnit = 0x1p-6F;
+
+/// What errors are multiplied as.
+Element element_for(const MatrixEngine& engine, const Layer& layer) {
+  const bool is_aligned = layer.rows() % kHalfMultiple == 0 && layer.columns() % kHalfMultiple == 0;
+  return is_aligned ? engine.factor_element() : Element::single;
+}
+
+float unit_for(MatrixEngine& engine, const Layer& layer, Element element) {
+  return element == Element::single ? 1.0F : half_unit_for(codec::from_bits(engine.largest(layer.errors.data, layer.elements())));
+}
 
 /// The levels of a layer on their way.
 class Projection {
@@ -19,19 +36,26 @@ class Projection {
         layer_(layer),
         basis_(basis),
         most_error_(most_error),
-        errors_(memory_.matrix(layer.rows(), layer.columns())),
+        element_(element_for(engine, layer)),
+        unit_(unit_for(engine, layer, element_)),
+        left_(factor_for(basis.left)),
+        right_(factor_for(basis.right)),
+        errors_(memory_.matrix(layer.rows(), layer.columns(), element_, unit_)),
         target_(memory_.matrix(layer.rows(), layer.columns())),
-        shift_(memory_.matrix(layer.rows(), layer.columns())),
-        narrow_(memory_.matrix(layer.rows(), basis.left.columns)),
-        inside_(memory_.matrix(basis.left.columns, basis.left.columns)),
-        gathered_(memory_.matrix(basis.left.columns, basis.left.columns)),
+        shift_(memory_.matrix(layer.rows(), layer.columns(), element_, unit_)),
+        narrow_(memory_.matrix(layer.rows(), basis.left.columns, element_, unit_)),
+        inside_(square()),
+        gathered_(square()),
+        best_gathered_(square()),
+        inside_factor_(element_ == Element::single ? inside_
+                                                   : memory_.matrix(inside_.rows, inside_.columns, element_, unit_ * kInsideUnit)),
         levels_(memory_.array<std::uint8_t>(layer.elements())),
         best_levels_(memory_.array<std::uint8_t>(layer.elements())),
         row_norms_(memory_.array<float>(layer.rows())),
         column_norms_(memory_.array<float>(layer.columns())) {
     engine.copy(layer.levels, levels_, layer.elements());
     engine.copy(layer.levels, best_levels_, layer.elements());
-    copy_matrix(layer.errors, errors_);
+    engine.convert(layer.errors, 1.0F, errors_);
     engine.row_norms(basis.left, row_norms_);
     engine.row_norms(basis.right, column_norms_);
     measure();
@@ -45,18 +69,18 @@ class Projection {
   /// budget.  Where the budget was left, rounds with a part of the last C that is within it.
   void descend(int steps) {
     best_loss_ = loss_;
-    engine_.clear(gathered_.data, bytes(gathered_));
+    engine_.clear(gathered_.data, gathered_.bytes());
     for (int i = 0; i < steps; ++i) {
       const auto rate = static_cast<float>(std::pow(0.1, static_cast<double>(i) / std::max(steps - 1, 1)));
       engine_.add_scaled(inside_, -rate, gathered_);
       round_shifted(1.0F);
-      keep_if_best();
+      keep_if_best(1.0F);
     }
     if (squared_error_ > most_error_) descend_in_part();
-    if (best_is_moved_) {
-      engine_.add_scaled(layer_.weight, 1.0F, target_);
-    } else {
-      copy_matrix(layer_.weight, target_);
+    copy_matrix(layer_.weight, target_);
+    if (best_part_ > 0) {
+      expand(best_gathered_, shift_, best_part_);
+      engine_.add_scaled(shift_, 1.0F, target_);
     }
     restore_best();
   }
@@ -93,7 +117,7 @@ class Projection {
   void project_once() {
     expand(inside_, shift_, -1.0F);
     copy_matrix(layer_.weight, target_);
-    engine_.add_scaled(errors_, 1.0F, target_);
+    engine_.add_scaled(layer_.errors, 1.0F, target_);
     engine_.round(target_, shift_, layer_.weight, layer_.grid, levels_, errors_);
     measure();
   }
@@ -103,14 +127,22 @@ class Projection {
  private:
   /// Places of the sums that are read together.
   enum Sum : unsigned { kLoss, kError, kDistance, kRead };
+  enum DistanceSum : unsigned { kBetween, kShift };
 
-  [[nodiscard]] static std::uint64_t bytes(const Matrix& a) { return a.rows * a.columns * sizeof(float); }
-  void copy_matrix(const Matrix& from, const Matrix& to) { engine_.copy(from.data, to.data, bytes(from)); }
+  void copy_matrix(const Matrix& from, const Matrix& to) { engine_.copy(from.data, to.data, from.bytes()); }
+  [[nodiscard]] Matrix square() { return memory_.matrix(basis_.left.columns, basis_.left.columns); }
+  /// A side of the basis as it is multiplied.
+  [[nodiscard]] Matrix factor_for(const Matrix& side) {
+    if (element_ == Element::single) return side;
+    const Matrix factor = memory_.matrix(side.rows, side.columns, element_);
+    engine_.convert(side, 1.0F, factor);
+    return factor;
+  }
 
   /// Computes Uᵀ E V and reads the sums.
   void measure() {
-    engine_.multiply({.a = errors_, .b = basis_.right, .c = narrow_});
-    engine_.multiply({.a = basis_.left, .transpose_a = true, .b = narrow_, .c = inside_});
+    engine_.multiply({.a = errors_, .b = right_, .c = narrow_});
+    engine_.multiply({.a = left_, .transpose_a = true, .b = narrow_, .c = inside_});
     engine_.add_up(inside_, inside_, kLoss);
     engine_.add_up(errors_, errors_, kError);
     std::array<double, kRead> sums{};
@@ -122,8 +154,13 @@ class Projection {
 
   /// out = factor · U inside Vᵀ.
   void expand(const Matrix& inside, const Matrix& out, float factor = 1.0F) {
-    engine_.multiply({.a = basis_.left, .b = inside, .alpha = factor, .c = narrow_});
-    engine_.multiply({.a = narrow_, .b = basis_.right, .transpose_b = true, .c = out});
+    Matrix middle = inside;
+    if (element_ == Element::half) {
+      engine_.convert(inside, 1.0F, inside_factor_);
+      middle = inside_factor_;
+    }
+    engine_.multiply({.a = left_, .b = middle, .alpha = factor, .c = narrow_});
+    engine_.multiply({.a = narrow_, .b = right_, .transpose_b = true, .c = out});
   }
 
   /// Rounds W + part · U C Vᵀ.
@@ -140,17 +177,17 @@ class Projection {
       round_shifted(static_cast<float>(part + step));
       if (squared_error_ > most_error_) continue;
       part += step;
-      keep_if_best();
+      keep_if_best(static_cast<float>(part));
     }
   }
 
-  /// While shifts are tried, that of the best levels lies in the place of the target.
-  void keep_if_best() {
+  /// `part`: that of the gathered shift that the levels are of.
+  void keep_if_best(float part) {
     if (!(loss_ < best_loss_) || squared_error_ > most_error_) return;
     std::swap(levels_, best_levels_);
-    std::swap(shift_, target_);
+    copy_matrix(gathered_, best_gathered_);
     best_loss_ = loss_;
-    best_is_moved_ = true;
+    best_part_ = part;
   }
 
   void restore_best() {
@@ -159,12 +196,14 @@ class Projection {
     measure();
   }
 
-  /// ‖Ŵ - target‖².
+  /// ‖Ŵ - target‖² = ‖E - (target - W)‖², when levels have been restored.
   [[nodiscard]] double distance() {
-    copy_matrix(layer_.weight, shift_);
-    engine_.add_scaled(errors_, 1.0F, shift_);
-    engine_.add_scaled(target_, -1.0F, shift_);
-    return engine_.squared_norm(shift_);
+    if (best_part_ == 0) return squared_error_;
+    engine_.add_up(errors_, shift_, kBetween);
+    engine_.add_up(shift_, shift_, kShift);
+    std::array<double, 2> sums{};
+    engine_.read_sums(sums);
+    return squared_error_ - 2.0 * sums[kBetween] + sums[kShift];
   }
 
   /// A million elements tell well enough what flips take off.
@@ -175,10 +214,14 @@ class Projection {
   const Layer& layer_;
   const Basis& basis_;
   double most_error_;
+  Element element_;
+  float unit_;  ///< of errors
+  Matrix left_;
+  Matrix right_;
   double loss_ = 0;
   double squared_error_ = 0;
   double best_loss_ = 0;
-  bool best_is_moved_ = false;
+  float best_part_ = 0;  ///< of the best shift; 0 is none
   double distance_ = 0;  ///< ‖Ŵ - target‖², after a pass of flips
   Matrix errors_;
   Matrix target_;
@@ -186,6 +229,8 @@ class Projection {
   Matrix narrow_;
   Matrix inside_;    ///< Uᵀ E V
   Matrix gathered_;  ///< C
+  Matrix best_gathered_;
+  Matrix inside_factor_;  ///< either of them as it is multiplied
   std::uint8_t* levels_;
   std::uint8_t* best_levels_;
   float* row_norms_;

@@ -38,6 +38,13 @@ inline std::vector<NamedBackend> all_backends() {
   return backends;
 }
 
+/// Those whose engines of learned rounding differ: that of the processor is the same for all instruction sets.
+inline std::vector<NamedBackend> backends_with_engines() {
+  std::vector<NamedBackend> backends = all_backends();
+  std::erase_if(backends, [&](const NamedBackend& backend) { return backend.name.starts_with("cpu_") && &backend != &backends.front(); });
+  return backends;
+}
+
 /// A format, a backend and a source type: every law holds for every combination.
 struct LawCase {
   const FormatDescriptor* format;

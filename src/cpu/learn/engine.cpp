@@ -114,12 +114,14 @@ class CpuEngine : public learn::Engine {
     for (std::uint64_t i = 0; i < a.rows; ++i) host[i] = a.data[i * a.stride + i];
   }
 
-  [[nodiscard]] bool prefers_products() const noexcept override { return false; }
+  [[nodiscard]] bool prefers_products(std::uint64_t) const noexcept override { return false; }
   void multiply(const Product& p) override {
     look_for_stop();
     View c = view(p.c);
     if (p.beta == 0.0F) {
       c.setZero();
+    } else if (p.added.data != nullptr && p.added.data != p.c.data) {
+      c = p.beta * view(p.added);
     } else if (p.beta != 1.0F) {
       c *= p.beta;
     }
@@ -154,6 +156,10 @@ class CpuEngine : public learn::Engine {
     view(a) = solver.eigenvectors().transpose();
   }
 
+  void convert(const Matrix& in, float factor, const Matrix& out, float added) override {
+    view(out) = factor * view(in);
+    if (added != 0.0F) add_to_diagonal(out, added);
+  }
   void fill_signs(const Matrix& out, std::uint64_t seed) override {
     for_each(out,
              [&](std::uint64_t row, std::uint64_t column, float& value) { value = learn::random_sign(row * out.columns + column, seed); });
