@@ -205,8 +205,9 @@ class EnginePool::DeviceEngine : public learn::Engine {
   [[nodiscard]] std::unique_ptr<learn::OptimizerLoop> optimizer_loop(const learn::OptimizerRun& run, const learn::Basis& basis) override {
     if (!HalfLoop::serves(run)) return {};
     if (!half_products_) half_products_ = std::make_unique<HalfProducts>(stream_.get());
-    const float largest_error = codec::from_bits(largest(run.first_errors, run.weight.rows * run.weight.columns));
-    return std::make_unique<HalfLoop>(*half_products_, run, basis, largest_error, stream_, pool_);
+    const float error = codec::from_bits(largest(run.first_errors, run.weight.rows * run.weight.columns));
+    const float scale = codec::from_bits(largest(run.grid.scales, run.weight.rows * run.grid.groups));
+    return std::make_unique<HalfLoop>(*half_products_, run, basis, HalfLoop::LargestValues{error, scale}, stream_, pool_);
   }
 
  private:

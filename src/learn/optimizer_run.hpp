@@ -44,6 +44,7 @@ struct OptimizerRun {
   float* decayed_sums = nullptr;        ///< prodigy: one for each sampled element
   float* sampled = nullptr;             ///< prodigy: the variable at each sampled element, as the last step left it
   double* scratch = nullptr;            ///< of devices: scratch_elements(), zeros at the start
+  bool is_observed = false;  ///< somebody needs the offsets of the present iterate between iterations
   LoopState* state = nullptr;
   void* scalars = nullptr;  ///< the optimizer's Scalars
 };
@@ -70,7 +71,7 @@ inline constexpr std::uint64_t kRowsOfSum = 256;
   constexpr std::uint64_t others = 8;
   const std::uint64_t by_columns = (rows + kTileRows - 1) / kTileRows * columns;
   const std::uint64_t by_rows = (columns + kSmallestTileColumns - 1) / kSmallestTileColumns * rows;
-  return others + (1 + sums) * kSumParts + row_sum_parts(rows) + (rows + columns + by_columns + by_rows) / 2 +
+  return others + (1 + sums) * kSumParts + row_sum_parts(rows) + (2 * rows + 2 * columns + by_columns + by_rows) / 2 +
          1;  // the last ones are binary32
 }
 
