@@ -44,7 +44,7 @@ struct OptimizerRun {
   float* decayed_sums = nullptr;        ///< prodigy: one for each sampled element
   float* sampled = nullptr;             ///< prodigy: the variable at each sampled element, as the last step left it
   double* scratch = nullptr;            ///< of devices: scratch_elements(), zeros at the start
-  bool is_observed = false;  ///< somebody needs the offsets of the present iterate between iterations
+  bool is_observed = false;             ///< somebody needs the offsets of the present iterate between iterations
   LoopState* state = nullptr;
   void* scalars = nullptr;  ///< the optimizer's Scalars
 };
