@@ -81,6 +81,7 @@ class CudaBackend : public Backend {
     place.budget.give_back(place.store.clear());  // what is kept for bands is not in use now
     return place.engines.acquire(bytes);
   }
+  [[nodiscard]] std::size_t devices() const noexcept override { return places_.size(); }
   [[nodiscard]] std::optional<std::uint64_t> engine_bytes() const noexcept override {
     std::uint64_t least = places_.front()->engines.bytes();
     for (const auto& place : places_) least = std::min(least, place->engines.bytes());

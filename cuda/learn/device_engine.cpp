@@ -13,6 +13,8 @@
 #include "learn/matrix_launches.hpp"
 #include "learn/optimizer_launches.hpp"
 #include "learn/products.hpp"
+#include "learn/scale_search.hpp"
+#include "learn/weighted_search.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/event.hpp"
 #include "runtime/pinned_buffer.hpp"
@@ -129,6 +131,10 @@ class EnginePool::DeviceEngine : public learn::Engine {
                             .scales = scales,
                             .largest = counter<std::uint32_t>()};
     launches_of(*spec.format).quantize[source_index(Dtype::F32)](args, stream_.get());
+  }
+  void search_scales(const learn::WeightedSearch& search) override {
+    if (launch_search_scales(search, stream_.get())) return;
+    fail(ErrorKind::internal, "the groups of {} have no scales to search", search.spec.format->name());
   }
   void unpack(const learn::PackedCodes& codes, const learn::CodeTables& tables, std::uint8_t* levels) override {
     launch_unpack(codes, tables, levels, stream_.get());

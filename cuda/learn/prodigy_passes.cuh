@@ -112,10 +112,9 @@ __device__ inline void finish_step(const OptimizerRun& run, const OptimizerScrat
   Prodigy::finish_sums(scalars_of(run), run.variant, total);
 }
 
-/// Whether second moments are factored, there is a first moment, and rows have one scale.
+/// Whether second moments are factored and there is a first moment.
 [[nodiscard]] inline bool is_plain(const OptimizerRun& run) {
-  return run.optimizer == Optimizer::prodigy && Prodigy::is_factored(run.weight.rows, run.weight.columns) && !run.variant.schedule_free &&
-         run.grid.groups == 1;
+  return run.optimizer == Optimizer::prodigy && Prodigy::is_factored(run.weight.rows, run.weight.columns) && !run.variant.schedule_free;
 }
 
 /// Pass 1: moves the moments of rows and columns.  lagged: the roots of the latter go to the place whose turn it is.

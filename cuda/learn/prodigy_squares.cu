@@ -14,13 +14,13 @@ constexpr unsigned kWarps = kRowThreads / 32;
   return value;
 }
 
-/// Rows that are read before the first of them is used.
-constexpr unsigned kRowsAtOnce = 4;
+/// Rows that are read before the first of them is used: 16 bytes of each.
+constexpr unsigned kRowsAtOnce = 8;
 static_assert(kTileRows % kRowsAtOnce == 0);
 
 /// Pass 1: a block adds up the squared gradients of the rows and the columns of a tile.
-template <class T, int kWide>
-__global__ void __launch_bounds__(kRowThreads) squares_kernel(OptimizerRun run, Exchange<T> exchange) {
+template <class T, int kWide, bool kOneGroup>
+__global__ void __launch_bounds__(kRowThreads, 2) squares_kernel(OptimizerRun run, Exchange<T> exchange) {
   if (stopped(run)) return;
   __shared__ float row_sums[kTileRows][kWarps];
   const OptimizerScratch scratch(run);
@@ -31,22 +31,24 @@ __global__ void __launch_bounds__(kRowThreads) squares_kernel(OptimizerRun run, 
   const bool exists = column < run.weight.columns;
   float column_sums[kWide] = {};
   for (unsigned i = 0; i < rows; i += kRowsAtOnce) {
-    float gradients[kRowsAtOnce][kWide] = {};
-    float scales[kRowsAtOnce][kWide] = {};
+    Packed<T, kWide> packed[kRowsAtOnce] = {};
 #pragma unroll
     for (unsigned j = 0; j < kRowsAtOnce; ++j) {
-      const std::uint64_t row = first + i + j;
-      if (!exists || i + j >= rows) continue;
-      load_scales(run.grid, {row, column, 0}, scales[j]);
-      load(exchange.gradient + row * run.weight.columns + column, gradients[j]);
+      if (exists && i + j < rows) packed[j] = load_packed<kWide>(exchange.gradient + (first + i + j) * run.weight.columns + column);
     }
 #pragma unroll
     for (unsigned j = 0; j < kRowsAtOnce; ++j) {
       float row_sum = 0;
-      for (int k = 0; k < kWide; ++k) {
-        const float gradient = learn::code_gradient<Prodigy>(run.rule, gradients[j][k] * factor, scales[j][k]);
-        column_sums[k] += gradient * gradient;
-        row_sum += gradient * gradient;
+      if (exists && i + j < rows) {
+        float gradients[kWide];
+        float scales[kWide];
+        unpack(packed[j], gradients);
+        load_scales<kOneGroup>(run.grid, {first + i + j, column, 0}, scales);
+        for (int k = 0; k < kWide; ++k) {
+          const float gradient = learn::code_gradient<Prodigy>(run.rule, gradients[k] * factor, scales[k]);
+          column_sums[k] += gradient * gradient;
+          row_sum += gradient * gradient;
+        }
       }
       row_sum = warp_sum(row_sum);
       if (threadIdx.x % 32 == 0) row_sums[i + j][threadIdx.x / 32] = row_sum;
@@ -68,12 +70,18 @@ __device__ void finish_columns(const OptimizerRun& run, const OptimizerScratch& 
   const std::uint64_t tiles = (run.weight.rows + kTileRows - 1) / kTileRows;
   const std::uint64_t column = std::uint64_t{block} * kFinishColumns + threadIdx.x % kFinishColumns;
   const unsigned warp = threadIdx.x / 32;
+  // A wait for memory takes longer than all else here: few of them, one after another.
+  constexpr unsigned at_once = 16;
   double sum = 0;
-  if (column < run.weight.columns) {
-#pragma unroll 8
-    for (std::uint64_t tile = warp; tile < tiles; tile += kWarps) {
-      sum += static_cast<double>(scratch.column_squares[tile * run.weight.columns + column]);
+  for (std::uint64_t first = warp; first < tiles && column < run.weight.columns; first += at_once * kWarps) {
+    float parts[at_once] = {};
+#pragma unroll
+    for (unsigned i = 0; i < at_once; ++i) {
+      const std::uint64_t tile = first + i * kWarps;
+      if (tile < tiles) parts[i] = scratch.column_squares[tile * run.weight.columns + column];
     }
+#pragma unroll
+    for (const float part : parts) sum += static_cast<double>(part);
   }
   sums[warp][threadIdx.x % kFinishColumns] = sum;
   __syncthreads();
@@ -121,7 +129,11 @@ void launch_squares(const OptimizerRun& run, const Exchange<T>& exchange, bool l
     const auto row_tiles = static_cast<unsigned>((run.weight.rows + kTileRows - 1) / kTileRows);
     const auto column_blocks = static_cast<unsigned>((run.weight.columns + kFinishColumns - 1) / kFinishColumns);
     const auto row_blocks = static_cast<unsigned>((run.weight.rows + kRowThreads - 1) / kRowThreads);
-    squares_kernel<T, kWide><<<dim3(tiles, row_tiles), kRowThreads, 0, stream>>>(run, exchange);
+    if (run.grid.groups == 1) {
+      squares_kernel<T, kWide, true><<<dim3(tiles, row_tiles), kRowThreads, 0, stream>>>(run, exchange);
+    } else {
+      squares_kernel<T, kWide, false><<<dim3(tiles, row_tiles), kRowThreads, 0, stream>>>(run, exchange);
+    }
     finish_squares_kernel<<<column_blocks + row_blocks, kRowThreads, 0, stream>>>(run, column_blocks, tiles, lagged);
   });
   check_launch("add up squared gradients");

@@ -126,7 +126,7 @@ void launch_step(Prodigy, const OptimizerRun& run, const Exchange<T>& exchange, 
   if (run.average != nullptr) keep_average_kernel<<<blocks_for(run, 1, kMostBlocks), kRowThreads, 0, stream>>>(run);
   if (Prodigy::is_factored(run.weight.rows, run.weight.columns)) launch_squares(run, exchange, false, stream);
   with_width(run, [&]<int kWide>(std::integral_constant<int, kWide>) {
-    is_plain(run) ? launch_passes<kWide, true>(run, exchange, stream) : launch_passes<kWide, false>(run, exchange, stream);
+    is_plain(run) && run.grid.groups == 1 ? launch_passes<kWide, true>(run, exchange, stream) : launch_passes<kWide, false>(run, exchange, stream);
   });
   check_launch("make a step of Prodigy");
 }

@@ -99,6 +99,9 @@ class Backend {
   /// Device memory that the user of one engine may have; nothing where the matrices of engines lie in the memory of the host.
   [[nodiscard]] virtual std::optional<std::uint64_t> engine_bytes() const noexcept { return {}; }
 
+  /// GPUs whose engines work side by side; 1 for a processor, whose engines share its threads.
+  [[nodiscard]] virtual std::size_t devices() const noexcept { return 1; }
+
   /// A device for the matrices of learned rounding, for the use of one thread, who takes `bytes` of memory at most.  Waits
   /// while others have so much that there is no room.
   [[nodiscard]] virtual std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const = 0;

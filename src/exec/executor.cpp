@@ -259,7 +259,7 @@ std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files
                                    std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control, JobLog* log) {
   const unsigned threads = affordable_threads(plan, backend, resources);
   std::vector<LearnedLayer> learned(plan.jobs.size());
-  Forecast forecast(plan, backend, control);
+  Forecast forecast(plan, backend, threads, control);
   const Context context{
       plan, files, backend, outputs, statistics, learned, &forecast, control, band_bytes(resources.memory_bytes, threads), threads};
   Scheduler scheduler(plan, context, control, log);

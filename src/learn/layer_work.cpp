@@ -9,29 +9,24 @@
 namespace halftone::learn {
 namespace {
 
-// What other things take, in multiplications of large products on one thread of a processor (AVX2, measured).
-constexpr double kReading = 300;     // of an element: reading, quantizing to nearest, packing, writing
-constexpr double kRounding = 630;    // of an element: finding its level, or whether it flips
-constexpr double kStep = 110;        // of an element: a step of an optimizer
-constexpr double kFeedback = 650;    // of an element: rounding it in view of others
+// What other things take, in roundings of an element to its nearest level, or in multiplications (measured).
+constexpr double kReading = 0.48;    // of an element: reading, quantizing to nearest, packing, writing
+constexpr double kRounding = 1.0;    // of an element: finding its level, or whether it flips
+constexpr double kStep = 0.175;      // of an element: a step of an optimizer
+constexpr double kFeedback = 1.03;   // of an element: rounding it in view of others
 constexpr double kEigenvectors = 4;  // those of a matrix, by the cube of its side
 constexpr double kFactor = 0.35;     // a Cholesky factor, likewise
-
-/// On a GPU, a pass over the elements waits for memory while products do not.
-constexpr double kElementsOnGpu = 25;
-
-/// Multiplications of products and factors, and what is done to elements.
-struct Work {
-  double products = 0;
-  double elements = 0;
-};
 
 Work& operator+=(Work& a, const Work& b) {
   a.products += b.products;
   a.elements += b.elements;
+  a.copies += b.copies;
+  a.waits += b.waits;
   return a;
 }
-Work operator*(double factor, const Work& work) { return {factor * work.products, factor * work.elements}; }
+Work operator*(double factor, const Work& work) {
+  return {factor * work.products, factor * work.elements, factor * work.copies, factor * work.waits};
+}
 
 /// Finding a basis.
 Work of_basis(double rows, double columns, double rank, int power_iterations) {
@@ -79,13 +74,13 @@ Work of_method(const LearnRecipe& recipe, double rows, double columns, double ra
 
 }  // namespace
 
-double layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, Machine machine) {
+Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, Machine /*machine*/) {
   const auto m = static_cast<double>(rows);
   const auto n = static_cast<double>(columns);
   Work work{0, kReading * m * n};
   work += of_method(recipe, m, n, static_cast<double>(rank_of(recipe.rank, rows, columns)));
   if (recipe.lora_rank > 0) work += of_basis(m, n, static_cast<double>(recipe.lora_rank), kLoraPowerIterations);
-  return work.products + (machine == Machine::gpu ? kElementsOnGpu : 1.0) * work.elements;
+  return work;
 }
 
 }  // namespace halftone::learn
