@@ -22,9 +22,7 @@ struct OptimizerScratch {
     lag = reinterpret_cast<Lag*>(next + 3);
     next += 8;
     parts = next;
-    next += kSumParts;
-    sums = reinterpret_cast<learn::Prodigy::Sums*>(next);
-    next += kSumParts * sizeof(learn::Prodigy::Sums) / sizeof(double);
+    next += learn::kSumsOfStep * kSumParts;
     row_sums = next;
     next += learn::row_sum_parts(run.weight.rows);
     column_squares = reinterpret_cast<float*>(next);
@@ -36,11 +34,10 @@ struct OptimizerScratch {
   unsigned* tickets;  ///< one for each kernel that counts its blocks
   double* clip;       ///< prodigy: what updates are multiplied with
   Lag* lag;
-  double* parts;               ///< kSumParts: of the squared loss; later, of the squared updates
-  learn::Prodigy::Sums* sums;  ///< kSumParts
-  double* row_sums;            ///< prodigy: of the moments of kRowsOfSum rows each
-  float* column_squares;       ///< tiles of rows × columns
-  float* column_roots;         ///< prodigy: of the second moments; of a lagged run, of two iterations by turns
+  double* parts;          ///< of the squared loss; later, of the squared updates and of Prodigy::Sums, kSumParts of each
+  double* row_sums;       ///< prodigy: of the moments of kRowsOfSum rows each
+  float* column_squares;  ///< tiles of rows × columns
+  float* column_roots;    ///< prodigy: of the second moments; of a lagged run, of two iterations by turns
   float* row_roots;
   float* row_squares;  ///< rows × tiles of columns
 };

@@ -41,6 +41,8 @@ struct Before {
   Packed<T, kTogether> gradients;
   float former_root;  ///< of the second moment of the row, in the last step
   float row_moment;
+  Sampled sampled;
+  float decayed;
 };
 
 /// Passes 3 of the last step and 2 of this one in one go: offsets are moved late, by what `lag` says of the last step, and
@@ -74,6 +76,8 @@ class LaggedStep {
     before.former_root = former_rows_[place.row];
     before.gradients = load_packed<kTogether>(exchange_.gradient + place.at);
     before.row_moment = run_.row_moments[place.row];
+    before.sampled = sampled_at(place);
+    before.decayed = decayed_sum_at<kTogether>(run_, before.sampled);
   }
 
   /// Makes the last step.
@@ -99,15 +103,8 @@ class LaggedStep {
     const float row_root = Prodigy::row_root(before.row_moment, mean_);
     if (place.column == 0) rows_[place.row] = row_root;
     find_updates(scalars_, row_root, present_, before.moments, updates);
-    sample(
-        run_, scalars_, place, gradients,
-        [&](std::uint64_t, unsigned own) {
-          float x = before.offsets[0];
-#pragma unroll
-          for (unsigned i = 1; i < kTogether; ++i) x = i == own ? before.offsets[i] : x;
-          return x;
-        },
-        sums);
+    const auto variable = [&](const Sampled& sampled) { return element_at(before.offsets, sampled.index); };
+    sample(run_, scalars_, before.sampled, before.decayed, gradients, variable, sums);
     store_stream(before.moments, run_.moments[0] + place.at);
     float few = 0;
     for (int i = 0; i < kTogether; ++i) {

@@ -66,50 +66,75 @@ struct Sampled {
   return {number, static_cast<unsigned>(number * sampling - place.at)};
 }
 
-/// Of the sampled elements: what d is estimated from.
-template <int kWide, class Variable>
-__device__ void sample(const OptimizerRun& run, const Prodigy::Scalars& s, const Place& place, const float (&gradients)[kWide],
-                       const Variable& variable, Prodigy::Sums& sums) {
-  static_assert(kWide <= Prodigy::kSampling);
-  const auto [index, own] = sampled_at(place);
-  if (own >= kWide) return;
-  float gradient = gradients[0];
-#pragma unroll
-  for (unsigned i = 1; i < kWide; ++i) gradient = i == own ? gradients[i] : gradient;
-  const float decayed = Prodigy::decayed_sum(s, run.decayed_sums[index], gradient);
-  run.decayed_sums[index] = decayed;
-  Prodigy::add(sums, variable(index, own), gradient, decayed);
+/// The decayed sum of the sampled element at a place; 0 where there is none.
+template <int kWide>
+[[nodiscard]] __device__ float decayed_sum_at(const OptimizerRun& run, const Sampled& sampled) {
+  return sampled.index < kWide ? run.decayed_sums[sampled.number] : 0.0F;
 }
 
-/// Puts the sum over the threads of a block into *part.
-__device__ inline void put_block_sum(double value, double* part) {
-  value = block_total(value);
-  if (threadIdx.x == 0) *part = value;
+/// Element `index` of a place.
+template <int kWide>
+[[nodiscard]] __device__ float element_at(const float (&values)[kWide], unsigned index) {
+  float value = values[0];
+#pragma unroll
+  for (unsigned i = 1; i < kWide; ++i) value = i == index ? values[i] : value;
+  return value;
+}
+
+/// What d is estimated from, where an element of a place is sampled.  `before`: its decayed sum; `variable`: those of the place,
+/// or of the sampled element alone.
+template <int kWide, class Variable>
+__device__ void sample(const OptimizerRun& run, const Prodigy::Scalars& s, const Sampled& sampled, float before,
+                       const float (&gradients)[kWide], const Variable& variable, Prodigy::Sums& sums) {
+  static_assert(kWide <= Prodigy::kSampling);
+  if (sampled.index >= kWide) return;
+  const float gradient = element_at(gradients, sampled.index);
+  const float decayed = Prodigy::decayed_sum(s, before, gradient);
+  run.decayed_sums[sampled.number] = decayed;
+  Prodigy::add(sums, variable(sampled), gradient, decayed);
+}
+
+/// Sums over the threads of a block, each as block_total() makes it: thread i gets sum i, the others anything.
+template <int kCount>
+[[nodiscard]] __device__ double block_totals(const double (&values)[kCount]) {
+  __shared__ double of_warps[kCount][kRowThreads / 32];
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    double value = values[i];
+    for (int half = 16; half > 0; half /= 2) value += __shfl_xor_sync(0xFFFF'FFFFU, value, half);
+    if (threadIdx.x % 32 == 0) of_warps[i][threadIdx.x / 32] = value;
+  }
+  __syncthreads();
+  double total = 0;
+  if (threadIdx.x < kCount) {
+    for (const double of_warp : of_warps[threadIdx.x]) total += of_warp;
+  }
+  __syncthreads();
+  return total;
 }
 
 /// The end of pass 2: the last block finds the factor of the updates and the next d.
-__device__ inline void finish_step(const OptimizerRun& run, const OptimizerScratch& scratch, double squares, Prodigy::Sums sums) {
-  put_block_sum(squares, scratch.parts + blockIdx.x);
-  Prodigy::Sums& part = scratch.sums[blockIdx.x];
-  put_block_sum(sums.dot, &part.dot);
-  put_block_sum(sums.decayed, &part.decayed);
-  put_block_sum(sums.l1, &part.l1);
-  put_block_sum(sums.squares, &part.squares);
+__device__ inline void finish_step(const OptimizerRun& run, const OptimizerScratch& scratch, double squares, const Prodigy::Sums& sums) {
+  constexpr int count = 5;
+  const double part = block_totals<count>({squares, sums.dot, sums.decayed, sums.l1, sums.squares});
+  const auto place = [&](unsigned sum, unsigned block) { return scratch.parts + sum * learn::kSumParts + block; };
+  if (threadIdx.x < count) *place(threadIdx.x, blockIdx.x) = part;
   if (!is_last_block(&scratch.tickets[2])) return;
-  const double squared_updates = sum_of_parts(scratch.parts, gridDim.x);
-  Prodigy::Sums total{};
+  double all[count] = {};
   for (unsigned i = threadIdx.x; i < gridDim.x; i += kRowThreads) {
-    const Prodigy::Sums* one = scratch.sums + i;
-    Prodigy::add(total, {__ldcg(&one->dot), __ldcg(&one->decayed), __ldcg(&one->l1), __ldcg(&one->squares)});
+#pragma unroll
+    for (unsigned sum = 0; sum < count; ++sum) all[sum] += __ldcg(place(sum, i));
   }
-  double* const members[] = {&total.dot, &total.decayed, &total.l1, &total.squares};
-  for (double* member : members) *member = block_total(*member);
+  __shared__ double totals[count];
+  const double total = block_totals<count>(all);
+  if (threadIdx.x < count) totals[threadIdx.x] = total;
+  __syncthreads();
   if (threadIdx.x != 0) return;
-  const float clip = Prodigy::clip(squared_updates, run.weight.rows * run.weight.columns);
+  const float clip = Prodigy::clip(totals[0], run.weight.rows * run.weight.columns);
   *scratch.clip = static_cast<double>(clip);
   const Prodigy::Scalars& s = scalars_of(run);
   *scratch.lag = {static_cast<double>(s.rate) * static_cast<double>(clip), s.epsilon, run.state->slot, 0};
-  Prodigy::finish_sums(scalars_of(run), run.variant, total);
+  Prodigy::finish_sums(scalars_of(run), run.variant, {totals[1], totals[2], totals[3], totals[4]});
 }
 
 /// Whether second moments are factored and there is a first moment.

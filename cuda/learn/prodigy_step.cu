@@ -52,8 +52,9 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
     float few = 0;
     for (const float update : updates) few += update * update;
     squares += static_cast<double>(few);
+    const Sampled sampled = sampled_at(place);
     sample(
-        run, s, place, gradients, [&](std::uint64_t number, unsigned) { return run.sampled[number]; }, sums);
+        run, s, sampled, decayed_sum_at<kWide>(run, sampled), gradients, [&](const Sampled& one) { return run.sampled[one.number]; }, sums);
   });
   finish_step(run, scratch, squares, sums);
 }
@@ -61,12 +62,8 @@ __global__ void __launch_bounds__(kRowThreads) updates_kernel(OptimizerRun run, 
 /// Keeps the variable at the sampled element of a place, if there is one.
 template <int kWide>
 __device__ void keep_sampled(const OptimizerRun& run, const Place& place, const float (&variable)[kWide]) {
-  const auto [index, own] = sampled_at(place);
-  if (own >= kWide) return;
-  float value = variable[0];
-#pragma unroll
-  for (unsigned i = 1; i < kWide; ++i) value = i == own ? variable[i] : value;
-  run.sampled[index] = value;
+  const Sampled sampled = sampled_at(place);
+  if (sampled.index < kWide) run.sampled[sampled.number] = element_at(variable, sampled.index);
 }
 
 /// Pass 3.
@@ -126,7 +123,8 @@ void launch_step(Prodigy, const OptimizerRun& run, const Exchange<T>& exchange, 
   if (run.average != nullptr) keep_average_kernel<<<blocks_for(run, 1, kMostBlocks), kRowThreads, 0, stream>>>(run);
   if (Prodigy::is_factored(run.weight.rows, run.weight.columns)) launch_squares(run, exchange, false, stream);
   with_width(run, [&]<int kWide>(std::integral_constant<int, kWide>) {
-    is_plain(run) && run.grid.groups == 1 ? launch_passes<kWide, true>(run, exchange, stream) : launch_passes<kWide, false>(run, exchange, stream);
+    is_plain(run) && run.grid.groups == 1 ? launch_passes<kWide, true>(run, exchange, stream)
+                                          : launch_passes<kWide, false>(run, exchange, stream);
   });
   check_launch("make a step of Prodigy");
 }

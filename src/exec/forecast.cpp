@@ -8,6 +8,9 @@
 namespace halftone::exec {
 namespace {
 
+/// The part of copies that is seen where a GPU computes other layers meanwhile.
+constexpr double kSeenOfCopies = 0.25;
+
 learn::Work work_of(const Job& job, learn::Machine machine) {
   if (!job.learn) return {};
   const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
@@ -22,6 +25,7 @@ Forecast::Forecast(const Plan& plan, const Backend& backend, unsigned threads, R
   machine_ = device_bytes ? learn::Machine::gpu : learn::Machine::processor;
   may_measure_ = !device_bytes || *device_bytes >= learn::bytes_of_measuring();
   expected_at_once_ = device_bytes ? std::min<std::size_t>(backend.devices(), threads) : threads;
+  may_overlap_ = device_bytes && threads > backend.devices();
   for (const Job& job : plan.jobs) work_.push_back(work_of(job, machine_));
   if (may_measure_) return;
   for (const learn::Work& work : work_) expected_.push_back(seconds_of(work, learn::kUsualRates));
@@ -42,6 +46,7 @@ std::uint64_t Forecast::engine_bytes() {
 void Forecast::begin(learn::Engine& engine) {
   if (may_measure_) measure(engine);
   const std::lock_guard lock(mutex_);
+  if (most_at_once_ == 0 && !may_measure_) begin_ = std::chrono::steady_clock::now();
   most_at_once_ = std::max(most_at_once_, ++at_once_);
 }
 
@@ -53,15 +58,16 @@ void Forecast::measure(learn::Engine& engine) {
   {
     const std::lock_guard lock(mutex_);
     if (!expected_.empty()) return;
-    if (begin_ == std::chrono::steady_clock::time_point()) begin_ = std::chrono::steady_clock::now();
   }
   const learn::Rates rates = measure_(engine);
   const std::lock_guard lock(mutex_);
   if (expected_.empty()) expect(rates);
 }
 
-void Forecast::expect(const learn::Rates& rates) {
+void Forecast::expect(learn::Rates rates) {
+  if (may_overlap_) rates.copy *= kSeenOfCopies;
   for (const learn::Work& work : work_) expected_.push_back(seconds_of(work, rates));
+  begin_ = std::chrono::steady_clock::now();
   foresee(1.0, expected_at_once_);
   control_.first_foreseen_end_ns = control_.foreseen_end_ns.load();
 }

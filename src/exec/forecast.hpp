@@ -32,7 +32,7 @@ class Forecast {
 
  private:
   void measure(learn::Engine& engine);
-  void expect(const learn::Rates& rates);
+  void expect(learn::Rates rates);
   void foresee(double slowness, std::size_t at_once);
   [[nodiscard]] double span(double slowness, std::size_t at_once) const;
 
@@ -41,6 +41,7 @@ class Forecast {
   Measure measure_;
   learn::Machine machine_;
   bool may_measure_;
+  bool may_overlap_;  ///< copies of a layer and what a GPU computes for another
   std::size_t expected_at_once_;
   std::mutex measuring_;
   std::mutex mutex_;

@@ -5,17 +5,56 @@
 
 #include "learn/basis.hpp"
 #include "learn/effort.hpp"
+#include "learn/optimizer.hpp"
 
 namespace halftone::learn {
 namespace {
 
-// What other things take, in roundings of an element to its nearest level, or in multiplications (measured).
-constexpr double kReading = 0.48;    // of an element: reading, quantizing to nearest, packing, writing
-constexpr double kRounding = 1.0;    // of an element: finding its level, or whether it flips
-constexpr double kStep = 0.175;      // of an element: a step of an optimizer
-constexpr double kFeedback = 1.03;   // of an element: rounding it in view of others
-constexpr double kEigenvectors = 4;  // those of a matrix, by the cube of its side
-constexpr double kFactor = 0.35;     // a Cholesky factor, likewise
+/// What things take, in the units of Work (measured: AVX2 and AVX-512, H100).  On a GPU products of full precision take
+/// longer than those that are timed, those of binary16 less; and where it has little to do, each step waits for the last one.
+struct Costs {
+  double reading;          ///< elements, of each: reading, quantizing to nearest, packing, writing
+  double passing;          ///< copies, of each element: there and back, and what the host does for files meanwhile
+  double basis;            ///< products, of each within a basis
+  double basis_waits;      ///< of a basis
+  double pass_waits;       ///< of a pass of a projection
+  double feedback;         ///< products, of each within feedback
+  double column_waits;     ///< of feedback, of a column in a round
+  double slope;            ///< products, of each within the slope of an optimizer
+  double step;             ///< elements, of each: a step of an optimizer without moments
+  double step_by_moments;  ///< the same, for each moment more
+  double step_waits;
+};
+
+constexpr Costs kProcessor{.reading = 0.48,
+                           .passing = 1,
+                           .basis = 1,
+                           .basis_waits = 0,
+                           .pass_waits = 0,
+                           .feedback = 1,
+                           .column_waits = 0,
+                           .slope = 1,
+                           .step = 0.175,
+                           .step_by_moments = 0.1,
+                           .step_waits = 0};
+constexpr Costs kGpu{.reading = 0,
+                     .passing = 2.1,
+                     .basis = 3.5,
+                     .basis_waits = 125,
+                     .pass_waits = 4.5,
+                     .feedback = 2,
+                     .column_waits = 0.055,
+                     .slope = 0.6,
+                     .step = 1.2,
+                     .step_by_moments = 0.6,
+                     .step_waits = 1};
+
+constexpr double kFeedbackElements = 1.03;  // of an element: rounding it in view of others
+constexpr double kEigenvectors = 4;         // products: the eigenvectors of a matrix, by the cube of its side
+constexpr double kFactor = 0.35;            // a Cholesky factor, likewise
+
+/// Iterations of an optimizer that ends by itself.
+constexpr double kUsualIterations = 550;
 
 Work& operator+=(Work& a, const Work& b) {
   a.products += b.products;
@@ -28,45 +67,75 @@ Work operator*(double factor, const Work& work) {
   return {factor * work.products, factor * work.elements, factor * work.copies, factor * work.waits};
 }
 
-/// Finding a basis.
-Work of_basis(double rows, double columns, double rank, int power_iterations) {
-  const auto count = [](double value) { return static_cast<std::uint64_t>(value); };
-  const double smaller = std::min(rows, columns);
-  if (prefers_exact(count(rank), count(rows), count(columns))) {
-    return {rows * columns * (smaller + 2 * rank) + kEigenvectors * smaller * smaller * smaller + 2 * (rows + columns) * rank * rank};
+/// The work on one layer.
+class LayerWork {
+ public:
+  LayerWork(std::uint64_t rows, std::uint64_t columns, Machine machine)
+      : costs_(machine == Machine::gpu ? kGpu : kProcessor), rows_(static_cast<double>(rows)), columns_(static_cast<double>(columns)) {}
+
+  [[nodiscard]] Work reading() const { return {.elements = costs_.reading * elements(), .copies = costs_.passing * elements()}; }
+
+  [[nodiscard]] Work basis(double rank, int power_iterations) const {
+    return {.products = costs_.basis * basis_products(rank, power_iterations), .waits = costs_.basis_waits};
   }
-  const auto wide = static_cast<double>(oversampled(count(rank), count(rows), count(columns)));
-  const double power = power_iterations;
-  return {(2 * power + 5) * rows * columns * wide + (power + 4) * 2 * rows * wide * wide + kEigenvectors * wide * wide * wide};
-}
 
-/// Measuring a loss, and taking its gradient.
-double of_slope(double rows, double columns, double rank) { return 2 * (rows * columns * rank + rows * rank * rank); }
+  [[nodiscard]] Work projection(double rank, double passes) const {
+    return passes * Work{.products = slope_products(rank), .elements = elements(), .waits = costs_.pass_waits};
+  }
 
-Work of_projection(double rows, double columns, double rank, double passes) {
-  return passes * Work{of_slope(rows, columns, rank), kRounding * rows * columns};
-}
+  [[nodiscard]] Work feedback(double sweeps) const {
+    const double products = kFactor * columns_ * columns_ * columns_ + (3.3 + sweeps) * rows_ * columns_ * columns_;
+    return {.products = costs_.feedback * products,
+            .elements = (1 + sweeps) * kFeedbackElements * elements(),
+            .copies = columns_ * columns_,
+            .waits = costs_.column_waits * (1 + sweeps) * columns_};
+  }
 
-Work of_feedback(double rows, double columns, double sweeps) {
-  return {kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns, (1 + sweeps) * kFeedback * rows * columns};
-}
+  [[nodiscard]] Work optimizer(const OptimizerSettings& settings, double rank) const {
+    const int moments = with_optimizer(settings.optimizer, []<class O>(O) { return O::kElementwise ? O::kMoments : 1; });
+    const StopRule& stop = settings.schedule.stop;
+    const double most = settings.schedule.iterations;
+    const double steps = stop.loss > 0 || stop.rate > 0 ? std::min(most, kUsualIterations) : most;
+    return steps * Work{.products = settings.full_loss ? 0.0 : costs_.slope * slope_products(rank),
+                        .elements = (costs_.step + moments * costs_.step_by_moments) * elements(),
+                        .waits = costs_.step_waits};
+  }
 
-Work of_method(const LearnRecipe& recipe, double rows, double columns, double rank) {
+ private:
+  [[nodiscard]] double elements() const { return rows_ * columns_; }
+
+  [[nodiscard]] double basis_products(double rank, int power_iterations) const {
+    const auto count = [](double value) { return static_cast<std::uint64_t>(value); };
+    const double smaller = std::min(rows_, columns_);
+    if (prefers_exact(count(rank), count(rows_), count(columns_))) {
+      return elements() * (smaller + 2 * rank) + kEigenvectors * smaller * smaller * smaller + 2 * (rows_ + columns_) * rank * rank;
+    }
+    const auto wide = static_cast<double>(oversampled(count(rank), count(rows_), count(columns_)));
+    const double power = power_iterations;
+    return (2 * power + 5) * elements() * wide + (power + 4) * 2 * rows_ * wide * wide + kEigenvectors * wide * wide * wide;
+  }
+
+  /// Measuring a loss, and taking its gradient.
+  [[nodiscard]] double slope_products(double rank) const { return 2 * (elements() * rank + rows_ * rank * rank); }
+
+  const Costs& costs_;
+  double rows_;
+  double columns_;
+};
+
+Work of_method(const LayerWork& layer, const LearnRecipe& recipe, double rank) {
   const EffortNumbers numbers = numbers_of(recipe.effort);
   switch (recipe.method) {
     case LearnMethod::nearest: break;
-    case LearnMethod::feedback: return of_feedback(rows, columns, numbers.sweeps);
+    case LearnMethod::feedback: return layer.feedback(numbers.sweeps);
     case LearnMethod::closed:
     case LearnMethod::project: {
-      const double flips = numbers.flip_passes;
-      Work work = of_basis(rows, columns, rank, numbers.power_iterations);
-      return work += of_projection(rows, columns, rank, recipe.method == LearnMethod::closed ? 2 : 10 + flips);
+      Work work = layer.basis(rank, numbers.power_iterations);
+      return work += layer.projection(rank, recipe.method == LearnMethod::closed ? 2 : 10 + numbers.flip_passes);
     }
     case LearnMethod::optimizer: {
-      const double steps = recipe.optimizer.schedule.iterations;
-      const Work step{recipe.optimizer.full_loss ? 0.0 : of_slope(rows, columns, rank), kStep * rows * columns};
-      Work work = recipe.optimizer.full_loss ? Work{} : of_basis(rows, columns, rank, numbers.power_iterations);
-      return work += steps * step;
+      Work work = recipe.optimizer.full_loss ? Work{} : layer.basis(rank, numbers.power_iterations);
+      return work += layer.optimizer(recipe.optimizer, rank);
     }
   }
   return {};
@@ -74,12 +143,11 @@ Work of_method(const LearnRecipe& recipe, double rows, double columns, double ra
 
 }  // namespace
 
-Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, Machine /*machine*/) {
-  const auto m = static_cast<double>(rows);
-  const auto n = static_cast<double>(columns);
-  Work work{0, kReading * m * n};
-  work += of_method(recipe, m, n, static_cast<double>(rank_of(recipe.rank, rows, columns)));
-  if (recipe.lora_rank > 0) work += of_basis(m, n, static_cast<double>(recipe.lora_rank), kLoraPowerIterations);
+Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, Machine machine) {
+  const LayerWork layer(rows, columns, machine);
+  Work work = layer.reading();
+  work += of_method(layer, recipe, static_cast<double>(rank_of(recipe.rank, rows, columns)));
+  if (recipe.lora_rank > 0) work += layer.basis(static_cast<double>(recipe.lora_rank), kLoraPowerIterations);
   return work;
 }
 

@@ -21,7 +21,7 @@ struct Extent {
   int repeats;  ///< of which the shortest counts
 };
 
-constexpr Extent kProcessor{256, 1024, 256, 1, 3};
+constexpr Extent kProcessor{128, 1024, 256, 1, 2};
 constexpr Extent kGpu{2048, 2048, 1024, 8, 2};
 
 Extent extent_for(const Engine& engine) { return engine.prefers_products() ? kGpu : kProcessor; }

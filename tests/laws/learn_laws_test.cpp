@@ -272,7 +272,8 @@ TEST_P(SearchedScalesLearnLaw, Scales_by_weighted_errors_lose_less_of_what_count
   quantized_->round_to_nearest(amax, {});
   const double by_plain_errors = weighted_error();
   quantized_->round_to_nearest(amax, weights_);
-  EXPECT_LT(weighted_error(), 0.98 * by_plain_errors);
+  const bool has_choice = formats::scale_rules(*spec_.format).candidates > 1;
+  EXPECT_LE(weighted_error(), (has_choice ? 0.98 : 1.0) * by_plain_errors);
 }
 
 /// Formats whose scales an optimizer may move.
