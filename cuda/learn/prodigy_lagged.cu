@@ -5,12 +5,12 @@
 namespace halftone::cuda {
 namespace {
 
-/// Elements of a row that a thread takes at a time, and rows of which it does: enough reads are then under way.
+/// Elements of a row that a thread takes at a time, and rows of which it does.
 constexpr int kTogether = 8;
-constexpr unsigned kRowsAtOnce = 2;
+constexpr unsigned kRowsAtOnce = 1;
 constexpr unsigned kBlocksOfProcessor = 2;
 /// Blocks, a few for each multiprocessor of a large GPU.  Their number decides the order of sums, so it is no GPU's own.
-constexpr std::uint64_t kLaggedBlocks = 528;
+constexpr std::uint64_t kLaggedBlocks = 264;
 static_assert(kLaggedBlocks <= learn::kSumParts);
 
 /// What a thread has of every row: kTogether columns, from `column` on.
@@ -32,6 +32,15 @@ struct Strip {
     column = own % in_row * kTogether;
   }
 };
+
+/// The row that is taken in place of row i.  The blocks that have summed up squares went down tiles of rows, all at once:
+/// the rows that they read last are the first ones here, while their gradients are in the cache.  Not below the last row.
+[[nodiscard]] __device__ std::uint64_t row_at(std::uint64_t i, std::uint64_t rows) {
+  const auto tiles = static_cast<std::uint32_t>(rows / learn::kTileRows);
+  if (i >= std::uint64_t{tiles} * learn::kTileRows) return i;
+  const auto own = static_cast<std::uint32_t>(i);
+  return (own % tiles + 1) * std::uint64_t{learn::kTileRows} - 1 - own / tiles;
+}
 
 /// What is known of elements of a row before their step, as it lies in memory.
 template <class T>
@@ -142,7 +151,10 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksOfProcessor) lagged_kernel
   Prodigy::Sums sums{};
   double squares = 0;
   for (std::uint64_t first = strip.row; first < run.weight.rows && strip.exists; first += strip.row_step) {
-    const auto place = [&](unsigned i) { return Place{first + i, strip.column, (first + i) * run.weight.columns + strip.column}; };
+    const auto place = [&](unsigned i) {
+      const std::uint64_t row = row_at(first + i, run.weight.rows);
+      return Place{row, strip.column, row * run.weight.columns + strip.column};
+    };
     Before<T> before[kRowsAtOnce];
 #pragma unroll
     for (unsigned i = 0; i < kRowsAtOnce; ++i) {

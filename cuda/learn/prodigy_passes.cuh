@@ -91,7 +91,9 @@ __device__ void sample(const OptimizerRun& run, const Prodigy::Scalars& s, const
   const float gradient = element_at(gradients, sampled.index);
   const float decayed = Prodigy::decayed_sum(s, before, gradient);
   run.decayed_sums[sampled.number] = decayed;
-  Prodigy::add(sums, variable(sampled), gradient, decayed);
+  const float x = variable(sampled);
+  if (run.variant.speed) return Prodigy::add(sums, x, gradient, decayed);
+  Prodigy::add_to_plain(sums, x, gradient, decayed);
 }
 
 /// Sums over the threads of a block, each as block_total() makes it: thread i gets sum i, the others anything.

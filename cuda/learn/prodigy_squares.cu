@@ -32,9 +32,12 @@ __global__ void __launch_bounds__(kRowThreads, 2) squares_kernel(OptimizerRun ru
   float column_sums[kWide] = {};
   for (unsigned i = 0; i < rows; i += kRowsAtOnce) {
     Packed<T, kWide> packed[kRowsAtOnce] = {};
+    float row_scales[kRowsAtOnce] = {};
 #pragma unroll
     for (unsigned j = 0; j < kRowsAtOnce; ++j) {
-      if (exists && i + j < rows) packed[j] = load_packed<kWide>(exchange.gradient + (first + i + j) * run.weight.columns + column);
+      if (!exists || i + j >= rows) continue;
+      packed[j] = load_packed<kWide>(exchange.gradient + (first + i + j) * run.weight.columns + column);
+      if (kOneGroup) row_scales[j] = run.grid.scales[first + i + j];
     }
 #pragma unroll
     for (unsigned j = 0; j < kRowsAtOnce; ++j) {
@@ -43,7 +46,11 @@ __global__ void __launch_bounds__(kRowThreads, 2) squares_kernel(OptimizerRun ru
         float gradients[kWide];
         float scales[kWide];
         unpack(packed[j], gradients);
-        load_scales<kOneGroup>(run.grid, {first + i + j, column, 0}, scales);
+        if (kOneGroup) {
+          for (float& scale : scales) scale = row_scales[j];
+        } else {
+          load_scales(run.grid, {first + i + j, column, 0}, scales);
+        }
         for (int k = 0; k < kWide; ++k) {
           const float gradient = learn::code_gradient<Prodigy>(run.rule, gradients[k] * factor, scales[k]);
           column_sums[k] += gradient * gradient;

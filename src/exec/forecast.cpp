@@ -9,7 +9,7 @@ namespace halftone::exec {
 namespace {
 
 /// The part of copies that is seen where a GPU computes other layers meanwhile.
-constexpr double kSeenOfCopies = 0.25;
+constexpr double kSeenOfCopies = 0.1;
 
 learn::Work work_of(const Job& job, learn::Machine machine) {
   if (!job.learn) return {};

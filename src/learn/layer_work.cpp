@@ -17,44 +17,60 @@ struct Costs {
   double passing;          ///< copies, of each element: there and back, and what the host does for files meanwhile
   double basis;            ///< products, of each within a basis
   double basis_waits;      ///< of a basis
+  double pass;             ///< elements, of each: a pass of a projection
   double pass_waits;       ///< of a pass of a projection
+  double rounding;         ///< elements, of each: rounding it in view of others
   double feedback;         ///< products, of each within feedback
   double column_waits;     ///< of feedback, of a column in a round
   double slope;            ///< products, of each within the slope of an optimizer
   double step;             ///< elements, of each: a step of an optimizer without moments
   double step_by_moments;  ///< the same, for each moment more
+  double prodigy;          ///< the same, for Prodigy's sums
   double step_waits;
 };
 
-constexpr Costs kProcessor{.reading = 0.48,
+constexpr Costs kProcessor{.reading = 1.5,
                            .passing = 1,
                            .basis = 1,
                            .basis_waits = 0,
+                           .pass = 3.1,
                            .pass_waits = 0,
+                           .rounding = 3.2,
                            .feedback = 1,
                            .column_waits = 0,
                            .slope = 1,
-                           .step = 0.175,
-                           .step_by_moments = 0.1,
+                           .step = 0.55,
+                           .step_by_moments = 0.3,
+                           .prodigy = 2.7,
                            .step_waits = 0};
 constexpr Costs kGpu{.reading = 0,
                      .passing = 2.1,
                      .basis = 3.5,
                      .basis_waits = 125,
+                     .pass = 1,
                      .pass_waits = 4.5,
+                     .rounding = 1,
                      .feedback = 2,
                      .column_waits = 0.055,
                      .slope = 0.6,
                      .step = 1.2,
                      .step_by_moments = 0.6,
+                     .prodigy = 0,
                      .step_waits = 1};
 
-constexpr double kFeedbackElements = 1.03;  // of an element: rounding it in view of others
-constexpr double kEigenvectors = 4;         // products: the eigenvectors of a matrix, by the cube of its side
-constexpr double kFactor = 0.35;            // a Cholesky factor, likewise
+constexpr double kEigenvectors = 4;  // products: the eigenvectors of a matrix, by the cube of its side
+constexpr double kFactor = 0.35;     // a Cholesky factor, likewise
 
-/// Iterations of an optimizer that ends by itself.
-constexpr double kUsualIterations = 550;
+/// Iterations after which an optimizer usually ends by itself.  On a GPU the loss of Prodigy has no floor of rounding.
+double usual_iterations(Optimizer optimizer, Machine machine) {
+  switch (optimizer) {
+    case Optimizer::original: return 500;
+    case Optimizer::adamw:
+    case Optimizer::radam: return 640;
+    case Optimizer::prodigy: return machine == Machine::gpu ? 440 : 740;
+  }
+  return 500;  // no enumerator
+}
 
 Work& operator+=(Work& a, const Work& b) {
   a.products += b.products;
@@ -71,7 +87,10 @@ Work operator*(double factor, const Work& work) {
 class LayerWork {
  public:
   LayerWork(std::uint64_t rows, std::uint64_t columns, Machine machine)
-      : costs_(machine == Machine::gpu ? kGpu : kProcessor), rows_(static_cast<double>(rows)), columns_(static_cast<double>(columns)) {}
+      : machine_(machine),
+        costs_(machine == Machine::gpu ? kGpu : kProcessor),
+        rows_(static_cast<double>(rows)),
+        columns_(static_cast<double>(columns)) {}
 
   [[nodiscard]] Work reading() const { return {.elements = costs_.reading * elements(), .copies = costs_.passing * elements()}; }
 
@@ -80,13 +99,13 @@ class LayerWork {
   }
 
   [[nodiscard]] Work projection(double rank, double passes) const {
-    return passes * Work{.products = slope_products(rank), .elements = elements(), .waits = costs_.pass_waits};
+    return passes * Work{.products = slope_products(rank), .elements = costs_.pass * elements(), .waits = costs_.pass_waits};
   }
 
   [[nodiscard]] Work feedback(double sweeps) const {
     const double products = kFactor * columns_ * columns_ * columns_ + (3.3 + sweeps) * rows_ * columns_ * columns_;
     return {.products = costs_.feedback * products,
-            .elements = (1 + sweeps) * kFeedbackElements * elements(),
+            .elements = (1 + sweeps) * costs_.rounding * elements(),
             .copies = columns_ * columns_,
             .waits = costs_.column_waits * (1 + sweeps) * columns_};
   }
@@ -95,9 +114,10 @@ class LayerWork {
     const int moments = with_optimizer(settings.optimizer, []<class O>(O) { return O::kElementwise ? O::kMoments : 1; });
     const StopRule& stop = settings.schedule.stop;
     const double most = settings.schedule.iterations;
-    const double steps = stop.loss > 0 || stop.rate > 0 ? std::min(most, kUsualIterations) : most;
+    const double steps = stop.loss > 0 || stop.rate > 0 ? std::min(most, usual_iterations(settings.optimizer, machine_)) : most;
+    const double sums = settings.optimizer == Optimizer::prodigy ? costs_.prodigy : 0.0;
     return steps * Work{.products = settings.full_loss ? 0.0 : costs_.slope * slope_products(rank),
-                        .elements = (costs_.step + moments * costs_.step_by_moments) * elements(),
+                        .elements = (costs_.step + moments * costs_.step_by_moments + sums) * elements(),
                         .waits = costs_.step_waits};
   }
 
@@ -118,6 +138,7 @@ class LayerWork {
   /// Measuring a loss, and taking its gradient.
   [[nodiscard]] double slope_products(double rank) const { return 2 * (elements() * rank + rows_ * rank * rank); }
 
+  Machine machine_;
   const Costs& costs_;
   double rows_;
   double columns_;
