@@ -33,15 +33,6 @@ struct Strip {
   }
 };
 
-/// The row that is taken in place of row i.  The blocks that have summed up squares went down tiles of rows, all at once:
-/// the rows that they read last are the first ones here, while their gradients are in the cache.  Not below the last row.
-[[nodiscard]] __device__ std::uint64_t row_at(std::uint64_t i, std::uint64_t rows) {
-  const auto tiles = static_cast<std::uint32_t>(rows / learn::kTileRows);
-  if (i >= std::uint64_t{tiles} * learn::kTileRows) return i;
-  const auto own = static_cast<std::uint32_t>(i);
-  return (own % tiles + 1) * std::uint64_t{learn::kTileRows} - 1 - own / tiles;
-}
-
 /// What is known of elements of a row before their step, as it lies in memory.
 template <class T>
 struct Before {
@@ -151,10 +142,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksOfProcessor) lagged_kernel
   Prodigy::Sums sums{};
   double squares = 0;
   for (std::uint64_t first = strip.row; first < run.weight.rows && strip.exists; first += strip.row_step) {
-    const auto place = [&](unsigned i) {
-      const std::uint64_t row = row_at(first + i, run.weight.rows);
-      return Place{row, strip.column, row * run.weight.columns + strip.column};
-    };
+    const auto place = [&](unsigned i) { return Place{first + i, strip.column, (first + i) * run.weight.columns + strip.column}; };
     Before<T> before[kRowsAtOnce];
 #pragma unroll
     for (unsigned i = 0; i < kRowsAtOnce; ++i) {
