@@ -25,7 +25,6 @@ struct Costs {
   double slope;            ///< products, of each within the slope of an optimizer
   double step;             ///< elements, of each: a step of an optimizer without moments
   double step_by_moments;  ///< the same, for each moment more
-  double prodigy;          ///< the same, for Prodigy's sums
   double step_waits;
 };
 
@@ -33,7 +32,7 @@ constexpr Costs kProcessor{.reading = 1.5,
                            .passing = 1,
                            .basis = 1,
                            .basis_waits = 0,
-                           .pass = 3.1,
+                           .pass = 4,
                            .pass_waits = 0,
                            .rounding = 3.2,
                            .feedback = 1,
@@ -41,7 +40,6 @@ constexpr Costs kProcessor{.reading = 1.5,
                            .slope = 1,
                            .step = 0.55,
                            .step_by_moments = 0.3,
-                           .prodigy = 2.7,
                            .step_waits = 0};
 constexpr Costs kGpu{.reading = 0,
                      .passing = 2.1,
@@ -55,7 +53,6 @@ constexpr Costs kGpu{.reading = 0,
                      .slope = 0.6,
                      .step = 1.2,
                      .step_by_moments = 0.6,
-                     .prodigy = 0,
                      .step_waits = 1};
 
 constexpr double kEigenvectors = 4;  // products: the eigenvectors of a matrix, by the cube of its side
@@ -115,9 +112,8 @@ class LayerWork {
     const StopRule& stop = settings.schedule.stop;
     const double most = settings.schedule.iterations;
     const double steps = stop.loss > 0 || stop.rate > 0 ? std::min(most, usual_iterations(settings.optimizer, machine_)) : most;
-    const double sums = settings.optimizer == Optimizer::prodigy ? costs_.prodigy : 0.0;
     return steps * Work{.products = settings.full_loss ? 0.0 : costs_.slope * slope_products(rank),
-                        .elements = (costs_.step + moments * costs_.step_by_moments + sums) * elements(),
+                        .elements = (costs_.step + moments * costs_.step_by_moments) * elements(),
                         .waits = costs_.step_waits};
   }
 
