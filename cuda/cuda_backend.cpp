@@ -66,6 +66,7 @@ class CudaBackend : public Backend {
     return {};
   }
 
+  [[nodiscard]] std::size_t devices() const noexcept override { return devices_.count(); }
   [[nodiscard]] std::size_t engines_at_once() const noexcept override { return devices_.count() * EnginePool::kMost; }
   [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const override {
     place_.budget.give_back(place_.store.clear());  // what is kept for bands is not in use now

@@ -4,13 +4,16 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/fail.hpp"
 #include "launch_table.hpp"
 #include "learn/factors.hpp"
 #include "learn/half_loop.hpp"
 #include "learn/matrix_launches.hpp"
 #include "learn/optimizer_launches.hpp"
 #include "learn/products.hpp"
+#include "learn/scale_search.hpp"
 #include "learn/small_factors.hpp"
+#include "learn/weighted_search.hpp"
 #include "runtime/device_buffer.hpp"
 #include "runtime/event.hpp"
 #include "runtime/pinned_buffer.hpp"
@@ -128,6 +131,10 @@ class EnginePool::DeviceEngine : public learn::Engine {
                             .largest = counter<std::uint32_t>()};
     launches_of(*spec.format).quantize[source_index(Dtype::F32)](args, stream_.get());
   }
+  void search_scales(const learn::WeightedSearch& search) override {
+    if (launch_search_scales(search, stream_.get())) return;
+    fail(ErrorKind::internal, "the groups of {} have no scales to search", search.spec.format->name());
+  }
   void unpack(const learn::PackedCodes& codes, const learn::CodeTables& tables, std::uint8_t* levels) override {
     launch_unpack(codes, tables, levels, stream_.get());
   }
@@ -217,8 +224,9 @@ class EnginePool::DeviceEngine : public learn::Engine {
   [[nodiscard]] std::unique_ptr<learn::OptimizerLoop> optimizer_loop(const learn::OptimizerRun& run, const learn::Basis& basis) override {
     if (!HalfLoop::serves(run)) return {};
     if (!half_products_) half_products_ = std::make_unique<HalfProducts>(stream_.get());
-    const float largest_error = codec::from_bits(largest(run.first_errors, run.weight.rows * run.weight.columns));
-    return std::make_unique<HalfLoop>(*half_products_, run, basis, largest_error, stream_, pool_);
+    const float error = codec::from_bits(largest(run.first_errors, run.weight.rows * run.weight.columns));
+    const float scale = codec::from_bits(largest(run.grid.scales, run.weight.rows * run.grid.groups));
+    return std::make_unique<HalfLoop>(*half_products_, run, basis, HalfLoop::LargestValues{error, scale}, stream_, pool_);
   }
 
  private:

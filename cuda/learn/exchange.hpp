@@ -27,4 +27,13 @@ struct Exchange {
 template <class T>
 void launch_optimizer_step(const learn::OptimizerRun& run, const Exchange<T>& exchange, cudaStream_t stream);
 
+// Prodigy in one pass over the elements: offsets move an iteration late, and what a step gives back are not the errors but
+// the updates times their scales, by which U' E V changes: launch_lagged_advance() takes that off.
+
+/// Whether `run` can be carried out so.
+[[nodiscard]] bool can_lag(const learn::OptimizerRun& run);
+void launch_lagged_step(const learn::OptimizerRun& run, const Exchange<__half>& exchange, cudaStream_t stream);
+/// learn::Engine::advance() with `inside` less the last step of what its updates changed, `change`.
+void launch_lagged_advance(const learn::OptimizerRun& run, const learn::Matrix& inside, const learn::Matrix& change, cudaStream_t stream);
+
 }  // namespace halftone::cuda

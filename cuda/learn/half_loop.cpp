@@ -5,6 +5,7 @@
 
 #include "learn/half_matrices.hpp"
 #include "learn/optimizer_launches.hpp"
+#include "runtime/check.hpp"
 
 namespace halftone::cuda {
 namespace {
@@ -29,6 +30,13 @@ float error_factor(float largest) {
   return std::ldexp(1.0F, std::clamp(target - std::ilogb(largest), -most, most));
 }
 
+/// The updates of the largest scale become about as large as they are in units of the scale, which is 1 in the mean.
+float update_factor(float largest_scale) {
+  constexpr int most = 120;
+  if (!(largest_scale > 0.0F)) return 1.0F;
+  return std::ldexp(1.0F, std::clamp(-std::ilogb(largest_scale), -most, most));
+}
+
 }  // namespace
 
 bool HalfLoop::serves(const learn::OptimizerRun& run) {
@@ -40,13 +48,14 @@ DeviceBuffer HalfLoop::halves(std::uint64_t rows, std::uint64_t columns) const {
   return {rows * columns * sizeof(__half), stream_.get(), pool_};
 }
 
-HalfLoop::HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run, const learn::Basis& basis, float largest_error,
+HalfLoop::HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run, const learn::Basis& basis, const LargestValues& largest,
                    const Stream& stream, cudaMemPool_t pool)
     : run_(run),
       stream_(stream),
       pool_(pool),
       rank_((basis.left.columns + kRankMultiple - 1) / kRankMultiple * kRankMultiple),
-      inside_factor_(root_of(rank_ * rank_)) {
+      lags_(can_lag(run)),
+      factors_{root_of(run.weight.rows), root_of(run.weight.columns), root_of(rank_ * rank_), root_of(run.weight.rows * rank_)} {
   const std::uint64_t rows = run.weight.rows;
   const std::uint64_t columns = run.weight.columns;
   errors_ = halves(rows, columns);
@@ -59,52 +68,64 @@ HalfLoop::HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run,
   inside_ = DeviceBuffer(rank_ * rank_ * sizeof(float), stream.get(), pool);
   normalised_ = halves(rank_, rank_);
   expanded_ = halves(rows, rank_);
-
-  const float left_factor = root_of(rows);
-  const float right_factor = root_of(columns);
+  launch_to_half(basis.left, factors_.left, false, rows, rank_, left_.as<__half>(), stream.get());
+  launch_to_half(basis.left, factors_.left, true, rank_, rows, left_transposed_.as<__half>(), stream.get());
+  launch_to_half(basis.right, factors_.right, false, columns, rank_, right_.as<__half>(), stream.get());
+  launch_to_half(basis.right, factors_.right, true, rank_, columns, right_transposed_.as<__half>(), stream.get());
   const float gradient = root_of(rows * columns);
   exchange_ = {.gradient = gradient_.as<__half>(),
                .errors = errors_.as<__half>(),
                .is_normalised = true,
                .gradient_factor = 1.0F / gradient,
-               .error_factor = error_factor(largest_error)};
-  launch_to_half(basis.left, left_factor, false, rows, rank_, left_.as<__half>(), stream.get());
-  launch_to_half(basis.left, left_factor, true, rank_, rows, left_transposed_.as<__half>(), stream.get());
-  launch_to_half(basis.right, right_factor, false, columns, rank_, right_.as<__half>(), stream.get());
-  launch_to_half(basis.right, right_factor, true, rank_, columns, right_transposed_.as<__half>(), stream.get());
+               .error_factor = error_factor(largest.error)};
   set_errors({const_cast<float*>(run.first_errors), rows, columns, columns});
+  plan_measure(products, inside_);
+  plan_expand(products, gradient);
+  if (!lags_) return;
+  // From here on, what is measured are changes.
+  for (const auto& product : measure_) product->compute();
+  measure_.clear();
+  change_ = DeviceBuffer(inside_.size(), stream.get(), pool);
+  check(cudaMemsetAsync(change_.data(), 0, change_.size(), stream.get()), "clear device memory");
+  exchange_.error_factor = update_factor(largest.scale);
+  plan_measure(products, change_);
+}
 
-  const float expanded = root_of(rows * rank_);
-  const auto plan = [&](const HalfProduct& product) { return products.plan(product); };
-  measure_.push_back(plan({.a = right_transposed_.as<__half>(),
-                           .b = errors_.as<__half>(),
-                           .out = projected_.data(),
-                           .rows = rank_,
-                           .columns = rows,
-                           .inner = columns,
-                           .factor = 1.0F / right_factor}));
-  measure_.push_back(plan({.a = projected_.as<__half>(),
-                           .b = left_transposed_.as<__half>(),
-                           .out = inside_.data(),
-                           .out_is_half = false,
-                           .rows = rank_,
-                           .columns = rank_,
-                           .inner = rows,
-                           .factor = 1.0F / (exchange_.error_factor * left_factor)}));
-  expand_.push_back(plan({.a = left_.as<__half>(),
-                          .b = normalised_.as<__half>(),
-                          .out = expanded_.data(),
-                          .rows = rows,
-                          .columns = rank_,
-                          .inner = rank_,
-                          .factor = expanded / (left_factor * inside_factor_)}));
-  expand_.push_back(plan({.a = expanded_.as<__half>(),
-                          .b = right_.as<__half>(),
-                          .out = gradient_.data(),
-                          .rows = rows,
-                          .columns = columns,
-                          .inner = rank_,
-                          .factor = gradient / (expanded * right_factor)}));
+/// out = (Uᵀ errors V)ᵀ.
+void HalfLoop::plan_measure(const HalfProducts& products, const DeviceBuffer& out) {
+  measure_.push_back(products.plan({.a = right_transposed_.as<__half>(),
+                                    .b = errors_.as<__half>(),
+                                    .out = projected_.data(),
+                                    .rows = rank_,
+                                    .columns = run_.weight.rows,
+                                    .inner = run_.weight.columns,
+                                    .factor = 1.0F / factors_.right}));
+  measure_.push_back(products.plan({.a = projected_.as<__half>(),
+                                    .b = left_transposed_.as<__half>(),
+                                    .out = out.data(),
+                                    .out_is_half = false,
+                                    .rows = rank_,
+                                    .columns = rank_,
+                                    .inner = run_.weight.rows,
+                                    .factor = 1.0F / (exchange_.error_factor * factors_.left)}));
+}
+
+/// gradient = U normalised Vᵀ.
+void HalfLoop::plan_expand(const HalfProducts& products, float gradient_factor) {
+  expand_.push_back(products.plan({.a = left_.as<__half>(),
+                                   .b = normalised_.as<__half>(),
+                                   .out = expanded_.data(),
+                                   .rows = run_.weight.rows,
+                                   .columns = rank_,
+                                   .inner = rank_,
+                                   .factor = factors_.expanded / (factors_.left * factors_.inside)}));
+  expand_.push_back(products.plan({.a = expanded_.as<__half>(),
+                                   .b = right_.as<__half>(),
+                                   .out = gradient_.data(),
+                                   .rows = run_.weight.rows,
+                                   .columns = run_.weight.columns,
+                                   .inner = rank_,
+                                   .factor = gradient_factor / (factors_.expanded * factors_.right)}));
 }
 
 void HalfLoop::set_errors(const learn::Matrix& errors) {
@@ -112,11 +133,22 @@ void HalfLoop::set_errors(const learn::Matrix& errors) {
 }
 
 void HalfLoop::put_iteration() {
-  for (const auto& product : measure_) product->compute();
-  launch_advance(run_, {inside_.as<float>(), rank_, rank_, rank_}, stream_.get());
-  launch_normalise(inside_.as<float>(), run_.state, inside_factor_, rank_ * rank_, normalised_.as<__half>(), stream_.get());
+  const learn::Matrix inside{inside_.as<float>(), rank_, rank_, rank_};
+  if (!lags_) {
+    measure();
+    launch_advance(run_, inside, stream_.get());
+  } else {
+    launch_lagged_advance(run_, inside, {change_.as<float>(), rank_, rank_, rank_}, stream_.get());
+  }
+  launch_normalise(inside.data, run_.state, factors_.inside, rank_ * rank_, normalised_.as<__half>(), stream_.get());
   for (const auto& product : expand_) product->compute();
-  launch_optimizer_step(run_, exchange_, stream_.get());
+  if (!lags_) return launch_optimizer_step(run_, exchange_, stream_.get());
+  launch_lagged_step(run_, exchange_, stream_.get());
+  measure();
+}
+
+void HalfLoop::measure() const {
+  for (const auto& product : measure_) product->compute();
 }
 
 void HalfLoop::iterate(std::uint32_t n) {

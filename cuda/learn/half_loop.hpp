@@ -20,8 +20,14 @@ class HalfLoop : public learn::OptimizerLoop {
   /// Whether `run` can be carried out so: its rows and columns are those of products that are aligned.
   [[nodiscard]] static bool serves(const learn::OptimizerRun& run);
 
-  /// `largest_error`: in magnitude, of the first errors.  All arguments must outlive this.
-  HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run, const learn::Basis& basis, float largest_error,
+  /// Largest magnitudes of the layer.
+  struct LargestValues {
+    float error = 0;  ///< of the first errors
+    float scale = 0;
+  };
+
+  /// All arguments but `largest` must outlive this.
+  HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run, const learn::Basis& basis, const LargestValues& largest,
            const Stream& stream, cudaMemPool_t pool);
 
   void set_errors(const learn::Matrix& errors) override;
@@ -29,13 +35,24 @@ class HalfLoop : public learn::OptimizerLoop {
 
  private:
   [[nodiscard]] DeviceBuffer halves(std::uint64_t rows, std::uint64_t columns) const;
+  void plan_measure(const HalfProducts& products, const DeviceBuffer& out);
+  void plan_expand(const HalfProducts& products, float gradient_factor);
+  void measure() const;
   void put_iteration();
 
   const learn::OptimizerRun& run_;
   const Stream& stream_;
   cudaMemPool_t pool_;
-  std::uint64_t rank_;   ///< filled up with columns of zeros
-  float inside_factor_;  ///< of the normalised projected errors
+  std::uint64_t rank_;  ///< filled up with columns of zeros
+  bool lags_;           ///< offsets move an iteration late (exchange.hpp)
+  /// What elements are multiplied with.
+  struct Factors {
+    float left;
+    float right;
+    float inside;  ///< normalised
+    float expanded;
+  };
+  Factors factors_;
   Exchange<__half> exchange_;
   DeviceBuffer errors_;
   DeviceBuffer gradient_;
@@ -45,6 +62,7 @@ class HalfLoop : public learn::OptimizerLoop {
   DeviceBuffer right_transposed_;  ///< rank × columns
   DeviceBuffer projected_;         ///< (E V)ᵀ, rank × rows
   DeviceBuffer inside_;            ///< (Uᵀ E V)ᵀ, binary32
+  DeviceBuffer change_;            ///< lagged: what the last updates change it by
   DeviceBuffer normalised_;        ///< the same over its norm
   DeviceBuffer expanded_;          ///< U (Uᵀ E V) over the norm, rows × rank
   std::vector<std::unique_ptr<HalfProducts::Plan>> measure_;

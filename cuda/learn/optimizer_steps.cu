@@ -9,17 +9,23 @@ namespace {
 using learn::OptimizerRun;
 using learn::StopReason;
 
+/// `change`: null, or what the last step of a lagged run changes `measured` by, but for its factor.
 template <class O>
-__global__ void __launch_bounds__(kRowThreads) advance_kernel(OptimizerRun run, learn::Matrix measured) {
+__global__ void __launch_bounds__(kRowThreads) advance_kernel(OptimizerRun run, learn::Matrix measured, const float* change) {
   if (run.state->stop != StopReason::none) return;
   const OptimizerScratch scratch(run);
   const std::uint64_t n = measured.rows * measured.columns;
   const std::uint64_t step = std::uint64_t{gridDim.x} * kRowThreads;
+  const auto factor = static_cast<float>(scratch.lag->step);
   double sum = 0;
 #pragma unroll 4
   for (std::uint64_t i = std::uint64_t{blockIdx.x} * kRowThreads + threadIdx.x; i < n; i += step) {
-    const auto value = static_cast<double>(measured.data[i]);
-    sum += value * value;
+    float value = measured.data[i];
+    if (change != nullptr) {
+      value -= factor * change[i];
+      measured.data[i] = value;
+    }
+    sum += static_cast<double>(value) * static_cast<double>(value);
   }
   sum = block_total(sum);
   if (threadIdx.x == 0) scratch.parts[blockIdx.x] = sum;
@@ -86,12 +92,17 @@ __global__ void __launch_bounds__(kRowThreads)
 
 }  // namespace
 
-void launch_advance(const OptimizerRun& run, const learn::Matrix& measured, cudaStream_t stream) {
+void launch_lagged_advance(const OptimizerRun& run, const learn::Matrix& inside, const learn::Matrix& change, cudaStream_t stream) {
   constexpr std::uint64_t by_thread = 4;
-  const std::uint64_t wanted = (measured.rows * measured.columns + by_thread * kRowThreads - 1) / (by_thread * kRowThreads);
+  const std::uint64_t wanted = (inside.rows * inside.columns + by_thread * kRowThreads - 1) / (by_thread * kRowThreads);
   const auto blocks = static_cast<unsigned>(wanted < learn::kSumParts ? wanted : learn::kSumParts);
-  learn::with_optimizer(run.optimizer, [&]<class O>(O) { advance_kernel<O><<<blocks, kRowThreads, 0, stream>>>(run, measured); });
+  learn::with_optimizer(run.optimizer,
+                        [&]<class O>(O) { advance_kernel<O><<<blocks, kRowThreads, 0, stream>>>(run, inside, change.data); });
   check_launch("advance an optimizer");
+}
+
+void launch_advance(const OptimizerRun& run, const learn::Matrix& measured, cudaStream_t stream) {
+  launch_lagged_advance(run, measured, {}, stream);
 }
 
 template <class T>

@@ -92,4 +92,20 @@ __device__ void store(const float (&values)[kWide], __half* to) {
   }
 }
 
+/// kWide elements as they lie in memory: those of binary16 wait for their use in half the registers.
+template <class T, int kWide>
+struct alignas(sizeof(T) * kWide <= 16 ? sizeof(T) * kWide : 16) Packed {
+  T at[kWide];
+};
+
+template <int kWide, class T>
+__device__ Packed<T, kWide> load_packed(const T* from) {
+  return *reinterpret_cast<const Packed<T, kWide>*>(from);
+}
+
+template <class T, int kWide>
+__device__ void unpack(const Packed<T, kWide>& packed, float (&values)[kWide]) {
+  load(packed.at, values);
+}
+
 }  // namespace halftone::cuda

@@ -106,6 +106,8 @@ class Backend {
   /// Device memory that the user of one engine may have; nothing where the matrices of engines lie in the memory of the host.
   [[nodiscard]] virtual std::optional<std::uint64_t> engine_bytes() const noexcept { return {}; }
 
+  /// GPUs whose engines work side by side; 1 for a processor, whose engines share its threads.
+  [[nodiscard]] virtual std::size_t devices() const noexcept { return 1; }
   /// Engines that are of use at once.
   [[nodiscard]] virtual std::size_t engines_at_once() const noexcept { return SIZE_MAX; }
   /// One sentence about a device that failed and was not needed; empty where there is none.

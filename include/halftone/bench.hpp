@@ -17,7 +17,7 @@ enum class BenchedOps : std::uint8_t {
 /// One timed kernel of a GPU.
 struct KernelTime {
   /// copy, max_magnitude, quantize, measure+quantize (one scale per tensor: both passes), quantize-small
-  /// (1000 weights of 1024 × 1024 as one graph), dequantize, cast, optimizer-step
+  /// (1000 weights of 1024 × 1024 as one graph), dequantize, cast, optimizer-step, optimizer-step-whole
   std::string kernel;
   std::string format;       ///< or optimizer; empty for kernels without one
   std::string source;       ///< element type read

@@ -52,7 +52,7 @@ struct RunReport {
   Plan plan;
   std::string device;
   double seconds = 0;
-  std::optional<double> foreseen_seconds;    ///< what `seconds` was to be, when the first layer had learned
+  std::optional<double> foreseen_seconds;    ///< what `seconds` was to be, before the first layer learned
   std::vector<LearnedLayer> learned;         ///< in the order of the plan's jobs
   std::filesystem::path lora_output;         ///< where low-rank corrections were written; empty without
   std::optional<Verification> verification;  ///< where it was asked for; it has passed

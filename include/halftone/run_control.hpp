@@ -12,9 +12,9 @@ struct RunControl {
   std::atomic<std::uint64_t> total_bytes{0};  ///< output bytes in all; 0 before the plan exists
   std::atomic<std::uint64_t> kept_bytes{0};   ///< those of done_bytes that an interrupted run had written
 
-  // When all layers that learn will be done, in nanoseconds of std::chrono::steady_clock; 0 before one of them is.
+  // When all layers that learn will be done, in nanoseconds of std::chrono::steady_clock; 0 without such layers.
   std::atomic<std::uint64_t> foreseen_end_ns{0};        ///< by what is known now
-  std::atomic<std::uint64_t> first_foreseen_end_ns{0};  ///< by the first layer that was done
+  std::atomic<std::uint64_t> first_foreseen_end_ns{0};  ///< by what was known before the first of them
 
   // What the worker threads have spent their time on so far, in nanoseconds, all of them together.
   std::atomic<std::uint64_t> reading_ns{0};    ///< waiting for the input

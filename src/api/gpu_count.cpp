@@ -10,21 +10,15 @@
 namespace halftone::api {
 namespace {
 
-// Measured on hosts with H100s: multiplications in a second, and what a layer takes besides.
-constexpr double kWorkPerSecond = 2e14;
-constexpr double kLayerSeconds = 0.005;
-
-/// The driver looks at all GPUs that it shows before the first one starts, and takes them down one by one in the end; in
+/// Measured on hosts with H100s.  The driver looks at all GPUs that it shows before the first one starts, and takes them down one by one in the end; in
 /// between, each waits for the one before.
 constexpr learn::DeviceCost kAnother{.start = 0.1, .delay = 0.3};
 
 }  // namespace
 
 std::size_t gpu_count(const Plan& plan, std::size_t named, unsigned threads) {
-  std::vector<double> seconds;
-  for (const double work : exec::learning_work(plan, DeviceKind::gpu)) {
-    if (work > 0) seconds.push_back(kLayerSeconds + work / kWorkPerSecond);
-  }
+  std::vector<double> seconds = exec::usual_seconds(plan, DeviceKind::gpu);
+  std::erase(seconds, 0.0);
   return learn::device_count(std::move(seconds), std::min<std::size_t>(named, threads), kAnother);
 }
 

@@ -70,7 +70,7 @@ class Scheduler {
  public:
   /// `learning_at_once`: layers that may learn at a time.
   Scheduler(const Plan& plan, const Context& context, RunControl& control, JobLog* log, std::size_t learning_at_once)
-      : plan_(plan), context_(context), control_(control), log_(log), queue_(plan, context.forecast->work(), learning_at_once) {}
+      : plan_(plan), context_(context), control_(control), log_(log), queue_(plan, usual_seconds(plan, context.backend.kind()), learning_at_once) {}
 
   void work_until_done() {
     std::unique_lock lock(mutex_);
@@ -265,7 +265,7 @@ std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files
                                    std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control, JobLog* log) {
   const unsigned threads = affordable_threads(plan, backend, resources);
   std::vector<LearnedLayer> learned(plan.jobs.size());
-  Forecast forecast(plan, backend, control);
+  Forecast forecast(plan, backend, threads, control);
   const Context context{
       plan, files, backend, outputs, statistics, learned, &forecast, control, band_bytes(resources.memory_bytes, threads), threads};
   Scheduler scheduler(plan, context, control, log, backend.engines_at_once());

@@ -13,7 +13,7 @@ namespace halftone::exec {
 /// All other jobs begin in the order of the output.
 class JobQueue {
  public:
-  /// `work`: that of each job on its codes, 0 for those that do not learn.  `learning_at_once`: layers that may learn at
+  /// `work`: that of each job on its codes, in any unit, 0 for those that do not learn.  `learning_at_once`: layers that may learn at
   /// a time.
   JobQueue(const Plan& plan, std::span<const double> work, std::size_t learning_at_once);
 

@@ -40,9 +40,10 @@ class LearnWork : public Work {
 
   std::uint64_t run(std::size_t, std::size_t) override {
     const auto start = std::chrono::steady_clock::now();
-    const std::shared_ptr<learn::Engine> engine = context_.backend.make_engine(engine_bytes(job_));
+    const std::shared_ptr<learn::Engine> engine =
+        context_.backend.make_engine(std::max(engine_bytes(job_), context_.forecast->engine_bytes()));
+    context_.forecast->begin(*engine);
     const auto engine_start = std::chrono::steady_clock::now();
-    context_.forecast->begin();
     const learn::Checked checked(*engine, [this] { context_.check_stop(); });
     learn::Memory memory(*engine);
     const learn::Matrix weight = memory.matrix(info_.shape[0], info_.shape[1]);

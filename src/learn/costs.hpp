@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <halftone/backend.hpp>
+
 namespace halftone::learn {
 
 /// A weight and the rank of a basis; what they have elements of.
@@ -15,18 +17,24 @@ struct Extent {
   [[nodiscard]] std::uint64_t moments() const { return columns * columns; }
 };
 
-/// Multiplications of products and factors, and what is done to elements in terms of them.
+/// Work on a layer, counted in what Rates (layer_work.hpp) are of.
 struct Work {
   double products = 0;
   double elements = 0;
+  double copies = 0;
+  double waits = 0;
 };
 
 inline Work& operator+=(Work& a, const Work& b) {
   a.products += b.products;
   a.elements += b.elements;
+  a.copies += b.copies;
+  a.waits += b.waits;
   return a;
 }
-[[nodiscard]] inline Work operator*(double factor, const Work& work) { return {factor * work.products, factor * work.elements}; }
+[[nodiscard]] inline Work operator*(double factor, const Work& work) {
+  return {factor * work.products, factor * work.elements, factor * work.copies, factor * work.waits};
+}
 
 /// Bytes while a basis is found.
 [[nodiscard]] std::uint64_t basis_search_bytes(const Extent& extent);
@@ -36,10 +44,10 @@ inline Work& operator+=(Work& a, const Work& b) {
 [[nodiscard]] std::uint64_t projection_bytes(const Extent& extent);
 
 /// Finding a basis.
-[[nodiscard]] Work basis_work(const Extent& extent, int power_iterations);
-/// Measuring a loss, and taking its gradient.
-[[nodiscard]] Work slope_work(const Extent& extent);
+[[nodiscard]] Work basis_work(const Extent& extent, int power_iterations, DeviceKind device);
+/// The products of measuring a loss and taking its gradient.
+[[nodiscard]] double slope_products(const Extent& extent);
 /// `passes` roundings in view of the error in a basis.
-[[nodiscard]] Work projection_work(const Extent& extent, double passes);
+[[nodiscard]] Work projection_work(const Extent& extent, double passes, DeviceKind device);
 
 }  // namespace halftone::learn

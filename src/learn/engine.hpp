@@ -47,8 +47,9 @@ struct Flips {
   float pull = 0;                       ///< weight of the squared distance from the target
 };
 
-struct OptimizerRun;  // optimizer_run.hpp
-struct Basis;         // basis.hpp
+struct OptimizerRun;    // optimizer_run.hpp
+struct Basis;           // basis.hpp
+struct WeightedSearch;  // weighted_search.hpp
 
 /// Codes as they are stored, row by row of a layout, in the memory of an engine.  Element e is that of row e / columns.
 struct PackedCodes {
@@ -88,6 +89,8 @@ class Engine : public MatrixEngine {
  public:
   /// Backend::quantize() of rows × columns elements at `weight`, with everything in the memory of the engine.
   virtual void quantize(const QuantSpec& spec, const Matrix& weight, float tensor_amax, std::uint8_t* codes, std::byte* scales) = 0;
+  /// Chooses the scales of groups by weighted squared errors; the same bytes on every device.
+  virtual void search_scales(const WeightedSearch& search) = 0;
   /// levels[e] = the level of the e-th code.
   virtual void unpack(const PackedCodes& codes, const CodeTables& tables, std::uint8_t* levels) = 0;
   /// Puts the codes of `levels` in the place of those that stand for other levels; returns how many there were.

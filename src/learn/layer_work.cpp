@@ -9,47 +9,72 @@
 namespace halftone::learn {
 namespace {
 
-// What other things take, in multiplications of large products on one thread of a processor (AVX2, measured).
-constexpr double kReading = 300;     // of an element: reading, quantizing to nearest, packing, writing
-constexpr double kRounding = 630;    // of an element: finding its level, or whether it flips
-constexpr double kEigenvectors = 4;  // those of a matrix, by the cube of its side
+/// What things take, in the units of Work (measured: AVX2 and AVX-512, H100; those of an H100 in
+/// bench/baselines/learned-h100.txt).  On a GPU products of full precision take longer than those that are timed, those of
+/// binary16 less; and where it has little to do, each step waits for the last one.
+struct Costs {
+  double reading;        ///< elements, of each: reading, quantizing to nearest, packing, writing
+  double passing;        ///< copies, of each element: there and back, and what the host does for files meanwhile
+  double basis;          ///< products, of each within a basis
+  double basis_waits;    ///< of a basis
+  double pass_products;  ///< products, of each within a pass of a projection
+  double pass;           ///< elements, of each: a pass of a projection
+  double pass_waits;     ///< of a pass of a projection
+};
 
-/// On a GPU, a pass over the elements waits for memory while products do not.
-constexpr double kElementsOnGpu = 25;
+constexpr Costs kProcessor{.reading = 1.5, .passing = 1, .basis = 1, .basis_waits = 0, .pass_products = 1, .pass = 4, .pass_waits = 0};
+constexpr Costs kGpu{.reading = 0, .passing = 2.1, .basis = 1.55, .basis_waits = 75, .pass_products = 0.6, .pass = 1, .pass_waits = 4.5};
 
-}  // namespace
+const Costs& costs_of(DeviceKind device) { return device == DeviceKind::gpu ? kGpu : kProcessor; }
 
-Work basis_work(const Extent& extent, int power_iterations) {
+constexpr double kEigenvectors = 4;  // products: the eigenvectors of a matrix, by the cube of its side
+
+double basis_products(const Extent& extent, int power_iterations) {
   const auto rows = static_cast<double>(extent.rows);
   const auto columns = static_cast<double>(extent.columns);
   const auto rank = static_cast<double>(extent.rank);
   const double smaller = std::min(rows, columns);
   if (prefers_exact(extent.rank, extent.rows, extent.columns)) {
-    return {rows * columns * (smaller + 2 * rank) + kEigenvectors * smaller * smaller * smaller + 2 * (rows + columns) * rank * rank};
+    return rows * columns * (smaller + 2 * rank) + kEigenvectors * smaller * smaller * smaller + 2 * (rows + columns) * rank * rank;
   }
   const auto wide = static_cast<double>(oversampled(extent.rank, extent.rows, extent.columns));
   const double power = power_iterations;
-  return {(2 * power + 5) * rows * columns * wide + (power + 4) * 2 * rows * wide * wide + kEigenvectors * wide * wide * wide};
+  return (2 * power + 5) * rows * columns * wide + (power + 4) * 2 * rows * wide * wide + kEigenvectors * wide * wide * wide;
 }
 
-Work slope_work(const Extent& extent) {
+}  // namespace
+
+Rates usual_rates(DeviceKind device) {
+  if (device == DeviceKind::gpu) return {.product = 5e-15, .element = 1e-11, .copy = 5e-10, .wait = 1e-5};
+  return {.product = 2.5e-11, .element = 4e-9, .copy = 5e-10, .wait = 1e-6};
+}
+
+Work basis_work(const Extent& extent, int power_iterations, DeviceKind device) {
+  const Costs& costs = costs_of(device);
+  return {.products = costs.basis * basis_products(extent, power_iterations), .waits = costs.basis_waits};
+}
+
+double slope_products(const Extent& extent) {
   const auto rows = static_cast<double>(extent.rows);
   const auto rank = static_cast<double>(extent.rank);
-  return {2 * (rows * static_cast<double>(extent.columns) * rank + rows * rank * rank)};
+  return 2 * (rows * static_cast<double>(extent.columns) * rank + rows * rank * rank);
 }
 
-Work projection_work(const Extent& extent, double passes) {
-  Work pass = slope_work(extent);
-  pass.elements = kRounding * static_cast<double>(extent.weight());
-  return passes * pass;
+Work projection_work(const Extent& extent, double passes, DeviceKind device) {
+  const Costs& costs = costs_of(device);
+  return passes * Work{.products = costs.pass_products * slope_products(extent),
+                       .elements = costs.pass * static_cast<double>(extent.weight()),
+                       .waits = costs.pass_waits};
 }
 
-double layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device) {
+Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device) {
   const Extent extent{rows, columns, rank_of(recipe.rank, rows, columns)};
-  Work work{0, kReading * static_cast<double>(extent.weight())};
-  work += method_of(recipe.method).work(recipe, extent);
-  if (recipe.lora_rank > 0) work += basis_work({rows, columns, recipe.lora_rank}, kLoraPowerIterations);
-  return work.products + (device == DeviceKind::gpu ? kElementsOnGpu : 1.0) * work.elements;
+  const Costs& costs = costs_of(device);
+  const auto elements = static_cast<double>(extent.weight());
+  Work work{.elements = costs.reading * elements, .copies = costs.passing * elements};
+  work += method_of(recipe.method).work(recipe, extent, device);
+  if (recipe.lora_rank > 0) work += basis_work({rows, columns, recipe.lora_rank}, kLoraPowerIterations, device);
+  return work;
 }
 
 }  // namespace halftone::learn

@@ -5,11 +5,27 @@
 #include <halftone/backend.hpp>
 #include <halftone/learn.hpp>
 
+#include "learn/costs.hpp"
+
 namespace halftone::learn {
 
-/// How much work choosing the codes of a rows × columns weight is, in multiplications of large products: what the times of
-/// the layers of a run are about proportional to.  By the device, a pass over the elements takes the time of few or of many
-/// multiplications.
-[[nodiscard]] double layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device);
+/// Seconds of one of each kind of Work: what a device takes (rates.hpp).
+struct Rates {
+  double product = 0;  ///< a multiplication within a large product of matrices
+  double element = 0;  ///< rounding an element to its nearest level
+  double copy = 0;     ///< passing an element of binary32 to the engine
+  double wait = 0;     ///< asking a sum of few elements of the engine
+};
+
+/// Those of one thread of a processor with AVX2, or of an H100, where nothing was measured: for the order of layers, for how
+/// many GPUs are worth their start, and on a GPU without room for measuring.
+[[nodiscard]] Rates usual_rates(DeviceKind device);
+
+[[nodiscard]] inline double seconds_of(const Work& work, const Rates& rates) {
+  return work.products * rates.product + work.elements * rates.element + work.copies * rates.copy + work.waits * rates.wait;
+}
+
+/// How much work choosing the codes of a rows × columns weight is.
+[[nodiscard]] Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device);
 
 }  // namespace halftone::learn

@@ -38,6 +38,7 @@ class Loop {
     run_.grid = layer.grid;
     run_.errors = errors_;
     run_.first_errors = layer.errors.data;
+    run_.is_observed = options.scales != nullptr;
     for (float*& offsets : run_.offsets) offsets = zeros(layer.elements());
     if (options.settings.variant.schedule_free) run_.average = zeros(layer.elements());
     const std::uint64_t scratch = scratch_elements(layer.rows(), layer.columns());

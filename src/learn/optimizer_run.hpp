@@ -44,6 +44,7 @@ struct OptimizerRun {
   float* decayed_sums = nullptr;        ///< prodigy: one for each sampled element
   float* sampled = nullptr;             ///< prodigy: the variable at each sampled element, as the last step left it
   double* scratch = nullptr;            ///< of devices: scratch_elements(), zeros at the start
+  bool is_observed = false;             ///< somebody needs the offsets of the present iterate between iterations
   LoopState* state = nullptr;
   void* scalars = nullptr;  ///< the optimizer's Scalars
 };
@@ -55,6 +56,8 @@ struct OptimizerRun {
 
 /// Parts that a device adds up side by side: of a sum over the weight; rows and columns of a part of their own sums.
 inline constexpr std::uint64_t kSumParts = 1024;
+/// Sums that a step of Prodigy needs: of the squared updates, and Prodigy::Sums.
+inline constexpr std::uint64_t kSumsOfStep = 1 + sizeof(Prodigy::Sums) / sizeof(double);
 inline constexpr std::uint64_t kTileRows = 32;
 inline constexpr std::uint64_t kSmallestTileColumns = 256;
 inline constexpr std::uint64_t kRowsOfSum = 256;
@@ -66,11 +69,10 @@ inline constexpr std::uint64_t kRowsOfSum = 256;
 
 /// What `scratch` must hold.
 [[nodiscard]] constexpr std::uint64_t scratch_elements(std::uint64_t rows, std::uint64_t columns) {
-  constexpr std::uint64_t sums = sizeof(Prodigy::Sums) / sizeof(double);
   constexpr std::uint64_t others = 8;
   const std::uint64_t by_columns = (rows + kTileRows - 1) / kTileRows * columns;
   const std::uint64_t by_rows = (columns + kSmallestTileColumns - 1) / kSmallestTileColumns * rows;
-  return others + (1 + sums) * kSumParts + row_sum_parts(rows) + (rows + columns + by_columns + by_rows) / 2 +
+  return others + kSumsOfStep * kSumParts + row_sum_parts(rows) + (2 * rows + 2 * columns + by_columns + by_rows) / 2 +
          1;  // the last ones are binary32
 }
 

@@ -39,14 +39,16 @@ void QuantizedWeight::round_to_nearest(float amax, const std::vector<float>& sea
   tensor_scale_ = amax > 0.0F ? tensor_scale(*spec_.format, amax) : 1.0F;
   QuantSpec plain = spec_;
   plain.rotation_group = 0;  // the weights are rotated by now
+  const bool weighs = !search_weights.empty() && layout_.has_group_scales();
+  if (weighs) plain.scales = ScaleMethod::absmax;  // these scales are searched below
   scales_.resize(layout_.scale_bytes(layout_.rows()));
   {
     Memory scratch(engine_);
     std::byte* scales = scratch.array<std::byte>(std::max<std::size_t>(scales_.size(), 1));
     engine_.quantize(plain, rows_of_layout(engine_, scratch, layout_, layer_.weight), amax, codes_.data, scales);
+    if (weighs) search_scales(search_weights, threads, scales);
     engine_.download(scales, scales_.data(), scales_.size());
   }
-  if (!search_weights.empty() && layout_.has_group_scales()) search_scales(search_weights, threads);
   read_operands();
 }
 
@@ -97,17 +99,20 @@ std::vector<float> QuantizedWeight::outputs(const std::vector<float>& x) {
   return outputs;
 }
 
-/// By way of the host.
-void QuantizedWeight::search_scales(const std::vector<float>& search_weights, unsigned threads) {
-  std::vector<float> weight(layer_.elements());
-  engine_.download(layer_.weight.data, weight.data(), weight.size() * sizeof(float));
-  std::vector<std::uint8_t> codes(weight.size());
-  search_weighted({spec_, layout_, levels_, weight.data(), layer_.columns(), tensor_scale_, search_weights}, threads, scales_.data(),
-                  codes.data());
-  const LevelOfCode level_of = level_of_code(*spec_.format, levels_);
-  for (std::uint8_t& code : codes) code = level_of.level[code];
+void QuantizedWeight::search_scales(const std::vector<float>& search_weights, unsigned threads, std::byte* scales) {
   Memory scratch(engine_);
-  std::ignore = engine_.pack(scratch.array_of(codes.data(), codes.size()), tables_, codes_);
+  auto* levels = scratch.array<std::uint8_t>(layer_.elements());
+  engine_.search_scales({.spec = spec_,
+                         .layout = layout_,
+                         .tables = tables_,
+                         .weight = layer_.weight.data,
+                         .columns = layer_.columns(),
+                         .tensor_scale = tensor_scale_,
+                         .column_weights = scratch.array_of(search_weights.data(), search_weights.size()),
+                         .threads = threads,
+                         .scales = scales,
+                         .levels = levels});
+  std::ignore = engine_.pack(levels, tables_, codes_);
 }
 
 /// Where scales are quantized themselves, those that are stored count.

@@ -44,7 +44,8 @@ class QuantizedWeight {
  private:
   [[nodiscard]] float flat_scale_at(std::uint64_t row, std::uint64_t column) const;
   [[nodiscard]] bool is_regular() const;
-  void search_scales(const std::vector<float>& search_weights, unsigned threads);
+  /// `scales`: in the memory of the engine.
+  void search_scales(const std::vector<float>& search_weights, unsigned threads, std::byte* scales);
   void read_operands();
   void make_grid();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include <halftone/codec/hd.hpp>
 
@@ -47,13 +48,15 @@ class Search {
     return best;
   }
 
-  void encode(const AnyScale& scale, std::uint8_t* codes) const {
-    for (const std::uint64_t at : places_) codes[at] = static_cast<std::uint8_t>(rules_.encode(search_.weight[at], scale.encode));
+  void encode(const AnyScale& scale) const {
+    for (const std::uint64_t at : places_) {
+      search_.levels[at] = search_.tables.level_of->level[static_cast<std::uint8_t>(rules_.encode(search_.weight[at], scale.encode))];
+    }
   }
 
  private:
   [[nodiscard]] double error_of(float operand) const {
-    const Levels& levels = search_.levels;
+    const Levels& levels = *search_.tables.levels;
     double sum = 0;
     for (const std::uint64_t at : places_) {
       const float weight = search_.weight[at];
@@ -71,19 +74,19 @@ class Search {
 
 }  // namespace
 
-void search_weighted(const WeightedSearch& given, unsigned threads, std::byte* scales, std::uint8_t* codes) {
+void search_weighted(const WeightedSearch& given) {
   const formats::LayerLayout& layout = given.layout;
   const std::uint64_t width = layout.group_columns();
   const std::uint64_t height = layout.group_rows();
   const std::uint32_t scale_bytes = given.spec.format->storage().scale_bytes;
-  base::parallel_for(base::ceil_div(layout.rows(), height), threads, [&](std::size_t band) {
+  base::parallel_for(base::ceil_div(layout.rows(), height), given.threads, [&](std::size_t band) {
     const std::uint64_t row = band * height;
     Search search(given);
     for (std::uint64_t first = 0; first < layout.columns(); first += width) {
       search.gather(row, height, first, width);
       const AnyScale best = search.best();
-      search.encode(best, codes);
-      std::memcpy(scales + (layout.first_scale(row) + first / width) * scale_bytes, &best.stored, scale_bytes);
+      search.encode(best);
+      std::memcpy(given.scales + (layout.first_scale(row) + first / width) * scale_bytes, &best.stored, scale_bytes);
     }
   });
 }

@@ -1,27 +1,30 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "formats/layer_layout.hpp"
-#include "learn/levels.hpp"
+#include "learn/engine.hpp"
 
 namespace halftone::learn {
 
-/// A weight in the memory of the host whose groups choose their scales by weighted squared errors.
+/// A weight whose groups choose, of the scales that its format may choose from, that of the least weighted squared error, of
+/// equal errors the first candidate's.  The error of a group is the sum of (column weight * error) * error in binary64, of its
+/// elements row by row; errors are binary32.  All pointers are into the memory of an engine.
 struct WeightedSearch {
   const QuantSpec& spec;
   const formats::LayerLayout& layout;
-  const Levels& levels;
+  CodeTables tables;
   const float* weight = nullptr;  ///< rows × columns
   std::uint64_t columns = 0;
   float tensor_scale = 1;
-  const std::vector<float>& column_weights;  ///< what a squared error counts, by the column
+  const float* column_weights = nullptr;  ///< what a squared error counts, by the column
+  unsigned threads = 1;                   ///< that a host may use; they change nothing
+  std::byte* scales = nullptr;            ///< as backends give them; those of padding stay
+  std::uint8_t* levels = nullptr;         ///< one for each element
 };
 
-/// Writes for each group, of the scales that its format may choose from, that of the least error to `scales`, as backends
-/// give them, and the codes of its elements to `codes`, one for each element.  Of equal errors the first candidate's.
-/// Works on up to `threads` threads, which change nothing.
-void search_weighted(const WeightedSearch& search, unsigned threads, std::byte* scales, std::uint8_t* codes);
+/// Engine::search_scales() of a host.
+void search_weighted(const WeightedSearch& search);
 
 }  // namespace halftone::learn

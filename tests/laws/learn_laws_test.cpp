@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <span>
 #include <stdexcept>
 
 #include "formats/movable_scales.hpp"
@@ -210,6 +211,64 @@ TEST_P(LearnLaw, Projection_makes_the_loss_smaller_within_its_budget_and_says_by
   EXPECT_LE(squared_norm(after), 1.051 * squared_norm(before));
 }
 
+/// Formats whose groups have scales, which a search may choose.
+class SearchedScalesLearnLaw : public LearnLaw {
+ protected:
+  SearchedScalesLearnLaw() {
+    spec_.scales = ScaleMethod::search;
+    for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i] = i % 3 == 0 ? 25.0F : 0.1F * static_cast<float>(i % 7);
+  }
+
+  struct Stored {
+    std::vector<std::byte> codes;
+    std::vector<std::byte> scales;
+    bool operator==(const Stored&) const = default;
+  };
+  /// What a backend makes of the weight.
+  [[nodiscard]] Stored stored(const Backend& backend, unsigned threads) const {
+    const std::shared_ptr<learn::Engine> engine = backend.make_engine(0);
+    learn::Memory memory(*engine);
+    learn::QuantizedWeight quantized(*engine, spec_, layout_, memory.matrix_of(values_.data(), rows_, columns_));
+    quantized.round_to_nearest(quantized_->scaled_amax(), weights_, threads);
+    Stored result{std::vector<std::byte>(layout_.code_bytes(layout_.rows())), {}};
+    quantized.read_codes(0, result.codes.size(), result.codes.data());
+    const std::span<const std::byte> scales = quantized.scales_of(0, layout_.rows());
+    result.scales.assign(scales.begin(), scales.end());
+    return result;
+  }
+  [[nodiscard]] double weighted_error() {
+    const Doubles found = errors();
+    double sum = 0;
+    for (std::size_t i = 0; i < values_.size(); ++i) sum += static_cast<double>(weights_[i % columns_]) * found[i] * found[i];
+    return sum;
+  }
+
+  std::vector<float> weights_ = std::vector<float>(columns_);  ///< by the column; some are 0
+};
+
+std::vector<LearnCase> cases_with_scales_of_groups() {
+  std::vector<LearnCase> cases = learn_cases();
+  std::erase_if(cases,
+                [](const LearnCase& some) { return some.format->grid() == ScaleGrid::none || some.format->grid() == ScaleGrid::tensor; });
+  return cases;
+}
+
+TEST_P(SearchedScalesLearnLaw, Scales_by_weighted_errors_have_the_same_bytes_everywhere) {
+  const Stored expected = stored(*cpu::make_backend(*cpu::usable_kernels().back()), 1);
+  const Stored found = stored(*GetParam().backend.backend, 3);
+  EXPECT_EQ(found.scales, expected.scales);
+  EXPECT_EQ(found.codes, expected.codes);
+}
+
+TEST_P(SearchedScalesLearnLaw, Scales_by_weighted_errors_lose_less_of_what_counts) {
+  const float amax = quantized_->scaled_amax();
+  quantized_->round_to_nearest(amax, {});
+  const double by_plain_errors = weighted_error();
+  quantized_->round_to_nearest(amax, weights_);
+  const bool has_choice = formats::scale_rules(*spec_.format).candidates > 1;
+  EXPECT_LE(weighted_error(), (has_choice ? 0.98 : 1.0) * by_plain_errors);
+}
+
 /// Formats whose scales an optimizer may move.
 class MovedScalesLearnLaw : public LearnLaw {};
 
@@ -360,6 +419,7 @@ std::string name_of_case(const testing::TestParamInfo<LearnCase>& test) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, LearnLaw, ::testing::ValuesIn(learn_cases()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Everywhere, SearchedScalesLearnLaw, ::testing::ValuesIn(cases_with_scales_of_groups()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Everywhere, MovedScalesLearnLaw, ::testing::ValuesIn(cases_with_scales_that_move()), name_of_case);
 
 }  // namespace

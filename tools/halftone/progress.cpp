@@ -61,6 +61,7 @@ void Progress::loop() {
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kTick, [this] { return end_; })) {
     sample_memory();
+    if (visible_ && !said_ && control_.first_foreseen_end_ns != 0) say_what_is_foreseen();
     if (visible_ && control_.total_bytes != 0) show(false);
   }
 }
@@ -72,6 +73,14 @@ std::string Progress::time_left(std::chrono::steady_clock::time_point now, doubl
     return clock_text(std::max(left.count(), 0.0));
   }
   return rate > 0 ? clock_text(remaining / rate) : "-:--";
+}
+
+/// Before the first layer is done; not where a line would not be read before all of them are.
+void Progress::say_what_is_foreseen() {
+  said_ = true;
+  const std::chrono::duration<double> all = std::chrono::nanoseconds(control_.first_foreseen_end_ns.load()) - start_.time_since_epoch();
+  if (all > kLineInterval)
+    write_error(fmt::format("{}about {} in all are foreseen\n", terminal_ ? "\r\x1b[K" : "", clock_text(all.count())));
 }
 
 void Progress::sample_memory() {

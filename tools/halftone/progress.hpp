@@ -27,6 +27,7 @@ class Progress {
  private:
   void loop();
   void show(bool last);
+  void say_what_is_foreseen();
   [[nodiscard]] std::string time_left(std::chrono::steady_clock::time_point now, double remaining, double rate) const;
   void sample_memory();
 
@@ -38,6 +39,7 @@ class Progress {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool end_ = false;
+  bool said_ = false;  ///< what is foreseen
   std::atomic<std::uint64_t> peak_{0};
   std::thread thread_;
 };

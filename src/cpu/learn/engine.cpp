@@ -16,6 +16,7 @@
 #include "learn/packed_codes.hpp"
 #include "learn/philox.hpp"
 #include "learn/steps.hpp"
+#include "learn/weighted_search.hpp"
 
 namespace halftone::cpu {
 namespace {
@@ -92,6 +93,7 @@ class CpuEngine : public learn::Engine {
     const MatrixView view{reinterpret_cast<const std::byte*>(weight.data), Dtype::F32, weight.rows, weight.columns};
     backend_.quantize(spec, view, tensor_amax, {reinterpret_cast<std::byte*>(codes), scales});
   }
+  void search_scales(const learn::WeightedSearch& search) override { learn::search_weighted(search); }
   void unpack(const learn::PackedCodes& codes, const learn::CodeTables& tables, std::uint8_t* levels) override {
     for (std::uint64_t e = 0; e < codes.elements; ++e) levels[e] = tables.level_of->level[learn::code_at(codes, e)];
   }

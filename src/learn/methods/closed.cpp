@@ -16,9 +16,9 @@ std::uint64_t bytes(const LearnRecipe&, const Extent& extent) {
   return std::max(basis_search_bytes(extent), basis_bytes(extent) + projection_bytes(extent));
 }
 
-Work work(const LearnRecipe& recipe, const Extent& extent) {
-  Work work = basis_work(extent, numbers_of(recipe.effort).power_iterations);
-  return work += projection_work(extent, 2);
+Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
+  Work work = basis_work(extent, numbers_of(recipe.effort).power_iterations, device);
+  return work += projection_work(extent, 2, device);
 }
 
 }  // namespace

@@ -6,9 +6,16 @@
 namespace halftone::learn::methods {
 namespace {
 
-// In multiplications of large products on one thread of a processor (AVX2, measured).
-constexpr double kRounding = 650;  // of an element: rounding it in view of others
-constexpr double kFactor = 0.35;   // a Cholesky factor, by the cube of its side
+/// What things take on each kind of device, in the units of Work (measured: AVX2 and AVX-512, H100).
+struct Costs {
+  double rounding;      ///< elements, of each: rounding it in view of others
+  double products;      ///< products, of each
+  double column_waits;  ///< of a column in a round
+};
+constexpr Costs kProcessor{.rounding = 3.2, .products = 1, .column_waits = 0};
+constexpr Costs kGpu{.rounding = 1, .products = 2, .column_waits = 0.055};
+
+constexpr double kFactor = 0.35;  // products: a Cholesky factor, by the cube of its side
 
 /// The second moments that the weights themselves stand in for: WᵀW.
 Matrix prior_moments(Engine& engine, Memory& memory, const Layer& layer) {
@@ -40,11 +47,16 @@ std::uint64_t bytes(const LearnRecipe& recipe, const Extent& extent) {
   return extent.weight() * (3 * sizeof(float) + 1) + 4 * extent.moments() * sizeof(float) + prior;
 }
 
-Work work(const LearnRecipe& recipe, const Extent& extent) {
+Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
+  const Costs& costs = device == DeviceKind::gpu ? kGpu : kProcessor;
   const auto rows = static_cast<double>(extent.rows);
   const auto columns = static_cast<double>(extent.columns);
   const double sweeps = numbers_of(recipe.effort).sweeps;
-  return {kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns, (1 + sweeps) * kRounding * rows * columns};
+  const double products = kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns;
+  return {.products = costs.products * products,
+          .elements = (1 + sweeps) * costs.rounding * rows * columns,
+          .copies = columns * columns,
+          .waits = costs.column_waits * (1 + sweeps) * columns};
 }
 
 }  // namespace

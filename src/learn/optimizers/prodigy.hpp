@@ -55,7 +55,7 @@ struct Prodigy {
     float y_rate;    ///< schedule-free: d · rate · the part of the update that y takes
   };
 
-  /// What d is estimated from, over the sampled elements.
+  /// What d is estimated from, over the sampled elements; the first two unless `speed`.
   struct Sums {
     double dot;      ///< Σ gradient · -x
     double decayed;  ///< Σ |decayed sum|
@@ -89,9 +89,12 @@ struct Prodigy {
     const float decayed = rounded(sum * static_cast<float>(kBeta3));
     return rounded(decayed + s.decayed_factor * gradient);
   }
-  HALFTONE_HD static void add(Sums& sums, float x, float gradient, float decayed) {
+  HALFTONE_HD static void add_to_plain(Sums& sums, float x, float gradient, float decayed) {
     sums.dot += static_cast<double>(gradient) * static_cast<double>(-x);
     sums.decayed += static_cast<double>(codec::magnitude(decayed));
+  }
+  HALFTONE_HD static void add(Sums& sums, float x, float gradient, float decayed) {
+    add_to_plain(sums, x, gradient, decayed);
     sums.l1 += static_cast<double>(codec::magnitude(x));
     sums.squares += static_cast<double>(x) * static_cast<double>(x);
   }
