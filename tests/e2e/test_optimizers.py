@@ -51,6 +51,9 @@ class Optimizers(ProgramTest):
         self.assertEqual(sha256(learned), sha256(nearest))
 
     def test_original_ends_at_the_closed_form(self):
+        # Products of binary16 round a code in two thousand the other way, which is noise in the loss: 0.0005 of it here.
+        weight = (np.random.default_rng(SEED).standard_normal((4 * ROWS, 4 * COLUMNS)) * 0.02).astype(np.float32)
+        st.write(self.source, {"a.weight": st.Tensor("F32", weight.shape, weight.tobytes())})
         _, layer = self.learn("original.safetensors", "--format", "fp8", "--optimizer", "original")
         closed = self.check("convert", self.source, "-o", self.folder / "closed.safetensors", "--preset", "none", "--format", "fp8",
                             "--rounding", "learned", "--learn-method", "closed", "--min-k", "32", "--json").json["learned"][0]
