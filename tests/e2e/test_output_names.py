@@ -6,7 +6,7 @@ import numpy as np
 
 import reference
 import safetensors_file as st
-from program import IO_ERROR, SEED, USAGE, ProgramTest, run, sha256
+from program import BAD_INPUT, IO_ERROR, SEED, USAGE, ProgramTest, run, sha256
 
 
 class OutputNames(ProgramTest):
@@ -39,6 +39,15 @@ class OutputNames(ProgramTest):
             for ending in ("", ".partial"):
                 self.refused(USAGE, "choose another name", "convert", self.source, "--format", "fp8", "-o", self.output, "--shard-size", "20KB",
                              "--extract-lora", 4, "--lora-output", self.folder / (name + ending), "--force")
+
+    def test_resumed_run_has_the_lora_of_the_interrupted_one(self):
+        tensors = dict(st.read(self.source).tensors)
+        tensors["blocks.9.q.weight"] = reference.from_float32(np.full((128, 128), np.nan, np.float32), "F32")
+        source = st.write(self.folder / "nan.safetensors", tensors)
+        convert = ("convert", source, "--format", "fp8", "-o", self.output, "--extract-lora", 4, "--resume", "--threads", 1)
+        self.check(*convert, code=BAD_INPUT)
+        self.assertTrue((self.folder / "l-lora.safetensors.partial").exists())
+        self.refused(USAGE, "it wrote 'l-lora.safetensors'", *convert, "--lora-output", self.folder / "other.safetensors")
 
     def test_text_files_replace_no_input(self):
         digest = sha256(self.source)
