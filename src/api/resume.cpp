@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
-#include <system_error>
 #include <vector>
 
+#include "api/output_names.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
 #include "io/output_file.hpp"
@@ -15,20 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The path without links, as far as it exists.
-fs::path resolved(const fs::path& path) {
-  std::error_code ignored;
-  const fs::path real = fs::weakly_canonical(path, ignored);
-  return real.empty() ? path : real;
-}
-
-/// The files that `plan` writes, without their folder.
-std::vector<std::string> names_of_outputs(const fs::path& output, const Plan& plan) {
-  if (plan.shards.empty()) return {resolved(output).filename().string()};
-  std::vector<std::string> names;
-  for (const OutputShard& shard : plan.shards) names.push_back(shard.name);
-  names.push_back(plan.index_name);
-  return names;
+/// The name of a file that is in the folder of `output`, or the whole path of another.
+std::string name_beside(const fs::path& output, const fs::path& file) {
+  const fs::path path = resolved(file);
+  return path.parent_path() == resolved(output).parent_path() ? path.filename().string() : path.string();
 }
 
 /// The first partial file in `folder` of the outputs of a run, or an empty path.
@@ -56,25 +46,19 @@ void check_same_run(const io::Journal& journal, const io::RunIdentity& now) {
 
 /// A journal is opened before the output, whose own checks come too late for it.
 fs::path path_in_a_folder(const fs::path& output) {
-  fs::path path = journal_path(output);
-  io::check_folder_of(path);
-  return path;
+  io::check_folder_of(resolved(output));
+  return journal_path(output);
 }
 
 }  // namespace
-
-fs::path journal_path(const fs::path& output) {
-  fs::path path = resolved(output);
-  path += ".journal";
-  return path;
-}
 
 bool learns(const Plan& plan) {
   return std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) { return job.learn.has_value(); });
 }
 
 io::RunIdentity identity_of(const fs::path& output, const Plan& plan, const RunSources& from, const RunOptions& options) {
-  io::RunIdentity identity{.version = HALFTONE_VERSION, .plan = plan.hash(), .outputs = names_of_outputs(output, plan)};
+  io::RunIdentity identity{.version = HALFTONE_VERSION, .plan = plan.hash(), .outputs = names_of_model(output, plan)};
+  if (plan.lora) identity.outputs.push_back(name_beside(output, options.lora_output));
   if (learns(plan)) identity.device = from.product;
   const auto add = [&](const io::ModelFiles& model) {
     for (const io::MappedFile& file : model.files()) {

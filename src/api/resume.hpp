@@ -10,9 +10,6 @@
 
 namespace halftone::api {
 
-/// `<output>.journal`, beside the partial file of the output or the shards of it.
-[[nodiscard]] std::filesystem::path journal_path(const std::filesystem::path& output);
-
 /// Whether the codes of a plan depend on the kind of device.
 [[nodiscard]] bool learns(const Plan& plan);
 

@@ -11,6 +11,7 @@
 #include "api/backends.hpp"
 #include "api/gpu_count.hpp"
 #include "api/job_journal.hpp"
+#include "api/output_names.hpp"
 #include "api/outputs.hpp"
 #include "api/resume.hpp"
 #include "api/verify_output.hpp"
@@ -163,6 +164,8 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     return std::move(opened);
   };
   if (verified_for) check_verifiable(report.plan, *verified_for);
+  const std::vector<io::FileId> kept = kept_files(files, learned_from ? &*learned_from : nullptr, options);
+  check_output_names(report.plan, output, options.lora_output, kept);
   refuse_to_lose(output, options);
   std::optional<OpenedJournal> journal;
   std::unique_ptr<Backend> backend;
@@ -173,8 +176,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   }
   if (journal && journal->is_complete) return complete_already(*journal, backend->name(), std::move(report));
   // The output may get its memory while a device is still starting.
-  Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes,
-                                kept_files(files, learned_from ? &*learned_from : nullptr, options)});
+  Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes, kept});
   if (!backend) backend = fitting_backend(take_device(), report.plan, options.device);
   const Sources from{files, *backend, options, verified_for, learned_from ? &*learned_from : nullptr};
   if (journal) {

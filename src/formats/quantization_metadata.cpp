@@ -1,6 +1,7 @@
 #include "formats/quantization_metadata.hpp"
 
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/fail.hpp"
 #include "base/strict_json.hpp"
@@ -72,6 +73,10 @@ void HeaderLabels::rename(const std::map<std::string, std::optional<std::string>
 
 void HeaderLabels::store(Metadata& metadata) const {
   if (changed_) metadata[kMetadataKey] = python_dump(document_);
+}
+
+void check_metadata_json(const std::string& entry) {
+  std::ignore = base::parse_json<ordered_json>(entry, ErrorKind::bad_quantization, fmt::format("the metadata entry '{}'", kMetadataKey));
 }
 
 bool has_layers(const std::string& entry) noexcept {

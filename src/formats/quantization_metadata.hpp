@@ -44,6 +44,9 @@ class HeaderLabels {
   bool changed_ = false;
 };
 
+/// Throws bad_quantization where an entry is no JSON.
+void check_metadata_json(const std::string& entry);
+
 /// Whether an entry is JSON with an object `layers`, as loaders expect.
 [[nodiscard]] bool has_layers(const std::string& entry) noexcept;
 

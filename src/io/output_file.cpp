@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <thread>
@@ -64,7 +65,22 @@ bool can_populate(int fd) {
 
 }  // namespace
 
+fs::path partial_path(const fs::path& output) {
+  fs::path partial = output;
+  partial += ".partial";
+  return partial;
+}
+
+void refuse_inputs(const fs::path& path, const std::vector<FileId>& inputs, const char* what) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) refuse_inputs(path, status, inputs, what);
+}
+
 void check_folder_of(const fs::path& output) {
+  if (partial_path(output).filename().native().size() > NAME_MAX) {
+    fail(ErrorKind::io, "the name of '{}' is too long: it may have {} bytes, because '.partial' is added to it while the file is written",
+         output.string(), NAME_MAX - partial_path({}).native().size());
+  }
   const fs::path folder = output.parent_path().empty() ? fs::path(".") : output.parent_path();
   if (!fs::is_directory(folder)) fail(ErrorKind::usage, "the output's folder '{}' does not exist", folder.string());
 }
@@ -75,8 +91,7 @@ OutputFile::OutputFile(Request request)
   // Follow links, so that what a link points to is replaced and not the link.
   const fs::path resolved = fs::weakly_canonical(path_, ignored);
   if (!resolved.empty()) path_ = resolved;
-  partial_ = path_;
-  partial_ += ".partial";
+  partial_ = io::partial_path(path_);
   create(request);
   keep(kept_);
   try {

@@ -19,7 +19,13 @@ enum class WriteMode {
   calls,      ///< pwrite from a buffer
 };
 
-/// Throws usage where there is no folder for the file `output`.
+/// `<output>.partial`, the name of an output until it is complete.
+[[nodiscard]] std::filesystem::path partial_path(const std::filesystem::path& output);
+
+/// Throws same_file where `path`, called `what` in the sentence, is one of `inputs`.
+void refuse_inputs(const std::filesystem::path& path, const std::vector<FileId>& inputs, const char* what);
+
+/// Throws usage where there is no folder for the file `output`, io where its name leaves no room for `.partial`.
 void check_folder_of(const std::filesystem::path& output);
 
 /// A file of known size that is filled at offsets by several threads and appears under its name

@@ -34,6 +34,13 @@ std::string option_difference(const std::map<std::string, std::string>& then, co
   return {};
 }
 
+std::string output_difference(const std::vector<std::string>& then, const std::vector<std::string>& now) {
+  for (const std::string& name : then) {
+    if (std::find(now.begin(), now.end(), name) == now.end()) return fmt::format("it wrote '{}', and this run would not", name);
+  }
+  return then == now ? "" : "it wrote fewer files";
+}
+
 }  // namespace
 
 std::string RunIdentity::to_line() const {
@@ -72,7 +79,7 @@ std::string difference(const RunIdentity& then, const RunIdentity& now) {
   }
   if (std::string inputs = input_difference(then.inputs, now.inputs); !inputs.empty()) return inputs;
   // Options may be written in several ways that mean the same: only the plan tells.
-  if (then.plan == now.plan) return {};
+  if (then.plan == now.plan) return output_difference(then.outputs, now.outputs);
   if (std::string options = option_difference(then.options, now.options); !options.empty()) return options;
   return "its options lead to another plan now: a rules file, an example or the program has changed";
 }

@@ -143,6 +143,7 @@ class MetadataEntries(EditTest):
 
     def test_header_labels_cannot_be_set(self):
         self.refuse_edit("--set-metadata", f"{HEADER_KEY}={{}}", says=["follows the labels"])
+        self.refuse_edit("--set-metadata", "a=1", "--set-metadata", "a=2", says=["gives 'a' two values"])
         self.refuse_edit("--set-metadata", "title=x", "--remove-metadata", "title", says=["to be set and to be removed"])
 
 

@@ -113,6 +113,25 @@ class ScaledFp8(MigrateTest):
         self.assert_same("a.input_scale", st.read(self.output).tensors["a.input_scale"], scalar(0.25))
         self.assertIn("'scale_input' is called 'input_scale'", self.changes(report)["a"])
 
+    def test_input_scales_that_no_loader_takes_are_refused(self):
+        row = st.Tensor("F32", (128,), np.ones(128, np.float32).tobytes())
+        for bad, said in ((scalar(float("nan")), "finite"), (scalar(float("inf")), "finite"), (row, "128 elements")):
+            for name in ("a.scale_input", "a.input_scale"):
+                source = self.legacy("fp8", marker(0) | {name: bad})
+                result = self.check("migrate", source, "-o", self.output, "--quiet", code=BAD_INPUT)
+                self.assertIn(name, result.stderr)
+                self.assertIn(said, result.stderr)
+                self.assertFalse(self.output.exists())
+
+    def test_torn_metadata_is_refused(self):
+        source = self.legacy("fp8", marker(0), metadata={"_quantization_metadata": '{"layers": {"a": {"format": "float8_e4m3fn"}}'})
+        result = self.check("migrate", source, "-o", self.output, "--quiet", code=BAD_INPUT)
+        self.assertIn("_quantization_metadata", result.stderr)
+
+    def test_marker_of_any_size_goes(self):
+        self.migrate(self.legacy("fp8", marker(3)))
+        self.assertNotIn("scaled_fp8", st.read(self.output).tensors)
+
     def test_dummy_scales_beside_plain_weights_go(self):
         extra = marker(2) | {"norm.scale_weight": scalar(1), "norm.scale_input": scalar(3)}
         report = self.migrate(self.legacy("fp8", extra))
@@ -202,7 +221,7 @@ class Labels(MigrateTest):
         self.assert_current(st.write(self.folder / "two_labels.safetensors", tensors, file.metadata))
 
     def test_header_entry_without_layers_goes(self):
-        for entry in ("{", '{"formats": {}}'):
+        for entry in ("{}", '{"formats": {}}'):
             source = st.write(self.folder / "bad.safetensors", st.read(self.quantized("nf4")).tensors, {HEADER_KEY: entry})
             self.assertIn("names no layers", self.changes(self.migrate(source))["metadata"])
             self.assertNotIn(HEADER_KEY, st.read(self.output).metadata)

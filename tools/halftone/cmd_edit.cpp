@@ -49,7 +49,12 @@ void EditArguments::add_to(CLI::App& command) {
 
 EditOptions EditArguments::edit_options() const {
   EditOptions chosen = options;
-  for (const std::string& text : set_metadata) chosen.set_metadata.push_back(halves(text, "--set-metadata", "KEY=VALUE"));
+  std::set<std::string> keys;
+  for (const std::string& text : set_metadata) {
+    chosen.set_metadata.push_back(halves(text, "--set-metadata", "KEY=VALUE"));
+    const std::string& key = chosen.set_metadata.back().first;
+    if (!keys.insert(key).second) fail(ErrorKind::usage, "--set-metadata gives '{}' two values", key);
+  }
   for (const std::string& text : rename) {
     auto [regex, replacement] = halves(text, "--rename", "REGEX=REPLACEMENT");
     chosen.rename.push_back({std::move(regex), std::move(replacement)});

@@ -13,7 +13,7 @@ struct TextFile {
   std::vector<std::filesystem::path> inputs;  ///< models, which it may not replace
 };
 
-/// Refuses what would be refused when the text is there: before the work that makes it.  Throws usage, output_exists.
+/// Refuses what would be refused when the text is there: before the work that makes it.  Throws usage, same_file, output_exists, io.
 void check(const TextFile& file);
 
 /// Writes `text` to the file, which appears complete or not at all.  Throws usage, same_file, output_exists, no_space, io.

@@ -43,8 +43,8 @@ std::size_t drop_remains(plan::Rewrite& rewrite, const ModelIndex& model, const 
   std::size_t lost = 0;
   for (const ModelTensor& tensor : model.tensors()) {
     const std::string& name = tensor.info.name;
-    // A marker has two elements at most; their number is all that it says.
-    if (formats::is_legacy_marker(name) && element_count(tensor.info.shape) <= 2) {
+    // The number of its elements is all that a marker says.
+    if (formats::is_legacy_marker(name)) {
       rewrite.drop(name, "marks an older layout");
       rewrite.change(name, "marks an older layout and is left out");
     }
@@ -118,6 +118,8 @@ std::vector<std::string> notes_for(const Plan& plan, const std::string& unreadab
 
 Plan build_migrate_plan(const ModelIndex& given, const SideTexts& texts, const ScaleValues& scales, const MigrateOptions& options) {
   const auto entry = given.metadata().find(formats::kMetadataKey);
+  // An entry that is no JSON may have named layers: it is refused, not dropped.
+  if (entry != given.metadata().end()) formats::check_metadata_json(entry->second);
   const bool useless = entry != given.metadata().end() && !formats::has_layers(entry->second);
   const ModelIndex model = useless ? plan::without_metadata(given, formats::kMetadataKey) : given;
   const auto layers = formats::find_quantized_layers(model, texts);
