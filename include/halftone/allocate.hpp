@@ -60,6 +60,7 @@ struct Allocation {
   bool search_heeds_statistics = false;  ///< that conversion takes the statistics, too
   ErrorFigures total;                    ///< over the quantized layers
   double output_error = 0;               ///< relative L2, over the quantized layers
+  double reached = 0;                    ///< what the goal asks of: dB, relative L2 or bytes, added up as it says
   bool is_best = false;                  ///< no other choice is better, by the sizes and errors that were measured
   double gap = 0;                        ///< otherwise: by what part of its loss (error or bytes) a better one may be better
   std::vector<std::string> notes;

@@ -95,7 +95,9 @@ class Chooser {
     if (!goal_.is_size()) {
       const auto choice = choose(problem, goal_.limit(0));
       if (!choice) refuse_noise(problem);
-      return take(*choice);
+      take(*choice);
+      result_.reached = goal_.in_unit(goal_.relative_noise(choice->options));
+      return;
     }
     // What is left of the size when the layers are taken away is known from a plan.  Sizes are estimates: the first choices
     // may be too large, and then each is smaller than the one before.
@@ -105,6 +107,7 @@ class Chooser {
       if (!choice) refuse_size(problem);
       take(*choice);
       const std::uint64_t bytes = result_.plan.output_bytes();
+      result_.reached = static_cast<double>(bytes);
       if (bytes <= *options_.target_bytes) return;
       limit = choice->cost - (round < kMostRounds / 2 ? 1 : static_cast<double>(bytes - *options_.target_bytes));
     }
@@ -172,10 +175,10 @@ class Chooser {
     const char* hint = options_.keep ? "" : "; with 'keep' among the formats, layers may keep their precision";
     if (options_.min_sqnr_db) {
       fail(ErrorKind::unsupported, "no choice of {} reaches {} dB: the best has {:.2f} dB{}", formats, *options_.min_sqnr_db,
-           -10 * std::log10(noise), hint);
+           goal_.in_unit(noise), hint);
     }
     fail(ErrorKind::unsupported, "no choice of {} has an output error of at most {}: the best has {:.6g}{}", formats,
-         *options_.max_output_error, std::sqrt(noise), hint);
+         *options_.max_output_error, goal_.in_unit(noise), hint);
   }
 
   const Sources& from_;

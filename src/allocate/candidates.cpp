@@ -70,6 +70,20 @@ void add_candidate(LayerCandidates& layer, const Decision& decision, const Forma
   layer.text.push_back(entry_bytes(decoded(layer.weight->info, stored), decision.spec, file_bytes));
 }
 
+/// Takes away the specs that make the layer no smaller than it is: they would cost precision for nothing, and where errors
+/// are added up over quantized layers, their small ones would hide those of others.
+void drop_what_saves_nothing(LayerCandidates& layer) {
+  const std::uint64_t kept = layer.kept_bytes + layer.kept_text;
+  for (std::size_t i = layer.specs.size(); i-- > 0;) {
+    if (layer.bytes[i] + layer.text[i] < kept) continue;
+    const auto at = static_cast<std::ptrdiff_t>(i);
+    layer.specs.erase(layer.specs.begin() + at);
+    layer.bytes.erase(layer.bytes.begin() + at);
+    layer.text.erase(layer.text.begin() + at);
+    if (layer.specs.empty()) layer.kept_because = "allocated: no format makes it smaller";
+  }
+}
+
 }  // namespace
 
 PlanOptions options_for(const AllocateOptions& options, const FormatDescriptor& format) {
@@ -100,7 +114,10 @@ std::vector<LayerCandidates> find_candidates(const ModelIndex& model, const Side
     }
   }
   std::vector<LayerCandidates> result;
-  for (auto& [name, layer] : by_name) result.push_back(std::move(layer));
+  for (auto& [name, layer] : by_name) {
+    if (options.keep) drop_what_saves_nothing(layer);
+    result.push_back(std::move(layer));
+  }
   return result;
 }
 

@@ -33,6 +33,8 @@ double Goal::signal(std::size_t layer) const {
   return weight(layer) * (options_.statistics.empty() ? layers_[layer].candidates.front().figures.signal : layers_[layer].output_signal);
 }
 
+double Goal::in_unit(double noise) const { return options_.min_sqnr_db ? -10 * std::log10(noise) : std::sqrt(noise); }
+
 double Goal::most_relative_noise() const {
   if (options_.min_sqnr_db) return std::pow(10, -*options_.min_sqnr_db / 10);
   return options_.max_output_error ? *options_.max_output_error * *options_.max_output_error : 0;

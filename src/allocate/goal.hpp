@@ -25,6 +25,8 @@ class Goal {
   [[nodiscard]] std::uint64_t bytes_of(const std::vector<std::size_t>& chosen) const;
   /// Σ noise / Σ signal of the quantized layers, 0 where none is.
   [[nodiscard]] double relative_noise(const std::vector<std::size_t>& chosen) const;
+  /// `noise`, a relative_noise(), in the unit of a goal that is none of size: dB, or relative L2.
+  [[nodiscard]] double in_unit(double noise) const;
   /// What relative_noise() may be at most, where that is the goal.
   [[nodiscard]] double most_relative_noise() const;
 

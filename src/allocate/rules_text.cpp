@@ -23,7 +23,7 @@ ordered_json rule_of(const AllocatedLayer& layer) {
   if (choice.is_unchanged) {
     rule["action"] = "keep";
     rule["why"] = choice.format == nullptr
-                      ? "allocated: its error in the other formats is too large"
+                      ? "allocated: the goal leaves it its precision"
                       : fmt::format("allocated: it is stored as {} already, and stays as it is", choice.format->name());
     return rule;
   }

@@ -10,8 +10,8 @@
 namespace halftone::api {
 namespace {
 
-/// Measured on hosts with H100s.  The driver looks at all GPUs that it shows before the first one starts, and takes them down one by one in the end; in
-/// between, each waits for the one before.
+/// Measured on hosts with H100s.  The driver looks at all GPUs that it shows before the first one starts, and takes them down one by one in
+/// the end; in between, each waits for the one before.
 constexpr learn::DeviceCost kAnother{.start = 0.1, .delay = 0.3};
 
 }  // namespace

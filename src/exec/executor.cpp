@@ -70,7 +70,11 @@ class Scheduler {
  public:
   /// `learning_at_once`: layers that may learn at a time.
   Scheduler(const Plan& plan, const Context& context, RunControl& control, JobLog* log, std::size_t learning_at_once)
-      : plan_(plan), context_(context), control_(control), log_(log), queue_(plan, usual_seconds(plan, context.backend.kind()), learning_at_once) {}
+      : plan_(plan),
+        context_(context),
+        control_(control),
+        log_(log),
+        queue_(plan, usual_seconds(plan, context.backend.kind()), learning_at_once) {}
 
   void work_until_done() {
     std::unique_lock lock(mutex_);

@@ -91,6 +91,18 @@ class Allocate(ProgramTest):
                 total = compared["total"]["sqnr_db"]
                 self.assertTrue(total is None or total >= decibels, total)
 
+    def test_a_layer_that_would_not_become_smaller_stays(self):
+        tiny = models.floats(np.random.default_rng(SEED), (2, 2))
+        st.write(self.source, self.model | {"tiny.weight": tiny})
+        report = self.allocate("--max-output-error", 0.05, "--balance", "layers")
+        self.assertNotIn("tiny.weight", [layer["name"] for layer in report["layers"]])
+        rules = json.loads(self.rules.read_text())["rules"]
+        self.assertEqual([rule["action"] for rule in rules if "tiny" in str(rule["match"])], ["keep"])
+        self.assertLessEqual(report["goal"]["reached"], 0.05)
+        chosen = {layer["name"]: next(c for c in layer["candidates"] if c["format"] == layer["format"]) for layer in report["layers"]}
+        parts = [c["noise"] / c["signal"] for c in chosen.values() if not c["unchanged"]]
+        self.assertTrue(math.isclose(report["goal"]["reached"], math.sqrt(sum(parts) / len(parts)), rel_tol=1e-9))
+
     def test_errors_are_those_of_the_formats(self):
         noise, signal = self.noise_and_signal()
         for layer in self.allocate("--min-sqnr", 10)["layers"]:

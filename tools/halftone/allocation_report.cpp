@@ -30,6 +30,28 @@ std::string how_good(const Allocation& allocation) {
   return fmt::format("a better choice of these formats gains at most {:.3g} %", 100 * allocation.gap);
 }
 
+/// What the goal asked for and got, where it is no size.
+std::string goal_text(const Allocation& allocation, const AllocationFacts& facts) {
+  const char* of = facts.has_statistics ? "of outputs, " : "";
+  const char* counted = facts.balance == Balance::layers ? "each layer counted alike" : "errors added up as they are";
+  if (facts.min_sqnr_db) {
+    return fmt::format("goal    {}, {}{}; at least {} dB were asked for\n", base::decibels(allocation.reached), of, counted,
+                       *facts.min_sqnr_db);
+  }
+  if (!facts.max_output_error) return {};
+  return fmt::format("goal    relative L2 {}, {}{}; at most {} was asked for\n", base::scientific(allocation.reached, 4), of, counted,
+                     *facts.max_output_error);
+}
+
+ordered_json goal_json(const Allocation& allocation, const AllocationFacts& facts) {
+  const char* const balance = facts.balance == Balance::layers ? "layers" : "weights";
+  if (facts.min_sqnr_db) return {{"min_sqnr_db", *facts.min_sqnr_db}, {"reached", number(allocation.reached)}, {"balance", balance}};
+  if (facts.max_output_error) {
+    return {{"max_output_error", *facts.max_output_error}, {"reached", number(allocation.reached)}, {"balance", balance}};
+  }
+  return {{"target_bytes", facts.target_bytes.value_or(0)}, {"reached", allocation.plan.output_bytes()}, {"balance", balance}};
+}
+
 }  // namespace
 
 std::string allocation_text(const Allocation& allocation, const AllocationFacts& facts) {
@@ -50,6 +72,7 @@ std::string allocation_text(const Allocation& allocation, const AllocationFacts&
   text += fmt::format("error   {}, relative L2 of {} {}\n", base::decibels(allocation.total.sqnr_db()),
                       facts.has_statistics ? "outputs" : "outputs for inputs without correlation",
                       base::scientific(allocation.output_error, 4));
+  text += goal_text(allocation, facts);
   text +=
       fmt::format("assumed each weight rounded to nearest, {}; --rounding learned changes errors, not the size\n", scales_of(allocation));
   const std::uint64_t bytes = allocation.plan.output_bytes();
@@ -78,6 +101,7 @@ ordered_json allocation_json(const Allocation& allocation, const AllocationFacts
       {"input", facts.input}, {"rules", facts.rules.string()}, {"convert", facts.conversion}, {"layers", std::move(layers)}};
   json["output"] = {{"bytes", allocation.plan.output_bytes()}};
   if (facts.target_bytes) json["output"]["target_bytes"] = *facts.target_bytes;
+  json["goal"] = goal_json(allocation, facts);
   json["total"] = figures_json(allocation.total);
   json["output_rel_l2"] = number(allocation.output_error);
   json["scales"] = allocation.scales == ScaleMethod::search ? "search" : "absmax";

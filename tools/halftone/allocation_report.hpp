@@ -17,6 +17,9 @@ struct AllocationFacts {
   std::string conversion;  ///< the command that uses the rules
   bool has_statistics = false;
   std::optional<std::uint64_t> target_bytes;
+  std::optional<double> min_sqnr_db;
+  std::optional<double> max_output_error;
+  Balance balance{};
 };
 
 [[nodiscard]] std::string allocation_text(const Allocation& allocation, const AllocationFacts& facts);

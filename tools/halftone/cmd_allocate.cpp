@@ -112,8 +112,14 @@ void run(const Arguments& arguments, Session& session) {
   stop_on_signals(session.control);
   const Allocation allocation = allocate_formats(arguments.input, options, session.control);
   write(file, allocation.rules);
-  const AllocationFacts facts{arguments.input, file.path, conversion_of(arguments, options, allocation, file.path),
-                              !arguments.statistics.empty(), options.target_bytes};
+  const AllocationFacts facts{arguments.input,
+                              file.path,
+                              conversion_of(arguments, options, allocation, file.path),
+                              !arguments.statistics.empty(),
+                              options.target_bytes,
+                              options.min_sqnr_db,
+                              options.max_output_error,
+                              options.balance};
   if (session.json) {
     print_json(allocation_json(allocation, facts));
   } else {
