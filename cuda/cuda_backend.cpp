@@ -11,6 +11,7 @@
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "devices.hpp"
+#include "formats/float_types.hpp"
 #include "formats/layer_layout.hpp"
 #include "kept_bands.hpp"
 #include "lane.hpp"
@@ -80,7 +81,7 @@ class CudaBackend : public Backend {
       return {false, fmt::format("there are no CUDA kernels for the padding of {}", spec.format->name())};
     }
     if (is_source_float(source)) return {};
-    return {false, fmt::format("CUDA quantizes F64, F32, BF16 and F16, not {}", name_of(source))};
+    return {false, fmt::format("CUDA quantizes {}, not {}", formats::source_floats(), name_of(source))};
   }
 
   [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
@@ -131,6 +132,7 @@ class CudaBackend : public Backend {
   }
 
   void from_float(const float* data, std::uint64_t n, Dtype target, std::byte* out) const override {
+    if (!is_target_float(target)) fail(ErrorKind::internal, "the CUDA kernels write no {}", name_of(target));
     cast(Dtype::F32, reinterpret_cast<const std::byte*>(data), n, target, out);
   }
 
@@ -200,7 +202,7 @@ class CudaBackend : public Backend {
                             .codes = reinterpret_cast<std::uint8_t*>(device + codes),
                             .scales = device + scales,
                             .largest = reinterpret_cast<std::uint32_t*>(device + largest)};
-    launches_of(*spec.format).quantize[source_index(tile.dtype)](args, lane.stream.get());
+    launches_of(*spec.format).quantize[formats::float_index(tile.dtype)](args, lane.stream.get());
     copy_out(lane, codes + code_bytes);
     std::memcpy(out.codes, lane.host_out.data() + codes, code_bytes);
     if (scale_bytes != 0) std::memcpy(out.scales, lane.host_out.data() + scales, scale_bytes);
@@ -233,7 +235,7 @@ class CudaBackend : public Backend {
                               .scales = device + (layout.has_group_scales() ? scale_part : tensor_part),
                               .tensor_scale = reinterpret_cast<const float*>(device + tensor_part),
                               .out = lane.device_out.data()};
-    launches_of(*spec.format).dequantize[target_index(Dtype::F32)](args, lane.stream.get());
+    launches_of(*spec.format).dequantize[formats::float_index(Dtype::F32)](args, lane.stream.get());
     if (spec.rotation_group != 0) {
       rotate_launch(Dtype::F32)(lane.device_out.data(), tile.elements(), spec.rotation_group, lane.device_out.as<float>(),
                                 lane.stream.get());
@@ -262,8 +264,8 @@ class CudaBackend : public Backend {
                                   .tensor_amax = amax,
                                   .codes = const_cast<std::uint8_t*>(trial.back.codes),
                                   .scales = const_cast<std::byte*>(trial.back.scales)};
-      launches.quantize[source_index(dtype)](quantize, stream);
-      launches.dequantize[target_index(Dtype::F32)](trial.back, stream);
+      launches.quantize[formats::float_index(dtype)](quantize, stream);
+      launches.dequantize[formats::float_index(Dtype::F32)](trial.back, stream);
       value_errors_launch(dtype)(trial.errors, stream);
       ++trial.back.tensor_scale;
       trial.errors.sums += sizeof(ErrorSum) / sizeof *trial.errors.sums;
@@ -273,7 +275,7 @@ class CudaBackend : public Backend {
   static void add_errors_of_tile(Lane& lane, const QuantSpec& spec, const MatrixView& tile, std::span<const float> tensor_amaxes,
                                  float unit, std::span<ErrorSum> sums) {
     const FormatLaunches& launches = launches_of(*spec.format);
-    const auto errors_of_all = launches.errors[source_index(tile.dtype)];
+    const auto errors_of_all = launches.errors[formats::float_index(tile.dtype)];
     const formats::LayerLayout layout(spec, tile.rows, tile.columns);
     Parts inputs;
     const std::size_t source = inputs.add(tile.bytes());

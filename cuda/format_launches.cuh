@@ -143,14 +143,21 @@ void errors(const ErrorArgs& args, cudaStream_t stream) {
                             stream);
 }
 
+template <class Format, class Float>
+void add(FormatLaunches& launches, std::size_t index) {
+  launches.quantize[index] = quantize<Format, Float>;
+  if constexpr (Written<Float>) launches.dequantize[index] = dequantize<Format, Float>;
+  if constexpr (Format::kGrid == ScaleGrid::tensor && (formats::kTensorCandidatesOf < Format >> 1)) {
+    launches.errors[index] = errors<Format, Float>;
+  }
+}
+
 template <class Format>
 FormatLaunches launches() {
-  FormatLaunches launches{{quantize<Format, F64>, quantize<Format, F32>, quantize<Format, Bf16>, quantize<Format, F16>},
-                          {dequantize<Format, F32>, dequantize<Format, Bf16>, dequantize<Format, F16>},
-                          {}};
-  if constexpr (Format::kGrid == ScaleGrid::tensor && (formats::kTensorCandidatesOf < Format >> 1)) {
-    launches.errors = {errors<Format, F64>, errors<Format, F32>, errors<Format, Bf16>, errors<Format, F16>};
-  }
+  FormatLaunches launches;
+#define HALFTONE_FLOAT(name, type, torch, use) add<Format, type>(launches, formats::k##type);
+#include <halftone/float_type.def>
+#undef HALFTONE_FLOAT
   return launches;
 }
 

@@ -108,7 +108,7 @@ class KernelBench : BenchTools {
                             .codes = device_codes.as<std::uint8_t>(),
                             .scales = device_scales.data(),
                             .largest = largest.as<std::uint32_t>()};
-    const auto launch = [&] { launches_of(format).quantize[source_index(source)](args, stream.get()); };
+    const auto launch = [&] { launches_of(format).quantize[formats::float_index(source)](args, stream.get()); };
     launch();
     require(download<std::byte>(device_codes, code_bytes) == codes && download<std::byte>(device_scales, scale_bytes) == scales, "quantize",
             format.name(), source);
@@ -118,7 +118,7 @@ class KernelBench : BenchTools {
     if (source != Dtype::F32) dequantize(spec, weight, source, codes, scales, device_codes, device_scales);
     if (source != Dtype::BF16 || !can_search_scales(format)) return;
     if (layout.has_group_scales()) search(spec, weight, args);
-    if (launches_of(format).errors[source_index(source)] != nullptr) candidate_errors(spec, weight);
+    if (launches_of(format).errors[formats::float_index(source)] != nullptr) candidate_errors(spec, weight);
   }
 
   /// What a search for the one scale of a weight adds up for each candidate; the CPU does it for an eighth of the weight.
@@ -141,7 +141,7 @@ class KernelBench : BenchTools {
                    .sums = sums.as<unsigned long long>()};
     const auto launch = [&] {
       check(cudaMemsetAsync(sums.data(), 0, amaxes.size() * sizeof(ErrorSum), stream.get()), "clear device memory");
-      launches_of(*spec.format).errors[source_index(weight.dtype)](args, stream.get());
+      launches_of(*spec.format).errors[formats::float_index(weight.dtype)](args, stream.get());
     };
     launch();
     require(download<ErrorSum>(sums, amaxes.size()) == expected, "candidate-errors", spec.format->name(), weight.dtype);
@@ -161,7 +161,7 @@ class KernelBench : BenchTools {
     std::vector<std::byte> codes(layout.code_bytes(part.rows));
     std::vector<std::byte> scales(layout.scale_bytes(part.rows));
     cpu->quantize(spec, part, args.tensor_amax, {codes.data(), scales.data()});
-    const auto launch = [&] { launches_of(*spec.format).quantize[source_index(weight.dtype)](args, stream.get()); };
+    const auto launch = [&] { launches_of(*spec.format).quantize[formats::float_index(weight.dtype)](args, stream.get()); };
     launch();
     std::vector<std::byte> found_codes(codes.size());
     std::vector<std::byte> found_scales(scales.size());
@@ -182,7 +182,7 @@ class KernelBench : BenchTools {
     const auto launch = [&] {
       check(cudaMemsetAsync(largest.data(), 0, sizeof(std::uint32_t), stream.get()), "clear device memory");
       max_magnitude_launch(source)(args.source, n_, largest.as<std::uint32_t>(), stream.get());
-      launches_of(format).quantize[source_index(source)](args, stream.get());
+      launches_of(format).quantize[formats::float_index(source)](args, stream.get());
     };
     check(cudaMemsetAsync(args.codes, 0xEE, codes.size(), stream.get()), "clear device memory");
     launch();
@@ -216,7 +216,7 @@ class KernelBench : BenchTools {
                               .scales = spec.format->grid() == ScaleGrid::tensor ? device_whole.data() : device_scales.data(),
                               .tensor_scale = device_whole.as<float>(),
                               .out = out.data()};
-    const auto launch = [&] { launches_of(*spec.format).dequantize[target_index(target)](args, stream.get()); };
+    const auto launch = [&] { launches_of(*spec.format).dequantize[formats::float_index(target)](args, stream.get()); };
     launch();
     require(download<std::byte>(out, out_bytes) == expected, "dequantize", spec.format->name(), target);
     report({"dequantize", std::string(spec.format->name()), std::string(name_of(spec.format->facts().code_dtype)),

@@ -36,8 +36,38 @@ void value_errors(const ErrorArgs& args, cudaStream_t stream) {
                             args.unit, args.sums, stream);
 }
 
+template <class Source, class Target>
+constexpr CastLaunch cast_of() {
+  if constexpr (Written<Target>) return cast<Source, Target>;
+  return nullptr;
+}
+
+template <class Launch>
+using OfFloats = FormatLaunches::OfFloats<Launch>;
+
 template <class Source>
-constexpr std::array<CastLaunch, 3> kCastsFrom = {cast<Source, F32>, cast<Source, Bf16>, cast<Source, F16>};
+constexpr OfFloats<CastLaunch> kCastsFrom = {
+#define HALFTONE_FLOAT(name, type, torch, use) cast_of<Source, type>(),
+#include <halftone/float_type.def>
+#undef HALFTONE_FLOAT
+};
+
+/// What there is for a source type.
+struct SourceLaunches {
+  MaxMagnitudeLaunch max_magnitude;
+  RotateLaunch rotate;
+  ValueErrorsLaunch value_errors;
+  OfFloats<CastLaunch> casts;
+};
+
+const SourceLaunches& launches_from(Dtype source) {
+  static constexpr OfFloats<SourceLaunches> table = {{
+#define HALFTONE_FLOAT(name, type, torch, use) {max_magnitude<type>, rotate<type>, value_errors<type>, kCastsFrom<type>},
+#include <halftone/float_type.def>
+#undef HALFTONE_FLOAT
+  }};
+  return table[formats::float_index(source)];
+}
 
 }  // namespace
 
@@ -50,24 +80,10 @@ const FormatLaunches& launches_of(const FormatDescriptor& format) {
   return table[format.index()];
 }
 
-MaxMagnitudeLaunch max_magnitude_launch(Dtype source) {
-  constexpr std::array<MaxMagnitudeLaunch, 4> table = {max_magnitude<F64>, max_magnitude<F32>, max_magnitude<Bf16>, max_magnitude<F16>};
-  return table[source_index(source)];
-}
+MaxMagnitudeLaunch max_magnitude_launch(Dtype source) { return launches_from(source).max_magnitude; }
+RotateLaunch rotate_launch(Dtype source) { return launches_from(source).rotate; }
+ValueErrorsLaunch value_errors_launch(Dtype source) { return launches_from(source).value_errors; }
 
-RotateLaunch rotate_launch(Dtype source) {
-  constexpr std::array<RotateLaunch, 4> table = {rotate<F64>, rotate<F32>, rotate<Bf16>, rotate<F16>};
-  return table[source_index(source)];
-}
-
-ValueErrorsLaunch value_errors_launch(Dtype source) {
-  constexpr std::array<ValueErrorsLaunch, 4> table = {value_errors<F64>, value_errors<F32>, value_errors<Bf16>, value_errors<F16>};
-  return table[source_index(source)];
-}
-
-CastLaunch cast_launch(Dtype source, Dtype target) {
-  constexpr std::array<std::array<CastLaunch, 3>, 4> table = {kCastsFrom<F64>, kCastsFrom<F32>, kCastsFrom<Bf16>, kCastsFrom<F16>};
-  return table[source_index(source)][target_index(target)];
-}
+CastLaunch cast_launch(Dtype source, Dtype target) { return launches_from(source).casts[formats::float_index(target)]; }
 
 }  // namespace halftone::cuda

@@ -7,6 +7,8 @@
 
 #include <halftone/format.hpp>
 
+#include "formats/float_index.hpp"
+
 namespace halftone::cuda {
 
 /// A weight to quantize; all pointers are to device memory.
@@ -54,9 +56,12 @@ struct FormatLaunches {
   using Quantize = void (*)(const QuantizeArgs&, cudaStream_t);
   using Dequantize = void (*)(const DequantizeArgs&, cudaStream_t);
   using Errors = void (*)(const ErrorArgs&, cudaStream_t);
-  std::array<Quantize, 4> quantize = {};      ///< from F64, F32, BF16, F16
-  std::array<Dequantize, 3> dequantize = {};  ///< to F32, BF16, F16
-  std::array<Errors, 4> errors = {};          ///< of all candidates for the one scale of a weight; from F64, F32, BF16, F16
+  template <class Launch>
+  using OfFloats = std::array<Launch, formats::kFloatCount>;  ///< by formats::float_index()
+
+  OfFloats<Quantize> quantize = {};      ///< by source
+  OfFloats<Dequantize> dequantize = {};  ///< by target
+  OfFloats<Errors> errors = {};          ///< of all candidates for the one scale of a weight; by source
 };
 
 /// Raises *largest to the bits of the largest magnitude of `n` elements.
@@ -69,13 +74,10 @@ using CastLaunch = void (*)(const void* source, std::uint64_t n, void* out, cuda
 /// Adds the errors of values that lie on the device.
 using ValueErrorsLaunch = void (*)(const ErrorArgs&, cudaStream_t stream);
 
-/// Position in the arrays above.  Throws internal for other types.
-[[nodiscard]] std::size_t source_index(Dtype dtype);
-[[nodiscard]] std::size_t target_index(Dtype dtype);
-
 [[nodiscard]] const FormatLaunches& launches_of(const FormatDescriptor& format);
 [[nodiscard]] MaxMagnitudeLaunch max_magnitude_launch(Dtype source);
 [[nodiscard]] RotateLaunch rotate_launch(Dtype source);
+/// Null for targets that are not written.
 [[nodiscard]] CastLaunch cast_launch(Dtype source, Dtype target);
 [[nodiscard]] ValueErrorsLaunch value_errors_launch(Dtype source);
 

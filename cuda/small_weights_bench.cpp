@@ -50,7 +50,7 @@ class SmallWeights {
                             .codes = codes_.as<std::uint8_t>() + i * code_bytes_,
                             .scales = scales_.data() + i * scale_bytes_,
                             .largest = largest_.as<std::uint32_t>()};
-    launches_of(*spec_.format).quantize[source_index(Dtype::BF16)](args, stream.get());
+    launches_of(*spec_.format).quantize[formats::float_index(Dtype::BF16)](args, stream.get());
   }
 
   /// Compares each kind of weight with the CPU's, and the others with the first of their kind.

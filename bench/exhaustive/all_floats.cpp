@@ -133,8 +133,8 @@ void check_kernels() {
       const auto* source = reinterpret_cast<const std::byte*>(patterns.data());
       const std::vector<float> operands(kChunk / 16, 1.0F);  // one for each run, or more than are needed
       for (const FormatDescriptor* format : all_formats()) {
-        baseline.encode[format->index()][cpu::kF32](source, kChunk, kChunk, operands.data(), expected.data(), 0);
-        kernels->encode[format->index()][cpu::kF32](source, kChunk, kChunk, operands.data(), found.data(), 0);
+        baseline.encode[format->index()][formats::kF32](source, kChunk, kChunk, operands.data(), expected.data(), 0);
+        kernels->encode[format->index()][formats::kF32](source, kChunk, kChunk, operands.data(), found.data(), 0);
         if (found == expected) continue;
         g_failed = true;
         std::printf("%s of %s differs from the baseline in chunk %zu\n", std::string(format->name()).c_str(), kernels->instruction_set,
@@ -163,9 +163,9 @@ void check_products() {
     std::vector<std::byte> found(weights.size());
     for (const std::string_view name : {"fp8", "fp8-e5m2", "int8"}) {
       const std::size_t format = find_format(name)->index();
-      tables.back()->encode[format][cpu::kBf16](source, weights.size(), group, factors.data(), expected.data(), 0);
+      tables.back()->encode[format][formats::kBf16](source, weights.size(), group, factors.data(), expected.data(), 0);
       for (const cpu::KernelTable* kernels : tables) {
-        kernels->encode[format][cpu::kBf16](source, weights.size(), group, factors.data(), found.data(), 0);
+        kernels->encode[format][formats::kBf16](source, weights.size(), group, factors.data(), found.data(), 0);
         if (found == expected) continue;
         g_failed = true;
         std::printf("products of %s of %s differ from the baseline in chunk %zu\n", std::string(name).c_str(), kernels->instruction_set,

@@ -11,8 +11,8 @@
 
 namespace halftone::cuda {
 
-// The types that weights are read from and written to: how an element is stored, and its value in binary32.
-// encode_number() takes no NaN.
+// The types of float_type.def: how an element is stored, and its value in binary32.  Those that are written also have encode(), and
+// encode_number(), which takes no NaN.
 
 struct F64 {
   using Raw = double;
@@ -35,6 +35,11 @@ struct F16 {
   static __device__ float decode(Raw raw) { return codec::F16::decode(raw); }
   static __device__ Raw encode(float value) { return codec::F16::encode(value); }
   static __device__ Raw encode_number(float value) { return codec::F16::encode_number(value); }
+};
+
+template <class Float>
+concept Written = requires(float value) {
+  Float::encode(value);
 };
 
 /// The values of a chunk; NaN as the device spells it.

@@ -129,7 +129,7 @@ class EnginePool::DeviceEngine : public learn::Engine {
                             .codes = codes,
                             .scales = scales,
                             .largest = counter<std::uint32_t>()};
-    launches_of(*spec.format).quantize[source_index(Dtype::F32)](args, stream_.get());
+    launches_of(*spec.format).quantize[formats::float_index(Dtype::F32)](args, stream_.get());
   }
   void search_scales(const learn::WeightedSearch& search) override {
     if (launch_search_scales(search, stream_.get())) return;

@@ -80,7 +80,7 @@ const std::uint16_t* DeviceWeight::decoded(LinearLane& lane) const {
                             .scales = group_scales,
                             .tensor_scale = tensor_scale(),
                             .out = out};
-  launches_of(*spec_.format).dequantize[target_index(Dtype::BF16)](args, lane.stream());
+  launches_of(*spec_.format).dequantize[formats::float_index(Dtype::BF16)](args, lane.stream());
   return out;
 }
 

@@ -36,7 +36,7 @@ class RunScaledPath : public ProductPath {
       launch_tensor_factor(whole, weight_.tensor_scale(), lane.words(), factor(lane), lane.stream());
       args.measured = lane.words();
     }
-    launches_of(*weight_.spec().format).quantize[source_index(Dtype::BF16)](args, lane.stream());
+    launches_of(*weight_.spec().format).quantize[formats::float_index(Dtype::BF16)](args, lane.stream());
     launch_tiled(reinterpret_cast<const std::uint8_t*>(rooms.natural), inputs.rows, rooms.layout.groups_across(), rooms.tiles,
                  lane.stream());
     return true;

@@ -22,9 +22,23 @@ enum class Dtype : std::uint8_t {
 /// The type that a header spells `name`, or nothing.
 [[nodiscard]] std::optional<Dtype> dtype_from_name(std::string_view name) noexcept;
 
-/// True for the types whose values Halftone quantizes: F64, F32, BF16, F16.
-[[nodiscard]] constexpr bool is_source_float(Dtype dtype) noexcept {
-  return dtype == Dtype::F64 || dtype == Dtype::F32 || dtype == Dtype::BF16 || dtype == Dtype::F16;
+/// What Halftone does with values of a type (float_type.def).
+enum class FloatUse : std::uint8_t { none, read, written };
+
+[[nodiscard]] constexpr FloatUse float_use(Dtype dtype) noexcept {
+  switch (dtype) {
+#define HALFTONE_FLOAT(name, type, torch, use) \
+  case Dtype::name:                            \
+    return FloatUse::use;
+#include <halftone/float_type.def>
+#undef HALFTONE_FLOAT
+    default: return FloatUse::none;
+  }
 }
+
+/// True for the types whose values Halftone quantizes: F64, F32, BF16, F16.
+[[nodiscard]] constexpr bool is_source_float(Dtype dtype) noexcept { return float_use(dtype) != FloatUse::none; }
+/// True for those that weights are cast and dequantized to: F32, BF16, F16.
+[[nodiscard]] constexpr bool is_target_float(Dtype dtype) noexcept { return float_use(dtype) == FloatUse::written; }
 
 }  // namespace halftone

@@ -15,6 +15,7 @@
 #include "cpu/row_errors.hpp"
 #include "cpu/scale_search.hpp"
 #include "cpu/strips.hpp"
+#include "formats/float_types.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/scale_rules.hpp"
 
@@ -31,7 +32,7 @@ class CpuBackend : public Backend {
 
   [[nodiscard]] Support supports(const QuantSpec&, Dtype source) const override {
     if (is_source_float(source)) return {};
-    return {false, fmt::format("the CPU quantizes F64, F32, BF16 and F16, not {}", name_of(source))};
+    return {false, fmt::format("the CPU quantizes {}, not {}", formats::source_floats(), name_of(source))};
   }
 
   [[nodiscard]] std::uint32_t max_magnitude(const MatrixView& band) const override {
@@ -83,7 +84,7 @@ class CpuBackend : public Backend {
   }
 
   void to_float(Dtype source, const std::byte* data, std::uint64_t n, float* out) const override {
-    kernels_.to_float[source_index(source)](data, n, out);
+    kernels_.to_float[formats::float_index(source)](data, n, out);
   }
 
   [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t /*bytes*/) const override { return cpu::make_engine(*this); }
@@ -107,9 +108,9 @@ class CpuBackend : public Backend {
   using MaxMagnitude = decltype(KernelTable::max_magnitude[0]);
 
   [[nodiscard]] auto encode_of(const QuantSpec& spec, Dtype source) const {
-    return kernels_.encode[spec.format->index()][source_index(source)];
+    return kernels_.encode[spec.format->index()][formats::float_index(source)];
   }
-  [[nodiscard]] std::decay_t<MaxMagnitude> max_of(Dtype source) const { return kernels_.max_magnitude[source_index(source)]; }
+  [[nodiscard]] std::decay_t<MaxMagnitude> max_of(Dtype source) const { return kernels_.max_magnitude[formats::float_index(source)]; }
 
   /// All elements of the band with one scale operand.
   void encode_band(const QuantSpec& spec, const MatrixView& band, float scale, std::byte* codes) const {
@@ -267,16 +268,6 @@ class CpuBackend : public Backend {
 };
 
 }  // namespace
-
-SourceIndex source_index(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::F64: return kF64;
-    case Dtype::F32: return kF32;
-    case Dtype::BF16: return kBf16;
-    case Dtype::F16: return kF16;
-    default: fail(ErrorKind::internal, "the CPU kernels read no {}", name_of(dtype));
-  }
-}
 
 std::vector<const KernelTable*> usable_kernels() {
   std::vector<const KernelTable*> tables;

@@ -38,46 +38,47 @@ namespace {
 // What follows uses the squared errors.
 #include "cpu/kernels/search.inc.hpp"
 
+template <class Format, class Source>
+consteval void add_kernels(KernelTable& table, std::size_t format, std::size_t source) {
+  table.encode[format][source] = encode<Format, Source>;
+  table.squared_error[format][source] = squared_error<Format, Source>;
+  table.search[format][source] = kSearchOf<Format, Source>;
+}
+
+template <class Source>
+consteval void add_source(KernelTable& table, std::size_t source) {
+  table.max_magnitude[source] = max_magnitude<Source>;
+  table.to_float[source] = to_float<Source>;
+  std::size_t format = 0;
+#define HALFTONE_FORMAT(folder) add_kernels<formats::folder::Format, Source>(table, format++, source);
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+}
+
+template <class Format>
+consteval void add_format(KernelTable& table, std::size_t format) {
+  table.fit[format] = kFitOf<Format>;
+  table.decode[format] = decode<Format>;
+}
+
+consteval KernelTable all_kernels() {
+  KernelTable table{};
+  table.instruction_set = HALFTONE_INSTRUCTION_SET;
+#define HALFTONE_FLOAT(name, type, torch, use) add_source<type##Source>(table, formats::k##type);
+#include <halftone/float_type.def>
+#undef HALFTONE_FLOAT
+  std::size_t format = 0;
+#define HALFTONE_FORMAT(folder) add_format<formats::folder::Format>(table, format++);
+#include "formats/formats.def"
+#undef HALFTONE_FORMAT
+  table.rotate = rotate;
+  table.to_bf16 = to_half<codec::Bf16>;
+  table.to_f16 = to_half<codec::F16>;
+  return table;
+}
+
 }  // namespace
 
-const KernelTable HALFTONE_KERNELS = {
-    HALFTONE_INSTRUCTION_SET,
-    {max_magnitude<F64Source>, max_magnitude<F32Source>, max_magnitude<Bf16Source>, max_magnitude<F16Source>},
-    {
-#define HALFTONE_FORMAT(folder)                                                                                                         \
-  {encode<formats::folder::Format, F64Source>, encode<formats::folder::Format, F32Source>, encode<formats::folder::Format, Bf16Source>, \
-   encode<formats::folder::Format, F16Source>},
-#include "formats/formats.def"
-#undef HALFTONE_FORMAT
-    },
-    {
-#define HALFTONE_FORMAT(folder)                                                                          \
-  {squared_error<formats::folder::Format, F64Source>, squared_error<formats::folder::Format, F32Source>, \
-   squared_error<formats::folder::Format, Bf16Source>, squared_error<formats::folder::Format, F16Source>},
-#include "formats/formats.def"
-#undef HALFTONE_FORMAT
-    },
-    {
-#define HALFTONE_FORMAT(folder)                                                                  \
-  {kSearchOf<formats::folder::Format, F64Source>, kSearchOf<formats::folder::Format, F32Source>, \
-   kSearchOf<formats::folder::Format, Bf16Source>, kSearchOf<formats::folder::Format, F16Source>},
-#include "formats/formats.def"
-#undef HALFTONE_FORMAT
-    },
-    {
-#define HALFTONE_FORMAT(folder) kFitOf<formats::folder::Format>,
-#include "formats/formats.def"
-#undef HALFTONE_FORMAT
-    },
-    {
-#define HALFTONE_FORMAT(folder) decode<formats::folder::Format>,
-#include "formats/formats.def"
-#undef HALFTONE_FORMAT
-    },
-    rotate,
-    {to_float<F64Source>, to_float<F32Source>, to_float<Bf16Source>, to_float<F16Source>},
-    to_half<codec::Bf16>,
-    to_half<codec::F16>,
-};
+constinit const KernelTable HALFTONE_KERNELS = all_kernels();
 
 }  // namespace halftone::cpu

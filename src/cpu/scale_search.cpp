@@ -23,7 +23,7 @@ void measure(const KernelTable& kernels, const QuantSpec& spec, float tensor, co
     trial.decodes.push_back(operand(scale.stored, tensor));
   }
   trial.errors.assign(trial.scales.size(), 0.0);
-  const auto error = kernels.squared_error[spec.format->index()][source_index(strip.dtype)];
+  const auto error = kernels.squared_error[spec.format->index()][formats::float_index(strip.dtype)];
   for (std::uint64_t r = 0; r < strip.height; ++r) {
     error(strip.source + r * strip.source_stride, strip.columns, strip.width, trial.encodes.data(), trial.decodes.data(),
           trial.errors.data());
@@ -34,7 +34,7 @@ void measure(const KernelTable& kernels, const QuantSpec& spec, float tensor, co
 
 void search_scales(const KernelTable& kernels, const QuantSpec& spec, float tensor, const Strip& strip,
                    const std::vector<std::uint32_t>& largest, std::vector<formats::AnyScale>& scales) {
-  if (const auto search = kernels.search[spec.format->index()][source_index(strip.dtype)]) {
+  if (const auto search = kernels.search[spec.format->index()][formats::float_index(strip.dtype)]) {
     return search(strip.source, strip.columns, largest.data(), tensor, scales.data());
   }
   const formats::ScaleRules& rules = formats::scale_rules(*spec.format);

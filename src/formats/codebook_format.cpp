@@ -9,6 +9,7 @@
 #include "base/checked.hpp"
 #include "base/fail.hpp"
 #include "formats/double_quant.hpp"
+#include "formats/float_types.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/layer_tensors.hpp"
 

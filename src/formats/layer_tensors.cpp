@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/fail.hpp"
+#include "formats/float_types.hpp"
 #include "formats/layer_names.hpp"
 
 namespace halftone::formats {
@@ -15,16 +16,6 @@ namespace {
 const std::string kOne("\x00\x00\x80\x3F", 4);
 
 }  // namespace
-
-std::string_view torch_name(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::F64: return "float64";
-    case Dtype::F32: return "float32";
-    case Dtype::BF16: return "bfloat16";
-    case Dtype::F16: return "float16";
-    default: fail(ErrorKind::internal, "{} is no type of a weight to quantize", name_of(dtype));
-  }
-}
 
 Shape squeezed(Shape shape) { return element_count(shape) == 1 ? Shape{} : shape; }
 

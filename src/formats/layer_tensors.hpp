@@ -18,9 +18,6 @@ void add_sidecar(std::vector<LayerTensor>& tensors, const std::string& base, std
 /// Adds `<base>.input_scale`, 1.0.
 void add_input_scale(std::vector<LayerTensor>& tensors, const std::string& base);
 
-/// What torch calls the type of a weight: "bfloat16".
-[[nodiscard]] std::string_view torch_name(Dtype dtype);
-
 /// `, "group_size": 16, "orig_dtype": "torch.bfloat16", "orig_shape": [3072, 3072]`: how the reference
 /// describes a weight that is packed or padded.  `weight` is the tensor of the input.
 [[nodiscard]] std::string origin_json(const TensorInfo& weight, std::uint32_t group_size);

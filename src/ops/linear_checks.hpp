@@ -3,22 +3,22 @@
 #include <halftone/linear.hpp>
 
 #include "base/fail.hpp"
+#include "formats/float_types.hpp"
 
 namespace halftone::ops {
 
 // What every device asks of the caller of a Linear.
 
-/// F32, BF16 and F16: what inputs and outputs may be.
-[[nodiscard]] inline bool is_linear_type(Dtype dtype) noexcept {
-  return dtype == Dtype::F32 || dtype == Dtype::BF16 || dtype == Dtype::F16;
-}
-
 inline void check_input(const MatrixView& x, std::uint64_t columns, Dtype out) {
   if (x.columns != columns) {
     fail(ErrorKind::usage, "the inputs of this layer have {} columns, not {}", columns, x.columns);
   }
-  if (!is_linear_type(x.dtype)) fail(ErrorKind::usage, "the inputs of a layer are F32, BF16 or F16, not {}", name_of(x.dtype));
-  if (!is_linear_type(out)) fail(ErrorKind::usage, "the outputs of a layer are F32, BF16 or F16, not {}", name_of(out));
+  const auto check_type = [](const char* what, Dtype dtype) {
+    if (is_target_float(dtype)) return;
+    fail(ErrorKind::usage, "the {} of a layer are {}, not {}", what, formats::target_floats(), name_of(dtype));
+  };
+  check_type("inputs", x.dtype);
+  check_type("outputs", out);
 }
 
 inline void check_bias(std::uint64_t found, std::uint64_t rows) {

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/fail.hpp"
+#include "formats/float_types.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/stored_matrix.hpp"
 
@@ -21,7 +22,7 @@ std::vector<float> floats_of(const io::ModelFiles& files, const std::string& nam
   const ModelTensor* tensor = files.index().find(name);
   if (tensor == nullptr) return {};
   if (!is_source_float(tensor->info.dtype)) {
-    fail(ErrorKind::bad_quantization, "'{}' holds {}, not F64, F32, BF16 or F16", name, name_of(tensor->info.dtype));
+    fail(ErrorKind::bad_quantization, "'{}' holds {}, not {}", name, name_of(tensor->info.dtype), formats::source_floats());
   }
   std::vector<float> values(element_count(tensor->info.shape));
   backend.to_float(tensor->info.dtype, files.bytes(*tensor).data(), values.size(), values.data());

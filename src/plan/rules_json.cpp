@@ -8,6 +8,7 @@
 #include "base/fail.hpp"
 #include "base/strict_json.hpp"
 #include "base/text.hpp"
+#include "formats/float_types.hpp"
 
 namespace halftone {
 namespace plan {
@@ -22,6 +23,11 @@ Value lookup(const std::map<std::string, Value>& known, const std::string& word,
   std::vector<std::string> names;
   for (const auto& [name, value] : known) names.push_back(name);
   fail(ErrorKind::bad_rules, "{}: unknown {} '{}'{}", where, what, word, base::did_you_mean(word, names));
+}
+
+Dtype target_named(const std::string& word, const std::string& where) {
+  if (const auto dtype = formats::target_from_word(word)) return *dtype;
+  fail(ErrorKind::bad_rules, "{}: unknown dtype '{}'{}", where, word, base::did_you_mean(word, formats::target_words()));
 }
 
 Match match_from_json(const json& match, const std::string& where) {
@@ -71,7 +77,6 @@ void check_relevance(const json& rule, Action action, const std::string& where) 
 Rule rule_from_json(const json& rule, const std::string& where) {
   static const std::map<std::string, Action> actions = {
       {"keep", Action::keep}, {"drop", Action::drop}, {"cast", Action::cast}, {"quantize", Action::quantize}};
-  static const std::map<std::string, Dtype> dtypes = {{"f32", Dtype::F32}, {"bf16", Dtype::BF16}, {"f16", Dtype::F16}};
   check_keys(rule, {"match", "action", "format", "block_size", "rotation_group", "group_size", "dtype", "why"}, where);
   if (!rule.contains("match")) fail(ErrorKind::bad_rules, "{}: 'match' is missing", where);
   const std::string action_word = text_of(rule, "action", where);
@@ -92,7 +97,7 @@ Rule rule_from_json(const json& rule, const std::string& where) {
   }
   const std::string dtype = text_of(rule, "dtype", where);
   if (result.action == Action::cast && dtype.empty()) fail(ErrorKind::bad_rules, "{}: the action cast needs a 'dtype'", where);
-  if (!dtype.empty()) result.dtype = lookup(dtypes, dtype, "dtype", where);
+  if (!dtype.empty()) result.dtype = target_named(dtype, where);
   return result;
 }
 

@@ -72,8 +72,9 @@ TEST(FitKernels, Codes_are_those_of_the_format_for_every_scale_of_a_group) {
     for (const float scale : scales) {
       const std::vector<float> weights = weights_near_limits(scale);
       std::vector<std::uint8_t> codes(weights.size() / 2);
-      kernels->encode[formats::w4a8::descriptor().index()][kF32](reinterpret_cast<const std::byte*>(weights.data()), weights.size(),
-                                                                 weights.size(), &scale, reinterpret_cast<std::byte*>(codes.data()), 0);
+      kernels->encode[formats::w4a8::descriptor().index()][formats::kF32](reinterpret_cast<const std::byte*>(weights.data()),
+                                                                          weights.size(), weights.size(), &scale,
+                                                                          reinterpret_cast<std::byte*>(codes.data()), 0);
       for (std::size_t i = 0; i < weights.size(); ++i) {
         ASSERT_EQ((unsigned{codes[i / 2]} >> (i % 2 * 4)) & 15U, Format::encode(weights[i], scale))
             << kernels->instruction_set << ": weight " << weights[i] << ", scale " << scale;

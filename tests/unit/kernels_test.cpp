@@ -156,8 +156,8 @@ TEST_P(FormatKernels, Groups_of_every_scale_give_the_codes_of_the_baseline) {
   const auto* source = reinterpret_cast<const std::byte*>(weights.data());
   std::vector<std::byte> found(weights.size());
   std::vector<std::byte> expected(weights.size());
-  kernels.encode[format][kBf16](source, weights.size(), group, operands.data(), found.data(), 0);
-  kBaselineKernels.encode[format][kBf16](source, weights.size(), group, operands.data(), expected.data(), 0);
+  kernels.encode[format][formats::kBf16](source, weights.size(), group, operands.data(), found.data(), 0);
+  kBaselineKernels.encode[format][formats::kBf16](source, weights.size(), group, operands.data(), expected.data(), 0);
   const auto at = std::mismatch(found.begin(), found.end(), expected.begin()).first - found.begin();
   EXPECT_EQ(found, expected) << "from byte " << at;
 }
@@ -179,10 +179,10 @@ TEST(DividedCodes, Quotients_near_the_midpoint_of_two_codes_are_those_of_the_bas
   }
   const auto* source = reinterpret_cast<const std::byte*>(weights.data());
   std::vector<std::byte> expected(weights.size());
-  kBaselineKernels.encode[format][kBf16](source, weights.size(), group, divisors.data(), expected.data(), 0);
+  kBaselineKernels.encode[format][formats::kBf16](source, weights.size(), group, divisors.data(), expected.data(), 0);
   for (const KernelTable* kernels : usable_kernels()) {
     std::vector<std::byte> found(weights.size());
-    kernels->encode[format][kBf16](source, weights.size(), group, divisors.data(), found.data(), 0);
+    kernels->encode[format][formats::kBf16](source, weights.size(), group, divisors.data(), found.data(), 0);
     EXPECT_EQ(found, expected) << kernels->instruction_set;
   }
 }
@@ -270,7 +270,7 @@ TEST_P(Kernels, Max_magnitude_over_several_rows_is_that_of_each_group) {
         std::uint32_t& largest = expected[column / group];
         largest = std::max(largest, test::scalar_max({source.data() + (i / columns * stride + column) * element, dtype, 1, 1}));
       }
-      GetParam()->max_magnitude[source_index(dtype)](source.data(), stride * element, rows, columns, group, found.data());
+      GetParam()->max_magnitude[formats::float_index(dtype)](source.data(), stride * element, rows, columns, group, found.data());
       EXPECT_EQ(found, expected) << name_of(dtype) << ", groups of " << group;
     }
   }

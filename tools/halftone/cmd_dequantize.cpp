@@ -1,9 +1,10 @@
-#include <map>
 #include <memory>
 
 #include "base/fail.hpp"
+#include "base/text.hpp"
 #include "command.hpp"
 #include "conversion_options.hpp"
+#include "formats/float_types.hpp"
 #include "run_report.hpp"
 
 namespace halftone::tool {
@@ -14,11 +15,11 @@ struct Arguments {
   std::string dtype = "bf16";
 };
 
+std::string target_words() { return base::joined_by_or(formats::target_words()); }
+
 Dtype dtype_named(const std::string& name) {
-  static const std::map<std::string, Dtype> dtypes = {{"f32", Dtype::F32}, {"bf16", Dtype::BF16}, {"f16", Dtype::F16}};
-  const auto found = dtypes.find(name);
-  if (found == dtypes.end()) fail(ErrorKind::usage, "--dtype takes f32, bf16 or f16, not '{}'", name);
-  return found->second;
+  if (const auto dtype = formats::target_from_word(name)) return *dtype;
+  fail(ErrorKind::usage, "--dtype takes {}, not '{}'", target_words(), name);
 }
 
 }  // namespace
@@ -28,7 +29,7 @@ void add_dequantize(CLI::App& app, Session& session) {
                                   "halftone dequantize flux1-dev-fp8.safetensors --dtype bf16");
   const auto arguments = std::make_shared<Arguments>();
   arguments->run.add_to(*command, "<dtype>");
-  command->add_option("--dtype", arguments->dtype, fmt::format("f32, bf16 or f16 (default {})", arguments->dtype))->type_name("TYPE");
+  command->add_option("--dtype", arguments->dtype, fmt::format("{} (default {})", target_words(), arguments->dtype))->type_name("TYPE");
   command->add_flag("--quiet", session.quiet, "no progress on stderr");
   command->callback([arguments, &session] {
     const Dtype dtype = dtype_named(arguments->dtype);

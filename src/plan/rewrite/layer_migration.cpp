@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "base/fail.hpp"
+#include "formats/float_types.hpp"
 #include "formats/layer_label.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/layer_tensors.hpp"
@@ -36,8 +37,8 @@ bool marker_wants_full_precision(const ModelIndex& model, const std::string& bas
 Dtype dtype_of_state(const std::string& text, const std::string& base) {
   const ordered_json state = formats::parse_label(text, base);
   const auto found = state.find("dtype");
-  for (const Dtype dtype : {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16}) {
-    if (found != state.end() && *found == formats::torch_name(dtype)) return dtype;
+  if (found != state.end() && found->is_string()) {
+    if (const auto dtype = formats::float_from_torch_name(found->get<std::string>())) return *dtype;
   }
   fail(ErrorKind::bad_quantization, "the quantization JSON of the layer '{}' names no 'dtype' that a weight could have", base);
 }
