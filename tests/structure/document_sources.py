@@ -25,7 +25,10 @@ class Sources:
 
     def entries(self, path, macro):
         """The arguments of each line of a .def file, without quotes."""
-        lines = re.findall(rf"^{macro}\((.*)\)$", self.text(path), re.MULTILINE)
+        text = self.text(path)
+        lines = re.findall(rf"^{macro}\((.*)\)$", text, re.MULTILINE)
+        if len(lines) != len(re.findall(rf"^{macro}\(", text, re.MULTILINE)):
+            raise ValueError(f"{path} has entries of more than one line")
         return [[quoted or plain for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\w+)', line)] for line in lines]
 
     def section(self, path, heading):

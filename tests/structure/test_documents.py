@@ -32,6 +32,7 @@ def check_readme_formats(sources):
 
 
 def option_rows(sources):
+    """{long option of convert: its meaning}."""
     return {names_in(row[0])[-1].split("[")[0].split(" ")[0]: row[1] for row in sources.table(MANUAL, "option", "meaning", "default")}
 
 
@@ -74,7 +75,7 @@ def offered(sources):
 
 
 def check_manual_presets(sources):
-    found = {name: cells[0] for cells in sources.table(MANUAL, "group", "presets") for name in names_in(cells[1])}
+    found = {name: row[0] for row in sources.table(MANUAL, "group", "presets") for name in names_in(row[1])}
     return compare(f"{MANUAL}, presets", {name: preset["group"] for name, preset in offered(sources).items()}, found)
 
 
