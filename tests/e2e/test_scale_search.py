@@ -1,4 +1,5 @@
 """--scales search against plain scales, and for nvfp4 against every choice that there is."""
+import re
 import unittest
 
 import numpy as np
@@ -6,7 +7,7 @@ import numpy as np
 import reference
 import reference_blocks as blocks
 import safetensors_file as st
-from program import SEED, ProgramTest, sha256
+from program import OK, REPOSITORY, SEED, ProgramTest, run, sha256
 
 # Gains on Gaussian weights that are more than chance, squared error against absmax.
 AT_MOST = {"nvfp4": 0.75, "fp8-row": 0.93, "fp8-block": 0.97, "int8": 0.9, "int8-block": 0.96, "w4a4-convrot": 0.75, "w4a8": 0.99, "nf4": 0.93, "fp4": 0.93,
@@ -50,6 +51,13 @@ class ScaleSearch(ProgramTest):
         self.check("dequantize", output, "-o", back, "--dtype", "f32", "--force", "--quiet")
         values = reference.to_float32(st.read(back).tensors["a.weight"])
         return ((values.astype(np.float64) - self.weight) ** 2).sum()
+
+    def test_the_manual_lists_the_formats_that_can_be_searched(self):
+        table = (REPOSITORY / "docs/MANUAL.md").read_text(encoding="utf-8").split("| formats | scales that are tried |")[1].split("\n\n")[0]
+        listed = {name for row in table.splitlines()[2:] for name in re.findall("`([^`]+)`", row.split("|")[1])}
+        found = {fmt["name"] for fmt in self.check("formats", "--json").json["formats"]
+                 if run("plan", self.source, "--format", fmt["name"], "--scales", "search").code == OK}
+        self.assertEqual((listed, set(AT_MOST)), (found, found))
 
     def test_search_gains(self):
         for fmt in AT_MOST:
