@@ -76,8 +76,7 @@ AllocateOptions options_of(const Arguments& arguments) {
 
 std::filesystem::path output_path(const Arguments& arguments) {
   if (!arguments.output.empty()) return arguments.output;
-  const std::filesystem::path input =
-      std::filesystem::is_directory(arguments.input) ? std::filesystem::canonical(arguments.input) : std::filesystem::path(arguments.input);
+  const std::filesystem::path input = named_input(arguments.input);
   return input.parent_path() / (stem_of(input) + "-rules.json");
 }
 
