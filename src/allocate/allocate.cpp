@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "allocate/candidates.hpp"
 #include "allocate/goal.hpp"
@@ -35,8 +36,14 @@ AllocationCandidate unchanged(const LayerCandidates& layer, const ErrorFigures& 
   return {layer.stored_as, true, layer.kept_bytes, figures, 0};
 }
 
-/// Measures one layer into `result`; returns the mean square of its inputs, where that is known.
-std::optional<double> measure_layer(const Sources& from, const LayerCandidates& candidates, bool keep, AllocatedLayer& result) {
+/// What measuring a layer tells besides the errors.
+struct Measured {
+  std::optional<double> mean_square;             ///< of its inputs, where that is known
+  std::vector<const FormatDescriptor*> refused;  ///< that do not hold its values
+};
+
+/// Measures one layer into `result`, and takes away the formats that a conversion would refuse.
+Measured measure_layer(const Sources& from, LayerCandidates& candidates, bool keep, AllocatedLayer& result) {
   const ModelTensor& weight = *candidates.weight;
   const LayerMoments moments(from.model, weight, from.statistics, from.backend, from.control);
   const auto whole = [&](const QuantSpec& spec, float amax) { return moments.restore(spec, amax); };
@@ -44,25 +51,66 @@ std::optional<double> measure_layer(const Sources& from, const LayerCandidates& 
   result.name = weight.info.name;
   result.has_statistics = moments.are_known();
   result.output_signal = errors.output_signal;
-  for (std::size_t i = 0; i < candidates.specs.size(); ++i) {
+  Measured measured{.mean_square = moments.mean_square(), .refused = {}};
+  for (std::size_t i = 0, k = 0; i < errors.of_specs.size(); ++i) {
     const SpecError& error = errors.of_specs[i];
-    result.candidates.push_back({candidates.specs[i].format, false, candidates.bytes[i], error.figures, error.output_noise});
+    if (error.is_refused) {
+      measured.refused.push_back(candidates.specs[k].format);
+      candidates.remove(k);
+      continue;
+    }
+    result.candidates.push_back({candidates.specs[k].format, false, candidates.bytes[k], error.figures, error.output_noise});
+    ++k;
   }
   if (keep || candidates.stored_as != nullptr) result.candidates.push_back(unchanged(candidates, errors.signal));
-  return moments.mean_square();
+  if (result.candidates.empty()) candidates.kept_because = "allocated: no format holds its values";
+  return measured;
+}
+
+/// Says which formats were no choice for which layers.
+void note_refused(const std::vector<LayerCandidates>& candidates, const std::vector<Measured>& measured, Allocation& result) {
+  struct Refusals {
+    std::string first;
+    std::size_t n = 0;
+  };
+  std::map<std::string_view, Refusals> by_format;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    for (const FormatDescriptor* format : measured[i].refused) {
+      Refusals& refusals = by_format[format->name()];
+      if (refusals.n++ == 0) refusals.first = candidates[i].weight->info.name;
+    }
+  }
+  for (const auto& [format, refusals] : by_format) {
+    result.notes.push_back(fmt::format("{} is no choice for '{}'{}, whose values it does not hold", format, refusals.first,
+                                       refusals.n == 1 ? "" : fmt::format(" and {}", base::counted(refusals.n - 1, "more layer"))));
+  }
+}
+
+/// Moves the layers that no candidate is left for to those that are kept.
+void keep_what_has_no_choice(std::vector<LayerCandidates>& candidates, std::vector<LayerCandidates>& kept, Allocation& result) {
+  std::vector<LayerCandidates> left;
+  std::vector<AllocatedLayer> layers;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const bool has_choice = !result.layers[i].candidates.empty();
+    (has_choice ? left : kept).push_back(std::move(candidates[i]));
+    if (has_choice) layers.push_back(std::move(result.layers[i]));
+  }
+  candidates = std::move(left);
+  result.layers = std::move(layers);
 }
 
 /// Layers without statistics are taken to have uncorrelated inputs of the mean square that the others have.
-void fill_gaps(const std::vector<std::optional<double>>& mean_squares, const Statistics& statistics, Allocation& result) {
+void fill_gaps(const std::vector<Measured>& measured, const Statistics& statistics, Allocation& result) {
   double sum = 0;
   std::size_t known = 0;
-  for (const auto& mean_square : mean_squares) {
-    if (!mean_square) continue;
-    sum += *mean_square;
+  for (const Measured& layer : measured) {
+    if (!layer.mean_square) continue;
+    sum += *layer.mean_square;
     ++known;
   }
   if (known == 0 && !result.layers.empty()) {
-    fail(ErrorKind::bad_statistics, "'{}' has second moments of no layer that would be quantized: no tensor such as '{}.second_moment'",
+    fail(ErrorKind::bad_statistics,
+         "'{0}' has nothing of a layer that would be quantized: no tensor such as '{1}.second_moment' or '{1}.diag'",
          statistics.path.string(), formats::base_name(result.layers.front().name));
   }
   const double factor = sum / static_cast<double>(std::max<std::size_t>(known, 1));
@@ -71,9 +119,9 @@ void fill_gaps(const std::vector<std::optional<double>>& mean_squares, const Sta
     layer.output_signal *= factor;
     for (AllocationCandidate& candidate : layer.candidates) candidate.output_noise *= factor;
   }
-  if (known < mean_squares.size()) {
+  if (known < measured.size()) {
     result.notes.push_back(fmt::format("the statistics have nothing of {} of {}: inputs without correlation are assumed there",
-                                       mean_squares.size() - known, base::counted(mean_squares.size(), "layer")));
+                                       measured.size() - known, base::counted(measured.size(), "layer")));
   }
 }
 
@@ -223,7 +271,10 @@ void add_notes(Allocation& result) {
                                        n_kept == 1 ? "1 layer stays" : fmt::format("{} layers stay", n_kept),
                                        n_kept == 1 ? "it has" : "they have"));
   }
-  result.notes.insert(result.notes.end(), result.plan.notes.begin(), result.plan.notes.end());
+  for (const std::string& note : result.plan.notes) {
+    // The conversion may take the same statistics.
+    if (std::find(result.notes.begin(), result.notes.end(), note) == result.notes.end()) result.notes.push_back(note);
+  }
 }
 
 }  // namespace
@@ -239,13 +290,15 @@ Allocation allocate(const eval::FloatModel& model, const io::ModelFiles* statist
   Allocation result;
   result.layers.resize(candidates.size());
   std::optional<StatisticsFile> file;
-  if (statistics != nullptr) file.emplace(StatisticsFile{*statistics, {statistics->path(), statistics->index()}});
+  if (statistics != nullptr) file.emplace(statistics_file(*statistics, result.notes));
   const Sources from{model, file ? &*file : nullptr, backend, control};
-  std::vector<std::optional<double>> mean_squares(candidates.size());
+  std::vector<Measured> measured(candidates.size());
   base::parallel_for(candidates.size(), options.threads,
-                     [&](std::size_t i) { mean_squares[i] = measure_layer(from, candidates[i], options.keep, result.layers[i]); });
+                     [&](std::size_t i) { measured[i] = measure_layer(from, candidates[i], options.keep, result.layers[i]); });
   model.files().check();
-  if (file) fill_gaps(mean_squares, file->statistics, result);
+  if (file) fill_gaps(measured, file->statistics, result);
+  note_refused(candidates, measured, result);
+  keep_what_has_no_choice(candidates, kept, result);
   const Goal goal(options, result.layers, candidates);
   Chooser(from, options, kept, goal, result).run();
   add_totals(options, result);

@@ -77,6 +77,7 @@ void try_alternatives(const AdviceSources& from, EvaluatedLayer& layer) {
   const LayerErrors errors = measure(from.original, tensor, from.backend, specs, moments, from.control.stop, whole);
   for (std::size_t k = 0; k < specs.size(); ++k) {
     const SpecError& error = errors.of_specs[k];
+    if (error.is_refused) continue;
     Alternative alternative{.format = std::string(specs[k].format->name()),
                             .search = specs[k].scales == ScaleMethod::search,
                             .sqnr_db = error.figures.sqnr_db(),

@@ -76,15 +76,19 @@ void drop_what_saves_nothing(LayerCandidates& layer) {
   const std::uint64_t kept = layer.kept_bytes + layer.kept_text;
   for (std::size_t i = layer.specs.size(); i-- > 0;) {
     if (layer.bytes[i] + layer.text[i] < kept) continue;
-    const auto at = static_cast<std::ptrdiff_t>(i);
-    layer.specs.erase(layer.specs.begin() + at);
-    layer.bytes.erase(layer.bytes.begin() + at);
-    layer.text.erase(layer.text.begin() + at);
+    layer.remove(i);
     if (layer.specs.empty()) layer.kept_because = "allocated: no format makes it smaller";
   }
 }
 
 }  // namespace
+
+void LayerCandidates::remove(std::size_t i) {
+  const auto at = static_cast<std::ptrdiff_t>(i);
+  specs.erase(specs.begin() + at);
+  bytes.erase(bytes.begin() + at);
+  text.erase(text.begin() + at);
+}
 
 PlanOptions options_for(const AllocateOptions& options, const FormatDescriptor& format) {
   PlanOptions result = options.plan;

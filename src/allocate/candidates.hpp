@@ -16,6 +16,9 @@ struct LayerCandidates {
   std::uint64_t kept_text = 0;
   std::string kept_because;                     ///< where there is no spec
   const FormatDescriptor* stored_as = nullptr;  ///< of the formats, that in which the layer is stored already
+
+  /// Takes away the spec `i`.
+  void remove(std::size_t i);
 };
 
 /// The layers of a model by name, those that a preset drops or casts left out.  Throws what build_plan() throws.

@@ -80,7 +80,7 @@ void expect_outputs(const eval::FloatModel& original, const eval::FloatModel& ot
     evaluation.expected_total->noise += layer->expected->noise;
   }
   if (known == 0 && !layers.empty()) {
-    fail(ErrorKind::bad_statistics, "'{}' has second moments of no layer that is measured: no tensor such as '{}.second_moment'",
+    fail(ErrorKind::bad_statistics, "'{0}' has nothing of a layer that is measured: no tensor such as '{1}.second_moment' or '{1}.diag'",
          statistics.statistics.path.string(), base::printable(formats::base_name(layers.front()->name)));
   }
   if (known < layers.size()) {

@@ -1,6 +1,7 @@
 #include "allocate/layer_errors.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include <halftone/codec/hd.hpp>
@@ -118,6 +119,11 @@ LayerErrors measure(const eval::FloatModel& model, const ModelTensor& tensor, co
       add(errors.of_specs[i], moments, weight, values, columns);
     }
   });
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    // What is restored as a whole goes beyond any number where it cannot be rotated.
+    const bool holds = restored[i].bands ? restored[i].bands->holds() : std::isfinite(errors.of_specs[i].figures.noise);
+    errors.of_specs[i].is_refused = !holds || codec::from_bits(largest) > specs[i].format->facts().largest_weight;
+  }
   return errors;
 }
 

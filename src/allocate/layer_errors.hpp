@@ -25,6 +25,7 @@ struct InputMoments {
 struct SpecError {
   ErrorFigures figures;
   double output_noise = 0;  ///< tr(E S Eᵀ)
+  bool is_refused = false;  ///< the format does not hold the weight, and a conversion refuses it: the errors mean nothing
 };
 
 struct LayerErrors {

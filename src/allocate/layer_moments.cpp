@@ -24,6 +24,12 @@ LayerStatistics statistics_of(const StatisticsFile* file, const ModelTensor& wei
 
 }  // namespace
 
+StatisticsFile statistics_file(const io::ModelFiles& files, std::vector<std::string>& notes) {
+  StatisticsFile file{files, {files.path(), files.index()}};
+  if (auto note = plan::check_kind(file.statistics)) notes.push_back(std::move(*note));
+  return file;
+}
+
 LayerMoments::LayerMoments(const eval::FloatModel& model, const ModelTensor& weight, const StatisticsFile* file, const Backend& backend,
                            const RunControl& control)
     : model_(model),

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "allocate/layer_errors.hpp"
 #include "exec/statistics_reader.hpp"
@@ -13,6 +15,9 @@ struct StatisticsFile {
   const io::ModelFiles& files;
   Statistics statistics;
 };
+
+/// The statistics in `files`; adds to `notes` what plan::check_kind() says of them.  Throws bad_statistics.
+[[nodiscard]] StatisticsFile statistics_file(const io::ModelFiles& files, std::vector<std::string>& notes);
 
 /// What statistics know of the inputs of one layer, in the memory of an engine of its own.
 class LayerMoments {

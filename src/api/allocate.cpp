@@ -11,9 +11,9 @@ namespace halftone {
 
 Allocation allocate_formats(const std::filesystem::path& input, const AllocateOptions& options, RunControl& control) {
   const int goals = (options.target_bytes ? 1 : 0) + (options.min_sqnr_db ? 1 : 0) + (options.max_output_error ? 1 : 0);
-  if (options.formats.empty() || goals != 1) {
-    fail(ErrorKind::usage, "an allocation needs formats, and one of --target-size, --min-sqnr and --max-output-error");
-  }
+  if (options.formats.empty()) fail(ErrorKind::usage, "an allocation needs formats to choose from");
+  if (goals == 0) fail(ErrorKind::usage, "one of --target-size, --min-sqnr and --max-output-error is needed");
+  if (goals > 1) fail(ErrorKind::usage, "--target-size, --min-sqnr and --max-output-error exclude each other: one is the goal");
   const auto backend = cpu::make_backend();
   const eval::FloatModel model(input, *backend);
   std::optional<io::ModelFiles> statistics;

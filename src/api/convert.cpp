@@ -2,9 +2,11 @@
 
 #include "api/backends.hpp"
 #include "api/measured_plan.hpp"
+#include "api/output_names.hpp"
 #include "api/run.hpp"
 #include "base/fail.hpp"
 #include "io/model_files.hpp"
+#include "io/paths.hpp"
 
 namespace halftone {
 
@@ -17,7 +19,7 @@ Example read_example(const std::filesystem::path& path) {
     fail(error.kind(), "'{}': {}", path.string(), error.what());
   }
   for (const io::MappedFile& file : files.files()) example.files.push_back(file.path());
-  if (std::filesystem::is_regular_file(path)) example.files.push_back(path);
+  if (io::is_regular_file(path)) example.files.push_back(path);
   return example;
 }
 
@@ -45,8 +47,7 @@ Plan plan_conversion(const std::filesystem::path& input, const PlanOptions& opti
 
 RunReport convert(const std::filesystem::path& input, const std::filesystem::path& output, const PlanOptions& options,
                   const RunOptions& run_options, RunControl& control) {
-  RunOptions run = run_options;
-  if (options.like) run.kept_files.insert(run.kept_files.end(), options.like->files.begin(), options.like->files.end());
+  const RunOptions run = api::keeping_example(run_options, options);
   const api::Planner planner = [&](const api::PlanSources& from) { return api::plan_of(options, from); };
   return api::run(input, output, planner, run, control, run.verify ? std::optional(options.target) : std::nullopt,
                   options.statistics ? options.statistics->path : std::filesystem::path());

@@ -41,9 +41,11 @@ Evaluation evaluate_model(const std::filesystem::path& file, const EvaluateOptio
   if (!options.activations.empty()) activations.emplace(options.activations);
   std::optional<io::ModelFiles> statistics;
   if (!options.statistics.empty()) statistics.emplace(options.statistics);
+  std::vector<std::string> notes;
   std::optional<allocate::StatisticsFile> known;
-  if (statistics) known.emplace(allocate::StatisticsFile{*statistics, {statistics->path(), statistics->index()}});
+  if (statistics) known.emplace(allocate::statistics_file(*statistics, notes));
   Evaluation result = eval::evaluate_weights(original, other, *backend, threads, control.stop);
+  result.notes.insert(result.notes.end(), notes.begin(), notes.end());
   if (result.layers.empty() && result.kept == 0) {
     fail(ErrorKind::usage, "no tensor of '{}' has the name of one of '{}' and can be compared with it", file.string(),
          options.source.string());

@@ -9,6 +9,7 @@
 #include "base/fail.hpp"
 #include "base/text.hpp"
 #include "io/output_file.hpp"
+#include "io/paths.hpp"
 
 namespace halftone::api {
 namespace {
@@ -17,22 +18,22 @@ namespace fs = std::filesystem;
 
 /// The name of a file that is in the folder of `output`, or the whole path of another.
 std::string name_beside(const fs::path& output, const fs::path& file) {
-  const fs::path path = resolved(file);
-  return path.parent_path() == resolved(output).parent_path() ? path.filename().string() : path.string();
+  const fs::path path = io::resolved(file);
+  return path.parent_path() == io::resolved(output).parent_path() ? path.filename().string() : path.string();
 }
 
 /// The first partial file in `folder` of the outputs of a run, or an empty path.
 fs::path partial_file(const fs::path& folder, const io::RunIdentity& run) {
   for (const std::string& name : run.outputs) {
     fs::path path = folder / (name + ".partial");
-    if (fs::exists(fs::symlink_status(path))) return path;
+    if (io::is_taken(path)) return path;
   }
   return {};
 }
 
 /// Whether every file that `run` writes has its name.
 bool outputs_exist(const fs::path& folder, const io::RunIdentity& run) {
-  return std::all_of(run.outputs.begin(), run.outputs.end(), [&](const std::string& name) { return fs::exists(folder / name); });
+  return std::all_of(run.outputs.begin(), run.outputs.end(), [&](const std::string& name) { return io::exists(folder / name); });
 }
 
 void check_same_run(const io::Journal& journal, const io::RunIdentity& now) {
@@ -46,7 +47,7 @@ void check_same_run(const io::Journal& journal, const io::RunIdentity& now) {
 
 /// A journal is opened before the output, whose own checks come too late for it.
 fs::path path_in_a_folder(const fs::path& output) {
-  io::check_folder_of(resolved(output));
+  io::check_folder_of(io::resolved(output));
   return journal_path(output);
 }
 
@@ -62,7 +63,7 @@ io::RunIdentity identity_of(const fs::path& output, const Plan& plan, const RunS
   if (learns(plan)) identity.device = from.product;
   const auto add = [&](const io::ModelFiles& model) {
     for (const io::MappedFile& file : model.files()) {
-      identity.inputs.push_back({resolved(file.path()).string(), file.bytes().size(), file.modified_ns()});
+      identity.inputs.push_back({io::resolved(file.path()).string(), file.bytes().size(), file.modified_ns()});
     }
   };
   add(from.files);

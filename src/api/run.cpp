@@ -62,17 +62,6 @@ std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const 
   fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
 }
 
-/// The files that the output must not replace.
-std::vector<io::FileId> kept_files(const io::ModelFiles& input, const io::ModelFiles* statistics, const RunOptions& options) {
-  std::vector<io::FileId> ids = input.ids();
-  if (statistics != nullptr) {
-    const std::vector<io::FileId> more = statistics->ids();
-    ids.insert(ids.end(), more.begin(), more.end());
-  }
-  for (const std::filesystem::path& path : options.kept_files) ids.push_back(io::MappedFile(path).id());
-  return ids;
-}
-
 /// What fills the output.
 struct Sources {
   const io::ModelFiles& files;

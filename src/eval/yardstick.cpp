@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include <halftone/codec/hd.hpp>
+
 #include "base/checked.hpp"
 
 namespace halftone::eval {
@@ -29,11 +31,16 @@ void Yardstick::restore(const float* weight, std::uint64_t rows, float* out) {
   std::copy_n(padded_.begin(), n, out);
 }
 
+bool Yardstick::holds() const noexcept {
+  return largest_ < codec::kInfinityBits && codec::from_bits(largest_) <= spec_.format->facts().largest_weight;
+}
+
 void Yardstick::restore_whole(const float* weight, std::uint64_t rows, std::uint64_t columns, float* out) {
   const formats::LayerLayout layout(spec_, rows, columns);
   codes_.resize(layout.code_bytes(rows));
   scales_.resize(layout.scale_bytes(rows));
-  backend_.quantize(spec_, {reinterpret_cast<const std::byte*>(weight), Dtype::F32, rows, columns}, amax_, {codes_.data(), scales_.data()});
+  const MatrixView values{reinterpret_cast<const std::byte*>(weight), Dtype::F32, rows, columns};
+  largest_ = std::max(largest_, backend_.quantize(spec_, values, amax_, {codes_.data(), scales_.data()}));
   const MatrixView codes{codes_.data(), spec_.format->facts().code_dtype, rows, columns};
   backend_.dequantize(spec_, codes, scales_.empty() ? nullptr : scales_.data(),
                       needs_amax(spec_) ? tensor_scale(*spec_.format, amax_) : 1.0F, out);

@@ -26,6 +26,9 @@ class Yardstick {
   /// Writes `rows` rows of the weight as they come back to `out`.
   void restore(const float* weight, std::uint64_t rows, float* out);
 
+  /// Whether the format holds what was restored: a conversion refuses a weight that it does not, rotated or as it is.
+  [[nodiscard]] bool holds() const noexcept;
+
  private:
   void restore_whole(const float* weight, std::uint64_t rows, std::uint64_t columns, float* out);
 
@@ -34,6 +37,7 @@ class Yardstick {
   std::uint64_t columns_;
   float amax_;
   std::uint64_t row_multiple_ = 1;
+  std::uint32_t largest_ = 0;  ///< magnitude of what was restored, by its bits
   std::vector<std::byte> codes_;
   std::vector<std::byte> scales_;
   std::vector<float> padded_;

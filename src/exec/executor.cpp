@@ -14,6 +14,7 @@
 #include "exec/candidate_errors.hpp"
 #include "exec/job_queue.hpp"
 #include "exec/work.hpp"
+#include "formats/double_quant.hpp"
 #include "formats/layer_layout.hpp"
 #include "formats/stored_matrix.hpp"
 #include "io/io_time.hpp"
@@ -239,6 +240,22 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan, const Backend& backen
   return 1;
 }
 
+/// Bytes that a job holds from its first band to its last: the scales that are quantized themselves, and what they become.
+std::uint64_t held_bytes(const Job& job) {
+  if (job.kind != JobKind::quantize || !job.spec.double_quant) return 0;
+  const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
+  const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
+  return formats::nesting_bytes(layout.scale_count(layout.rows()));
+}
+
+/// What `given` leaves for windows.  Threads share a job of many bands, and begin the next one while its last bands are in
+/// work: two jobs hold something at once.
+Resources for_windows(const Resources& given, const Plan& plan) {
+  std::uint64_t held = 0;
+  for (const Job& job : plan.jobs) held = std::max(held, 2 * held_bytes(job));
+  return {given.threads, given.memory_bytes - std::min(given.memory_bytes, held)};
+}
+
 std::uint64_t largest_unit_bytes(const Plan& plan, const Backend& backend) {
   std::uint64_t largest = 1;
   for (const Job& job : plan.jobs) largest = std::max(largest, unit_bytes(job, plan, backend));
@@ -266,7 +283,8 @@ std::uint64_t engine_bytes(const Job& job) {
 }
 
 std::vector<LearnedLayer> run_jobs(const Plan& plan, const io::ModelFiles& files, const io::ModelFiles* statistics, const Backend& backend,
-                                   std::span<io::OutputFile* const> outputs, const Resources& resources, RunControl& control, JobLog* log) {
+                                   std::span<io::OutputFile* const> outputs, const Resources& given, RunControl& control, JobLog* log) {
+  const Resources resources = for_windows(given, plan);
   const unsigned threads = affordable_threads(plan, backend, resources);
   std::vector<LearnedLayer> learned(plan.jobs.size());
   Forecast forecast(plan, backend, threads, control);

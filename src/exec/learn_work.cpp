@@ -60,7 +60,7 @@ class LearnWork : public Work {
     }
     learn::QuantizedWeight quantized(*engine, job_.spec, layout_, weight);
     quantized.round_to_nearest(amax, is_zero ? std::vector<float>() : search_weights(statistics), context_.threads);
-    LearnedLayer learned;
+    LearnedLayer learned{.kept_nearest_because = "its weights are all zero"};
     if (!is_zero) learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments(), [this] { context_.check_stop(); });
     std::uint64_t written = write(quantized);
     if (is_zero) output_.write_zeros(bands_);

@@ -30,6 +30,11 @@ struct NestedScales {
 /// Quantizes `scales`: the nearest level, of two equally near ones the lower.
 [[nodiscard]] NestedScales nest(std::span<const float> scales);
 
+/// Memory for `n` scales and what nest() makes of them.
+[[nodiscard]] constexpr std::uint64_t nesting_bytes(std::uint64_t n) {
+  return n * (sizeof(float) + 1) + (n / kNestedBlock + 1) * sizeof(float);
+}
+
 /// The scale behind a code.
 [[nodiscard]] inline float nested_scale(float level, float magnitude, float offset) { return level * magnitude + offset; }
 

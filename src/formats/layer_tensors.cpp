@@ -32,7 +32,8 @@ void add_input_scale(std::vector<LayerTensor>& tensors, const std::string& base)
 std::string contradiction(const FormatDescriptor& format, const StoredLayer& layer, std::string_view suffix, Dtype dtype,
                           const std::vector<Shape>& shapes, bool or_bytes) {
   const TensorInfo* tensor = suffix.empty() ? layer.weight : layer.companion(suffix);
-  const std::string_view what = suffix.empty() ? kWeightSuffix : suffix;
+  const bool is_older = tensor != nullptr && has_suffix(tensor->name, kLegacyScaleSuffix);
+  const std::string_view what = suffix.empty() ? kWeightSuffix : is_older ? kLegacyScaleSuffix : suffix;
   std::vector<std::string> expected;
   for (const Shape& shape : shapes) expected.push_back(fmt::format("{} {}", name_of(dtype), to_string(shape)));
   const std::string wanted = fmt::format("{} expects a '{}' of {}", format.name(), what, fmt::join(expected, " or "));

@@ -107,6 +107,13 @@ StoredFacts facts_of_state(const std::string& base, const ordered_json& state) {
           .shape = json.shape("shape")};
 }
 
+bool mean_the_same(const StoredFacts& one, const StoredFacts& other) noexcept {
+  const bool same_rotation = one.rotated == other.rotated && (!one.rotated || one.rotation_group == other.rotation_group);
+  const bool same_groups = one.group_size == other.group_size || one.group_size == 0 || other.group_size == 0;
+  return one.format == other.format && same_rotation && same_groups && one.per_row == other.per_row &&
+         one.full_precision_mm == other.full_precision_mm;
+}
+
 const TensorInfo* legacy_scales(const StoredLayer& layer) {
   const TensorInfo* scales = layer.companion(kLegacyScaleSuffix);
   if (layer.weight->dtype != Dtype::I8 || scales != nullptr) return scales;

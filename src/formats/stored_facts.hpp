@@ -25,6 +25,9 @@ struct StoredFacts {
   std::string linear_dtype;        ///< in which the loader multiplies w4a4 layers; empty where it is not said
 };
 
+/// Whether two descriptions of one layer mean the same to a loader; a size that only one of them tells is no difference.
+[[nodiscard]] bool mean_the_same(const StoredFacts& one, const StoredFacts& other) noexcept;
+
 /// What layers without JSON are called that carry a scale of the older layouts.
 inline constexpr std::string_view kLegacyFormat = "scaled_fp8";
 inline constexpr std::string_view kLegacyInt8Format = "scaled_int8";

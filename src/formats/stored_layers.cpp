@@ -98,6 +98,14 @@ void recognise(QuantizedLayer& layer, const StoredLayer& stored, const LayerTens
   }
 }
 
+/// Why a weight with the scales of an older layout is of none of today's formats.
+std::string why_no_layer(const TensorInfo& weight, const TensorInfo& scales) {
+  const std::string shape = to_string(weight.shape);
+  if (weight.shape.size() != 2) return fmt::format("'{}' is {}, which is no matrix", weight.name, shape);
+  return fmt::format("'{}' is {}, which is neither one number nor one for each row or square block of {}", scales.name,
+                     to_string(scales.shape), shape);
+}
+
 }  // namespace
 
 void QuantizedLayer::require_readable() const {
@@ -141,6 +149,7 @@ std::vector<QuantizedLayer> find_quantized_layers(const ModelIndex& model, const
       describe_legacy(stored, *legacy);
     }
     recognise(layer, stored, tensors);
+    if (legacy != nullptr && is_legacy_format(stored.comfy_format)) layer.contradiction = why_no_layer(tensor.info, *legacy);
     if (layer.readable) layer.readable->spec.full_precision_mm = facts.full_precision_mm;
     layer.companions = tensors.names();
     const std::string state = joined(tensor.info.name, kQuantStateSuffix);

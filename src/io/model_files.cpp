@@ -10,6 +10,7 @@
 #include <halftone/codec/half.hpp>
 
 #include "base/fail.hpp"
+#include "io/paths.hpp"
 #include "io/shard_index.hpp"
 
 namespace halftone::io {
@@ -54,7 +55,7 @@ Opened open_index(const fs::path& path) {
   opened.index_id = file.id();
   for (const std::string& name : names) {
     const fs::path shard = path.parent_path() / name;
-    if (!fs::exists(shard)) fail(ErrorKind::shard_missing, "'{}' names the shard '{}', which does not exist", path.string(), name);
+    if (!io::exists(shard)) fail(ErrorKind::shard_missing, "'{}' names the shard '{}', which does not exist", path.string(), name);
     opened.add(shard);
   }
   blaming(path, [&] { check_shards(map, opened.shards); });
@@ -87,12 +88,11 @@ bool is_shard_set(const std::vector<fs::path>& models) {
 std::vector<fs::path> model_in_folder(const fs::path& folder) {
   std::vector<fs::path> indices;
   std::vector<fs::path> models;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name.ends_with(kIndexSuffix)) indices.push_back(entry.path());
-    if (name.ends_with(".safetensors")) models.push_back(entry.path());
+  for (const fs::path& entry : entries_of(folder)) {
+    const std::string name = entry.filename().string();
+    if (name.ends_with(kIndexSuffix)) indices.push_back(entry);
+    if (name.ends_with(".safetensors")) models.push_back(entry);
   }
-  std::sort(models.begin(), models.end());
   if (indices.size() == 1) return indices;
   const auto shard = models.size() == 1 ? parse_shard_name(models.front().filename().string()) : std::nullopt;
   if (shard && shard->count > 1) {
@@ -110,7 +110,7 @@ std::vector<fs::path> model_in_folder(const fs::path& folder) {
 Opened open_path(const fs::path& path) {
   if (path.filename().string().ends_with(".json")) return open_index(path);
   Opened opened;
-  if (!fs::is_directory(path)) {
+  if (!is_folder(path)) {
     opened.add(path);
     return opened;
   }

@@ -27,6 +27,7 @@
 #include "io/page_range.hpp"
 #include "io/page_supply.hpp"
 #include "io/partial_files.hpp"
+#include "io/paths.hpp"
 
 namespace halftone::io {
 namespace {
@@ -35,7 +36,7 @@ namespace fs = std::filesystem;
 
 FileId id_of(const struct stat& status) { return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)}; }
 
-void refuse_inputs(const fs::path& path, const struct stat& status, const std::vector<FileId>& inputs, const char* what) {
+void refuse_inputs(const fs::path& path, const struct stat& status, const std::vector<FileId>& inputs, std::string_view what) {
   if (std::find(inputs.begin(), inputs.end(), id_of(status)) == inputs.end()) return;
   fail(ErrorKind::same_file, "the {} '{}' is the input itself; choose another name", what, path.string());
 }
@@ -71,7 +72,7 @@ fs::path partial_path(const fs::path& output) {
   return partial;
 }
 
-void refuse_inputs(const fs::path& path, const std::vector<FileId>& inputs, const char* what) {
+void refuse_inputs(const fs::path& path, const std::vector<FileId>& inputs, std::string_view what) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) refuse_inputs(path, status, inputs, what);
 }
@@ -82,15 +83,13 @@ void check_folder_of(const fs::path& output) {
          output.string(), NAME_MAX - partial_path({}).native().size());
   }
   const fs::path folder = output.parent_path().empty() ? fs::path(".") : output.parent_path();
-  if (!fs::is_directory(folder)) fail(ErrorKind::usage, "the output's folder '{}' does not exist", folder.string());
+  if (!is_folder(folder)) fail(ErrorKind::usage, "the output's folder '{}' does not exist", folder.string());
 }
 
 OutputFile::OutputFile(Request request)
     : path_(std::move(request.path)), head_(std::move(request.head)), n_bytes_(request.n_bytes), replace_(request.replace) {
-  std::error_code ignored;
   // Follow links, so that what a link points to is replaced and not the link.
-  const fs::path resolved = fs::weakly_canonical(path_, ignored);
-  if (!resolved.empty()) path_ = resolved;
+  path_ = resolved(path_);
   partial_ = io::partial_path(path_);
   create(request);
   keep(kept_);
@@ -112,7 +111,7 @@ void OutputFile::create(const Request& request) {
     refuse_inputs(path_, status, request.inputs, "output");
     if (!S_ISREG(status.st_mode)) fail(ErrorKind::usage, "the output '{}' exists and is no regular file", path_.string());
     if (request.resume) take_back();
-    if (!request.replace && fs::exists(path_))
+    if (!request.replace && io::exists(path_))
       fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", path_.string());
   } else if (::lstat(path_.c_str(), &status) == 0) {
     fail(ErrorKind::usage, "the output '{}' is a link to a file that does not exist", path_.string());
@@ -165,7 +164,7 @@ bool OutputFile::open_partial(const Request& request) {
 /// Gives the output its partial name again where the run that is resumed had renamed it already, but not all of
 /// the files that appear with it: it has the head of this output, and there is no partial file.
 void OutputFile::take_back() const {
-  if (fs::exists(fs::symlink_status(partial_))) return;
+  if (is_taken(partial_)) return;
   {
     const MappedFile file(path_);
     const auto bytes = file.bytes();

@@ -23,7 +23,7 @@ enum class WriteMode {
 [[nodiscard]] std::filesystem::path partial_path(const std::filesystem::path& output);
 
 /// Throws same_file where `path`, called `what` in the sentence, is one of `inputs`.
-void refuse_inputs(const std::filesystem::path& path, const std::vector<FileId>& inputs, const char* what);
+void refuse_inputs(const std::filesystem::path& path, const std::vector<FileId>& inputs, std::string_view what);
 
 /// Throws usage where there is no folder for the file `output`, io where its name leaves no room for `.partial`.
 void check_folder_of(const std::filesystem::path& output);

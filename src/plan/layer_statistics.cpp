@@ -1,6 +1,7 @@
 #include "plan/layer_statistics.hpp"
 
 #include "base/fail.hpp"
+#include "base/text.hpp"
 
 namespace halftone::plan {
 namespace {
@@ -24,7 +25,32 @@ std::optional<ModelTensor> count(const Statistics& statistics, const std::string
        found->info.name, name_of(dtype), to_string(found->info.shape));
 }
 
+/// The metadata of a statistics file.
+constexpr const char* kFormatKey = "format";
+constexpr const char* kFormat = "halftone-statistics";
+constexpr const char* kVersionKey = "version";
+constexpr const char* kVersion = "1";
+
+/// Throws bad_statistics where the metadata have another value than `expected` for `key`; false where they have none.
+bool has_value(const Statistics& statistics, const char* key, const char* expected) {
+  const Metadata& metadata = statistics.index.metadata();
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return false;
+  if (found->second == expected) return true;
+  fail(ErrorKind::bad_statistics, "'{}' is no statistics file that can be read: its metadata must have \"{}\": \"{}\", not \"{}\"",
+       statistics.path.string(), key, expected, base::printable(found->second));
+}
+
 }  // namespace
+
+std::optional<std::string> check_kind(const Statistics& statistics) {
+  const bool has_format = has_value(statistics, kFormatKey, kFormat);
+  // The version of another file would mean nothing.
+  const bool has_version = has_format && has_value(statistics, kVersionKey, kVersion);
+  if (has_version) return std::nullopt;
+  return fmt::format("'{}' is taken for statistics, although its metadata lack \"{}\": \"{}\"", statistics.path.filename().string(),
+                     has_format ? kVersionKey : kFormatKey, has_format ? kVersion : kFormat);
+}
 
 LayerStatistics find_statistics(const Statistics& statistics, const std::string& layer, std::uint64_t columns) {
   const Shape square = {columns, columns};

@@ -116,8 +116,9 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
   }
   if (options.lora_rank > 0 && quantized == 0) notes_.emplace_back("no LoRA is written: there is no error to correct");
   if (options.bias_correction != BiasCorrection::none && biases_.empty() && quantized > 0) {
-    notes_.emplace_back(means == 0 ? "no bias is corrected: the statistics have the mean input of no quantized layer"
-                                   : "no bias is corrected: no quantized layer with a known mean input has one");
+    notes_.emplace_back(means == 0
+                            ? "no bias is corrected: the statistics have the mean input of no quantized layer"
+                            : "no bias is corrected: no quantized layer with a known mean input has one, of an element for each row");
   }
 }
 

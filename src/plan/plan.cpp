@@ -8,6 +8,7 @@
 #include "formats/quant_spec.hpp"
 #include "formats/quantization_metadata.hpp"
 #include "formats/stored_layers.hpp"
+#include "plan/layer_statistics.hpp"
 #include "plan/learning.hpp"
 #include "plan/option_checks.hpp"
 #include "plan/plan_builder.hpp"
@@ -63,6 +64,7 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   std::vector<Decision> decisions = plan::decide(model, stored, rules, options);
   const auto like_notes = rules.like ? rules.like->notes(decisions) : std::vector<std::string>();
   builder.set_learning(plan::Learning(model, options, decisions, stored));
+  const auto statistics_note = options.statistics ? plan::check_kind(*options.statistics) : std::nullopt;
   if (options.statistics) builder.plan().statistics_digest = options.statistics->index.digest();
   const plan::SecondGeneration again = plan::add_all(model, builder, decisions, stored);
   Metadata metadata = model.metadata();
@@ -75,6 +77,7 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   const std::vector<std::string> rotation_notes = plan::rotation_notes(plan.decisions, options);
   plan.notes.insert(plan.notes.end(), rotation_notes.begin(), rotation_notes.end());
   const std::vector<std::string>& learn_notes = builder.learning().notes();
+  if (statistics_note) plan.notes.push_back(*statistics_note);
   plan.notes.insert(plan.notes.end(), learn_notes.begin(), learn_notes.end());
   plan.notes.insert(plan.notes.end(), like_notes.begin(), like_notes.end());
   plan.notes.insert(plan.notes.end(), again.notes.begin(), again.notes.end());

@@ -45,9 +45,7 @@ void check_header(const Contents& contents, Findings& findings) {
   for (const auto& [base, header] : contents.of_header) {
     const auto label = contents.of_tensors.find(base);
     if (label == contents.of_tensors.end()) continue;
-    const formats::StoredFacts& tensor = label->second;
-    const bool same_rotation = header.rotated == tensor.rotated && (!header.rotated || header.rotation_group == tensor.rotation_group);
-    if (header.format == tensor.format && same_rotation && header.full_precision_mm == tensor.full_precision_mm) continue;
+    if (formats::mean_the_same(header, label->second)) continue;
     findings.problem(
         base, fmt::format("'{}' in the header says something else than its label, and ComfyUI follows the header", formats::kMetadataKey));
   }

@@ -63,12 +63,7 @@ void check_layer(const Contents& contents, const QuantizedLayer& layer, Findings
     return check_companions(contents, layer, findings);
   }
   if (!layer.contradiction.empty()) return findings.problem(layer.base, layer.contradiction);
-  if (facts != nullptr) return findings.problem(layer.base, why_unreadable(*facts));
-  if (Contents::is_legacy(layer)) {
-    const Shape& scales = contents.tensor(layer.base, formats::kLegacyScaleSuffix)->info.shape;
-    findings.problem(layer.base, fmt::format("its '{}' {} fits no weight of {}", formats::kLegacyScaleSuffix, to_string(scales),
-                                             to_string(layer.weight->info.shape)));
-  }
+  if (facts != nullptr) findings.problem(layer.base, why_unreadable(*facts));
 }
 
 /// What a scale or table is called, and whether a weight without it is as good.

@@ -139,6 +139,26 @@ class Allocate(ProgramTest):
         # The inputs of this layer are 900 times as large: it decides.
         self.assertNotEqual({layer["name"]: layer["format"] for layer in report["layers"]}["a.weight"], "nvfp4")
 
+    def test_formats_that_do_not_hold_a_layer_are_no_choice(self):
+        rng = np.random.default_rng(SEED)
+        large = models.floats(rng, (64, 256), "F32", spread=1e37)  # beyond 2^120, which bounds w4a8
+        self.model = {"large.weight": large, "small.weight": models.floats(rng, (64, 256), "F32")}
+        self.source = st.write(self.source, self.model)
+        report = self.allocate("--min-sqnr", 3, formats=("w4a8", "nvfp4", "fp8"))
+        layers = {layer["name"]: [candidate["format"] for candidate in layer["candidates"]] for layer in report["layers"]}
+        self.assertEqual(layers, {"large.weight": ["nvfp4", "fp8"], "small.weight": ["w4a8", "nvfp4", "fp8"]})
+        self.assertIn("w4a8 is no choice for 'large.weight', whose values it does not hold", report["notes"])
+        self.assertEqual(self.convert_with_rules().stat().st_size, report["output"]["bytes"])
+        # Where nothing holds it, it is kept.
+        report = self.allocate("--min-sqnr", 3, formats=("w4a8", "fp8-cast"))
+        self.assertEqual([layer["name"] for layer in report["layers"]], ["small.weight"])
+        self.convert_with_rules()
+        self.assertEqual(st.read(self.folder / "out.safetensors").tensors["large.weight"], large)
+
+    def test_one_goal(self):
+        for options, says in (([], "is needed"), (["--target-size", "1GB", "--min-sqnr", 3], "exclude each other")):
+            self.assertIn(says, self.allocate(*options, code=USAGE).stderr)
+
     def test_threads_change_nothing(self):
         texts = []
         for threads in (1, 4):

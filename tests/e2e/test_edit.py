@@ -57,6 +57,17 @@ class Names(EditTest):
         renamed = self.edit("--rename", r"blocks\.(\d+)=layer_\1", "--rename", r"attn=attention")
         self.assert_renamed(renamed, lambda name: name.replace("blocks.", "layer_").replace("attn", "attention"))
 
+    def test_name_of_a_scale_or_label_is_refused(self):
+        layer = next(name.removesuffix("_scale") for name in self.before.tensors if name.endswith(".weight_scale"))
+        base = layer.removesuffix(".weight")
+        plain = next(name for name in self.before.tensors if name.endswith("bias"))
+        kept = next(name for name in self.before.tensors if name.endswith(".weight") and name + "_scale" not in self.before.tensors)
+        for name in (f"{base}.scale_weight", f"{base}.input_scale", f"{base}.weight_scale_2", f"{layer}.absmax", kept.removesuffix("weight") + "scale_weight"):
+            with self.subTest(name):
+                self.refuse_edit("--rename", f"^{plain}$={name}", says=[f"would be called '{name}', by which it would belong to"])
+        # Without a weight of that name it is a name like others.
+        self.edit("--rename", f"^{plain}$=nobody.weight_scale")
+
     def test_replacement_may_hold_an_equals_sign(self):
         self.assertIn("a=b.0.norm.weight", self.edit("--rename", "blocks=a=b").tensors)
 
@@ -103,7 +114,7 @@ class Names(EditTest):
         tensors = dict(self.before.tensors)
         tensors["lost.comfy_quant"] = tensors["blocks.0.mlp.fc.comfy_quant"]
         source = st.write(self.folder / "lost.safetensors", tensors)
-        self.refuse_edit("--rename", r"blocks\.0\.norm\.weight=lost.weight", source=source, code=BAD_INPUT, says=["lost|norm"])
+        self.refuse_edit("--rename", r"blocks\.0\.norm\.weight=lost.weight", source=source, says=["'blocks.0.norm.weight' would be called 'lost.weight', to which 'lost.comfy_quant'"])
 
     def test_pattern_that_matches_nothing_is_refused(self):
         for options in (("--drop", "nowhere"), ("--rename", "nowhere=x"), ("--strip-prefix", "nowhere."),

@@ -320,7 +320,17 @@ class Advice(EvalTest):
     def test_statistics_of_another_model(self):
         stats = st.write(self.folder / "stats.safetensors", {"z.diag": models.floats(np.random.default_rng(1), (256,), "F32")})
         self.refuse("eval", self.convert(self.source, "fp8"), "--source", self.source, "--stats", stats, code=BAD_INPUT,
-                    says=["second moments of no layer", "a.second_moment"], one_sentence=True)
+                    says=["nothing of a layer that is measured", "a.second_moment", "a.diag"], one_sentence=True)
+
+    def test_statistics_that_are_something_else(self):
+        stats = st.write(self.folder / "stats.safetensors", dict(st.read(self.statistics()).tensors), {"format": "pt"})
+        file = self.convert(self.source, "fp8")
+        for command in (("eval", file, "--source", self.source), ("allocate", self.source, "--formats", "fp8", "--target-size", "1GB")):
+            self.refuse(*command, "--stats", stats, code=BAD_INPUT, says=['"format": "halftone-statistics", not "pt"'], one_sentence=True)
+
+    def test_statistics_that_do_not_say_what_they_are(self):
+        stats = self.statistics()
+        self.assertEqual(sum("taken for statistics" in note for note in self.eval(self.convert(self.source, "fp8"), "--stats", stats)["notes"]), 1)
 
     def test_same_file_is_a_usage_error(self):
         self.refuse("eval", self.source, "--source", self.source, code=USAGE, says=["no layer"])

@@ -139,6 +139,13 @@ class Learned(ProgramTest):
             digests.add(sha256(self.folder / "out.safetensors"))
         self.assertEqual(len(digests), 1)
 
+    def test_weights_of_zeros_say_why_they_are_nearest(self):
+        self.source = st.write(self.folder / "zeros.safetensors", {"b.fc.weight": stored(np.zeros((ROWS, COLUMNS)))})
+        arguments = ("convert", self.source, "--format", "fp8", "--preset", "none", "--rounding", "learned", "--force", "--quiet")
+        [layer] = json.loads(self.check(*arguments, "--json").stdout)["learned"]
+        self.assertEqual(layer["kept_nearest_because"], "its weights are all zero")
+        self.assertIn("b.fc.weight  nearest, because its weights are all zero", self.check(*arguments).stdout)
+
     def test_layers_without_statistics_are_named(self):
         output = self.folder / "out.safetensors"
         text = self.check("convert", self.source, "--format", "fp8", "--preset", "none", "--rounding", "learned", "--stats", self.stats, "-o", output,

@@ -155,7 +155,7 @@ class ScaledFp8(MigrateTest):
 
     def test_scales_of_an_unknown_shape_are_refused(self):
         source = self.legacy("fp8", {"a.scale_weight": st.Tensor("F32", (128, 4, 1), bytes(2048))})
-        self.refuse_migrate(source, code=UNSUPPORTED, says=["'a'", "scaled_fp8"])
+        self.refuse_migrate(source, code=BAD_INPUT, says=["'a'", "scaled_fp8", "a.scale_weight"])
 
     def test_two_scales_of_one_layer_are_refused(self):
         self.refuse_migrate(self.legacy("fp8", {"a.weight_scale": scalar(2)}), says=["two tensors 'a.weight_scale'"])
@@ -215,10 +215,13 @@ class Labels(MigrateTest):
         self.migrate(source)
         self.assertEqual(self.output.read_bytes(), (self.folder / "fp8-block.safetensors").read_bytes())
 
-    def test_label_that_the_header_overrides_is_left_alone(self):
+    def test_label_that_the_header_contradicts_is_refused(self):
         file = st.read(self.quantized("fp8", "--quant-metadata"))
-        tensors = file.tensors | {"a.comfy_quant": text('{"format": "float8_e4m3fn_rowwise"}')}
-        self.assert_current(st.write(self.folder / "two_labels.safetensors", tensors, file.metadata))
+        for label, says in (('{"format": "float8_e4m3fn_rowwise"}', "as float8_e4m3fn_rowwise by its own label"),
+                            ('{"format": "float8_e4m3fn", "full_precision_matrix_mult": true}', "as the same with other values by its own label")):
+            source = st.write(self.folder / "two_labels.safetensors", file.tensors | {"a.comfy_quant": text(label)}, file.metadata)
+            for options in ((), ("--dry-run",)):
+                self.refuse_migrate(source, *options, code=BAD_INPUT, says=["the layer 'a'", HEADER_KEY, says])
 
     def test_header_entry_without_layers_goes(self):
         for entry in ("{}", '{"formats": {}}'):

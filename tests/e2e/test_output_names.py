@@ -49,6 +49,44 @@ class OutputNames(ProgramTest):
         self.assertTrue((self.folder / "l-lora.safetensors.partial").exists())
         self.refused(USAGE, "it wrote 'l-lora.safetensors'", *convert, "--lora-output", self.folder / "other.safetensors")
 
+    def test_plans_refuse_what_runs_refuse(self):
+        rules = self.folder / "rules.json"
+        rules.write_text('{"rules": []}')
+        like = self.check("convert", self.source, "--format", "fp8", "-o", self.folder / "like.safetensors", "--quiet") and self.folder / "like.safetensors"
+        lora = ("--extract-lora", 4, "--lora-output")
+        link = self.folder / "link.partial"
+        link.symlink_to(self.source)
+        named = {name: st.write(self.folder / name, dict(st.read(self.source).tensors)) for name in ("p.partial", "j.journal")}
+        cases = {
+            "input": (self.source, "-o", self.source),
+            "rules": (self.source, "-o", rules, "--rules", rules),
+            "example": (self.source, "-o", like, "--like", like),
+            "partial file": (named["p.partial"], "-o", self.folder / "p"),
+            "link": (self.source, "-o", self.folder / "link"),
+            "journal": (named["j.journal"], "-o", self.folder / "j"),
+            "LoRA": (self.source, "-o", self.output, *lora, self.output),
+            "partial LoRA": (self.source, "-o", self.output, *lora, f"{self.output}.partial"),
+            "shards": (self.source, "-o", self.output, "--shard-size", "20KB", *lora, self.folder / "l-00001-of-00004.safetensors"),
+        }
+        for what, (source, *options) in cases.items():
+            with self.subTest(what):
+                arguments = (source, "--format", "fp8", *options, "--force")
+                said = run("convert", *arguments).stderr
+                self.refused(USAGE, "choose another name", "plan", *arguments)
+                self.refused(USAGE, said, "plan", *arguments)
+                self.refused(USAGE, said, "convert", *arguments, "--dry-run")
+        for command in ("edit", "migrate"):
+            options = ("--add-prefix", "x.") if command == "edit" else ("--input-scale", "add")
+            said = run(command, like, "-o", like, "--force", *options).stderr
+            self.refused(USAGE, "is the input itself", command, like, "-o", like, "--force", *options)
+            self.refused(USAGE, said, command, like, "-o", like, "--force", "--dry-run", *options)
+        self.refused(USAGE, "does not exist", "plan", self.source, "--format", "fp8", "-o", self.folder / "nowhere" / "out.safetensors")
+        self.refused(IO_ERROR, "too long", "plan", self.source, "--format", "fp8", "-o", self.folder / ("o" * 300))
+
+    def test_plans_of_outputs_that_exist(self):
+        self.output.write_bytes(b"")
+        self.check("plan", self.source, "--format", "fp8", "-o", self.output)
+
     def test_text_files_replace_no_input(self):
         digest = sha256(self.source)
         self.refused(USAGE, "is the input itself", "allocate", self.source, "--formats", "fp8", "--target-size", "1GB", "-o", self.source,

@@ -18,6 +18,15 @@ TEST(DoubleQuant, Levels_ascend_in_decades_around_zero) {
   EXPECT_EQ(levels[255], 1.0F);
 }
 
+TEST(DoubleQuant, Memory_is_that_of_the_scales_and_what_becomes_of_them) {
+  for (const std::size_t n : {0U, 1U, 256U, 257U, 1000U}) {
+    const NestedScales nested = nest(std::vector<float>(n, 1.0F));
+    const std::size_t held = n * sizeof(float) + nested.codes.size() + nested.magnitudes.size() * sizeof(float);
+    EXPECT_GE(nesting_bytes(n), held) << n;
+    EXPECT_LE(nesting_bytes(n), held + sizeof(float)) << n;
+  }
+}
+
 TEST(DoubleQuant, Equal_scales_have_no_magnitude_and_the_code_of_zero) {
   const NestedScales nested = nest(std::vector<float>(300, 0.25F));
   EXPECT_EQ(nested.offset, 0.25F);

@@ -33,6 +33,26 @@ class Learning : public testing::Test {
   PlanOptions options_ = options_for("fp8");
 };
 
+TEST_F(Learning, Statistics_say_what_they_are) {
+  const auto notes_with = [&](const Metadata& metadata) {
+    options_.statistics->index = model_of({{"a.second_moment", Dtype::F32, {64, 64}}, {"b.second_moment", Dtype::F32, {64, 64}}}, metadata);
+    return build_plan(model_of({bf16("a.weight", {128, 64}), bf16("b.weight", {128, 64})}), {}, options_).notes;
+  };
+  EXPECT_THAT(notes_with({{"format", "halftone-statistics"}, {"version", "1"}}), testing::IsEmpty());
+  EXPECT_THAT(notes_with({}), testing::ElementsAre(testing::HasSubstr(R"("format": "halftone-statistics")")));
+  EXPECT_THAT(notes_with({{"format", "halftone-statistics"}}), testing::ElementsAre(testing::HasSubstr(R"("version": "1")")));
+  EXPECT_THAT(
+      [&] {
+        (void)notes_with({{"format", "pt"}});
+      },
+      fails_with(ErrorKind::bad_statistics, "stats.safetensors", R"("format")", "halftone-statistics", R"(not "pt")"));
+  EXPECT_THAT(
+      [&] {
+        (void)notes_with({{"format", "halftone-statistics"}, {"version", "2"}});
+      },
+      fails_with(ErrorKind::bad_statistics, R"("version": "1")", R"(not "2")"));
+}
+
 TEST_F(Learning, Layer_without_the_moments_that_its_method_needs_is_rounded_to_nearest) {
   const auto found = recipes();
   ASSERT_EQ(found.size(), 1U);

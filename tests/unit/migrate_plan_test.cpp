@@ -67,6 +67,40 @@ TEST(MigratePlan, Descriptions_that_contradict_each_other_are_refused) {
   EXPECT_THAT([&] { (void)build_migrate_plan(model, texts, {}, {}); }, fails_with(ErrorKind::bad_quantization, "'a'"));
 }
 
+/// A layer "a" with this label and this entry in the header.
+Plan plan_of_both(const std::string& label, const std::string& entry) {
+  const ModelIndex model = model_of(
+      {{"a.weight", Dtype::F8_E4M3, {64, 128}}, {"a.weight_scale", Dtype::F32, {1, 2}}, {"a.comfy_quant", Dtype::U8, {label.size()}}},
+      {{"_quantization_metadata", R"({"layers": {"a": )" + entry + "}}"}});
+  return build_migrate_plan(model, {{"a.comfy_quant", label}}, {}, {});
+}
+
+TEST(MigratePlan, Header_that_says_something_else_than_the_label_is_refused) {
+  const std::string block = R"({"format": "float8_e4m3fn_blockwise", "group_size": 64})";
+  for (const char* label :
+       {R"({"format": "int8_blockwise", "group_size": 64})", R"({"format": "float8_e4m3fn_blockwise", "group_size": 128})",
+        R"({"format": "float8_e4m3fn_blockwise", "group_size": 64, "full_precision_matrix_mult": true})"}) {
+    EXPECT_THAT([&] { (void)plan_of_both(label, block); },
+                fails_with(ErrorKind::bad_quantization, "'a'", "_quantization_metadata", "float8_e4m3fn_blockwise", "its own label"))
+        << label;
+  }
+  EXPECT_TRUE(plan_of_both(block, block).up_to_date);
+  // A size that only one of them tells is no contradiction.
+  EXPECT_TRUE(plan_of_both(R"({"format": "float8_e4m3fn_blockwise"})", block).up_to_date);
+}
+
+TEST(MigratePlan, Scales_of_columns_are_refused_by_their_name) {
+  const ModelIndex model = model_of({{"a.weight", Dtype::F8_E4M3, {64, 32}}, {"a.scale_weight", Dtype::F32, {1, 32}}});
+  EXPECT_THAT([&] { (void)build_migrate_plan(model, {}, {}, {}); },
+              fails_with(ErrorKind::bad_quantization, "'a'", "'a.scale_weight' is [1, 32]", "each row or square block of [64, 32]"));
+}
+
+TEST(MigratePlan, Older_scale_of_another_type_is_called_as_the_file_calls_it) {
+  const ModelIndex model = model_of({{"a.weight", Dtype::F8_E4M3, {64, 32}}, {"a.scale_weight", Dtype::BF16, {1}}});
+  EXPECT_THAT([&] { (void)build_migrate_plan(model, {}, {}, {}); },
+              fails_with(ErrorKind::bad_quantization, "'a'", "'.scale_weight'", "not BF16 [1]"));
+}
+
 TEST(MigratePlan, A_marker_goes_whatever_its_size) {
   std::vector<TensorInfo> tensors = kLegacy;
   tensors[2].shape = {3};

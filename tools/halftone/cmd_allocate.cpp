@@ -49,8 +49,6 @@ AllocateOptions options_of(const Arguments& arguments) {
     }
   }
   if (options.formats.empty()) fail(ErrorKind::usage, "--formats takes formats with commas, for example nvfp4,fp8,keep");
-  const int goals = (arguments.target_size ? 1 : 0) + (arguments.min_sqnr ? 1 : 0) + (arguments.max_output_error ? 1 : 0);
-  if (goals != 1) fail(ErrorKind::usage, "one of --target-size, --min-sqnr and --max-output-error is needed");
   if (arguments.target_size) {
     options.target_bytes = base::parse_bytes(*arguments.target_size);
     if (!options.target_bytes || *options.target_bytes == 0) {
@@ -76,8 +74,7 @@ AllocateOptions options_of(const Arguments& arguments) {
 
 std::filesystem::path output_path(const Arguments& arguments) {
   if (!arguments.output.empty()) return arguments.output;
-  const std::filesystem::path input =
-      std::filesystem::is_directory(arguments.input) ? std::filesystem::canonical(arguments.input) : std::filesystem::path(arguments.input);
+  const std::filesystem::path input = named_input(arguments.input);
   return input.parent_path() / (stem_of(input) + "-rules.json");
 }
 

@@ -20,11 +20,8 @@ void add_convert(CLI::App& app, Session& session) {
     if (*dry_run) return report_plan(*arguments, session, false);
     const PlanOptions options = arguments->plan_options();
     const auto output = arguments->output_path();
-    run_and_report(session, arguments->run, output, [&](RunOptions run) {
-      run.kept_files.assign(arguments->rules_files.begin(), arguments->rules_files.end());
-      run.lora_output = arguments->lora_path();
-      run.verify = arguments->verify;
-      run.resume = arguments->resume;
+    run_and_report(session, arguments->run, output, [&](const RunOptions&) {
+      RunOptions run = arguments->run_options();
       run.named_options = deciding_options(*command);
       if (!session.quiet) run.tell = [](const std::string& sentence) { write_message(sentence); };
       RunReport report = convert(arguments->run.input, output, options, run, session.control);

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "api/backends.hpp"
+#include "api/output_names.hpp"
 #include "base/fail.hpp"
 #include "output.hpp"
 #include "plan_command.hpp"
@@ -11,7 +12,7 @@
 namespace halftone::tool {
 
 void report_plan(const ConversionArguments& arguments, Session& session, bool explain) {
-  const RunOptions run = arguments.run.run_options();
+  const RunOptions run = arguments.run_options();
   api::check_device_name(run.device);
   const PlanOptions options = arguments.plan_options();
   stop_on_signals(session.control);
@@ -19,7 +20,9 @@ void report_plan(const ConversionArguments& arguments, Session& session, bool ex
     const Progress progress(session.control, !session.quiet);
     return plan_conversion(arguments.run.input, options, run, session.control);
   }();
-  const PlanFacts facts{arguments.run.input, arguments.output_path(), run.device, run.memory_bytes, run.device_memory_bytes};
+  const auto output = arguments.output_path();
+  api::check_planned_output(plan, arguments.run.input, output, options, run);
+  const PlanFacts facts{arguments.run.input, output, run.device, run.memory_bytes, run.device_memory_bytes};
   if (session.json) {
     if (explain) fail(ErrorKind::usage, "--explain has no effect with --json, which holds the same");
     print_json(plan_json(plan, facts));

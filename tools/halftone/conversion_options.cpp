@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "choose.hpp"
 #include "io/mapped_file.hpp"
+#include "io/paths.hpp"
 #include "visible_gpus.hpp"
 
 namespace halftone::tool {
@@ -35,6 +36,8 @@ std::string stem_of(const fs::path& input) {
   }
   return name;
 }
+
+fs::path named_input(const fs::path& input) { return io::is_folder(input) ? io::resolved(input) : input; }
 
 namespace {
 
@@ -124,9 +127,8 @@ RunOptions RunArguments::run_options() const {
 fs::path RunArguments::output_path(const std::string& suffix) const {
   if (!output.empty()) return output;
   if (output_given) fail(ErrorKind::usage, "-o takes a file name, not an empty text");
-  const fs::path path = fs::is_directory(input) ? fs::canonical(input) : fs::path(input);
-  const fs::path folder = path.parent_path();
-  return folder / fmt::format("{}-{}.safetensors", stem_of(path), suffix);
+  const fs::path path = named_input(input);
+  return path.parent_path() / fmt::format("{}-{}.safetensors", stem_of(path), suffix);
 }
 
 void ConversionArguments::add_to(CLI::App& command) {
@@ -190,6 +192,15 @@ const FormatDescriptor* ConversionArguments::chosen_format() const {
 fs::path ConversionArguments::output_path() const {
   const FormatDescriptor* chosen = chosen_format();
   return run.output_path(chosen != nullptr ? std::string(chosen->name()) : "quantized");
+}
+
+RunOptions ConversionArguments::run_options() const {
+  RunOptions options = run.run_options();
+  options.kept_files.assign(rules_files.begin(), rules_files.end());
+  options.lora_output = lora_path();
+  options.verify = verify;
+  options.resume = resume;
+  return options;
 }
 
 fs::path ConversionArguments::lora_path() const {

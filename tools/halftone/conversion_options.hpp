@@ -20,6 +20,9 @@ namespace halftone::tool {
 /// The input's name without what marks it as safetensors or as an index.
 [[nodiscard]] std::string stem_of(const std::filesystem::path& input);
 
+/// The path of the input by which outputs beside it are named: a folder's name need not be in the text ("..").
+[[nodiscard]] std::filesystem::path named_input(const std::filesystem::path& input);
+
 /// "nf4 and fp4": the formats that `--container` is for, for help texts.
 [[nodiscard]] std::string formats_with_bnb_form();
 
@@ -83,6 +86,8 @@ struct ConversionArguments {
   /// The output's path.  Throws usage.
   [[nodiscard]] std::filesystem::path output_path() const;
 
+  /// How it is run: the options of RunArguments, and which files stay.  Throws usage.
+  [[nodiscard]] RunOptions run_options() const;
   /// Where a LoRA goes: the option's path, or the output's with "-lora".  Throws usage.
   [[nodiscard]] std::filesystem::path lora_path() const;
   /// Adds a note to the plan of an output without LoRA where a file has the name of its LoRA.

@@ -145,7 +145,7 @@ std::string evaluation_text(const Evaluation& evaluation) {
     text += fmt::format("outputs relative L2 of x·Wᵀ for {} inputs, with quantized weights (W) and inputs (A), on {}\n",
                         evaluation.output_total.given ? "given" : "random", evaluation.device);
   }
-  if (columns.expected) text += "stats   relative L2 of outputs, by the second moments of the statistics\n";
+  if (columns.expected) text += "stats   relative L2 of outputs, by the statistics: second moments, or their diagonal\n";
   return text + fmt::format("size    {} of {}; {} {} the original's type and shape\n", base::human_bytes(evaluation.file_bytes),
                             base::human_bytes(evaluation.source_file_bytes), base::counted(evaluation.kept, "tensor"),
                             evaluation.kept == 1 ? "has" : "have");

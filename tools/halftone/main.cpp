@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <iostream>
 #include <new>
 
@@ -114,8 +113,6 @@ int run(int argc, char** argv) {
     return fail_with(exit_code_of(error.kind()), error.what());
   } catch (const std::bad_alloc&) {
     return fail_with(ExitCode::device, "out of host memory; --memory lowers what is used");
-  } catch (const std::filesystem::filesystem_error& error) {
-    return fail_with(ExitCode::io, fmt::format("cannot reach '{}': {}", error.path1().string(), error.code().message()));
   } catch (const std::exception& error) {
     return fail_with(ExitCode::internal, fmt::format("internal error: {}", error.what()));
   }

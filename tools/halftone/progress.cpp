@@ -20,6 +20,8 @@ using namespace std::chrono_literals;
 constexpr auto kTick = 50ms;
 constexpr auto kLineInterval = 5s;
 constexpr int kBarWidth = 30;
+/// Seconds that are shown while anything is left: none would say that the run is over.
+constexpr double kLeastLeft = 1;
 
 std::string clock_text(double seconds) {
   const auto whole = static_cast<long>(seconds + 0.5);
@@ -66,13 +68,18 @@ void Progress::loop() {
   }
 }
 
-/// By the layers that have learned, where any has, else as remaining / rate.
-std::string Progress::time_left(std::chrono::steady_clock::time_point now, double remaining, double rate) const {
-  if (const std::uint64_t end = control_.foreseen_end_ns; end != 0) {
-    const std::chrono::duration<double> left = std::chrono::nanoseconds(end) - now.time_since_epoch();
-    return clock_text(std::max(left.count(), 0.0));
+/// By the layers that have learned, where any is left, else by the rate since then.
+std::string Progress::time_left(std::chrono::steady_clock::time_point now, double remaining, double written) {
+  if (!(remaining > 0)) return clock_text(0);
+  const std::chrono::duration<double> learning = std::chrono::nanoseconds(control_.foreseen_end_ns) - now.time_since_epoch();
+  if (learning.count() > 0) {
+    rate_begin_ = now;
+    rate_begin_bytes_ = written;
+    return clock_text(std::max(learning.count(), kLeastLeft));
   }
-  return rate > 0 ? clock_text(remaining / rate) : "-:--";
+  const std::chrono::duration<double> passed = now - rate_begin_;
+  const double bytes = written - rate_begin_bytes_;
+  return bytes > 0 ? clock_text(std::max(passed.count() * remaining / bytes, kLeastLeft)) : "-:--";
 }
 
 /// Before the first layer is done; not where a line would not be read before all of them are.
@@ -104,7 +111,7 @@ void Progress::show(bool last) {
   const double share = std::min(done / total, 1.0);
   const std::string rate = fmt::format(
       "{}/s, mostly {}", base::human_bytes(static_cast<std::uint64_t>((done - kept) / std::max(seconds, 1e-3))), limit_of(control_));
-  const std::string left = time_left(now, seconds * (total - done), done - kept);
+  const std::string left = time_left(now, total - done, done - kept);
   if (terminal_) {
     const auto filled = static_cast<std::size_t>(share * kBarWidth);
     const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');

@@ -28,7 +28,8 @@ class Progress {
   void loop();
   void show(bool last);
   void say_what_is_foreseen();
-  [[nodiscard]] std::string time_left(std::chrono::steady_clock::time_point now, double remaining, double rate) const;
+  /// Of `remaining` bytes, where this run has written `written`.
+  [[nodiscard]] std::string time_left(std::chrono::steady_clock::time_point now, double remaining, double written);
   void sample_memory();
 
   const RunControl& control_;
@@ -36,6 +37,8 @@ class Progress {
   bool terminal_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point next_line_;
+  std::chrono::steady_clock::time_point rate_begin_ = start_;  ///< when and where the writing began that tells the rate
+  double rate_begin_bytes_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool end_ = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/output_names.hpp"
 #include "base/text.hpp"
 #include "learn_report.hpp"
 #include "output.hpp"
@@ -46,6 +47,7 @@ std::string resumption_text(const RunReport& report) {
 
 void report_dry_run(const Session& session, const RunArguments& arguments, const std::filesystem::path& output, const Plan& plan) {
   const RunOptions options = arguments.run_options();
+  if (!plan.up_to_date) api::check_planned_output(plan, arguments.input, output, {}, options);  // else nothing is written
   const PlanFacts facts{arguments.input, output, options.device, options.memory_bytes, options.device_memory_bytes};
   if (session.json) {
     print_json(plan_json(plan, facts));

@@ -4,6 +4,7 @@
 #include "io/mapped_file.hpp"
 #include "io/model_files.hpp"
 #include "io/output_file.hpp"
+#include "io/paths.hpp"
 
 namespace halftone::tool {
 namespace {
@@ -25,7 +26,7 @@ void check(const TextFile& file) {
   const std::vector<io::FileId> inputs = input_ids(file);
   io::refuse_inputs(file.path, inputs, "output");
   io::refuse_inputs(io::partial_path(file.path), inputs, "partial output");
-  if (!file.replace && std::filesystem::exists(std::filesystem::symlink_status(file.path))) {
+  if (!file.replace && io::is_taken(file.path)) {
     fail(ErrorKind::output_exists, "the output '{}' exists; --force replaces it", file.path.string());
   }
 }

@@ -122,6 +122,7 @@ Plan build_edit_plan(const ModelIndex& given, const SideTexts& texts, const Edit
   plan::Rewrite rewrite(model, "edit");
   plan::rename_tensors(rewrite, model, options);
   plan::keep_layers_whole(rewrite, model, layers);
+  plan::keep_strangers_apart(rewrite, model);
   formats::HeaderLabels header(model.metadata());
   list_names(rewrite, model);
   const std::size_t unlabelled = set_flags(rewrite, header, texts, layers, options);

@@ -34,6 +34,19 @@ void check_options(const std::vector<QuantizedLayer>& layers, const MigrateOptio
   }
 }
 
+/// Throws bad_quantization for a layer of which the header and its own label tell different things: loaders that heed one
+/// or the other would read different weights, and neither is known to be right.
+void check_descriptions(const ModelIndex& model, const SideTexts& texts) {
+  const formats::FactsByLayer labels = formats::facts_of_tensors(texts);
+  for (const auto& [base, header] : formats::facts_of_header(model)) {
+    const auto label = labels.find(base);
+    if (label == labels.end() || formats::mean_the_same(header, label->second)) continue;
+    const std::string& said = label->second.format;
+    fail(ErrorKind::bad_quantization, "the layer '{}' is described as {} by '{}' in the header, and as {} by its own label", base,
+         header.format, formats::kMetadataKey, said == header.format ? "the same with other values" : said);
+  }
+}
+
 /// Leaves out the markers of older layouts, and their scales beside weights that are not quantized: loaders that
 /// know these layouts would round such a weight.  Returns how many of their tensors belong to no weight and stay.
 std::size_t drop_remains(plan::Rewrite& rewrite, const ModelIndex& model, const std::vector<QuantizedLayer>& layers,
@@ -123,6 +136,7 @@ Plan build_migrate_plan(const ModelIndex& given, const SideTexts& texts, const S
   const bool useless = entry != given.metadata().end() && !formats::has_layers(entry->second);
   const ModelIndex model = useless ? plan::without_metadata(given, formats::kMetadataKey) : given;
   const auto layers = formats::find_quantized_layers(model, texts);
+  check_descriptions(model, texts);
   check_options(layers, options);
   plan::Rewrite rewrite(model, "migrate");
   if (useless)

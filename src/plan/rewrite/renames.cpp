@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/stored_facts.hpp"
+#include "formats/stored_layers.hpp"
 #include "plan/patterns.hpp"
 
 namespace halftone::plan {
@@ -130,6 +131,37 @@ void keep_layers_whole(Rewrite& rewrite, const ModelIndex& model, const std::vec
     if (!formats::is_legacy_marker(tensor.info.name) || (!fate.dropped && formats::is_legacy_marker(fate.name))) continue;
     fail(ErrorKind::usage, "the tensor '{}' marks the older layout of the layer '{}', which stays: it can be neither dropped nor renamed",
          tensor.info.name, legacy->base);
+  }
+}
+
+namespace {
+
+/// The name of the weight that a tensor called `name` is a scale or label of; empty for other names.
+std::string weight_of(const std::string& name) {
+  const std::string base = formats::layer_of(name);
+  std::string weight = formats::joined(base, formats::kWeightSuffix);
+  return base == name || weight == name ? std::string() : weight;
+}
+
+}  // namespace
+
+void keep_strangers_apart(Rewrite& rewrite, const ModelIndex& model) {
+  std::unordered_map<std::string_view, const std::string*> weights;  // by their new names
+  for (const ModelTensor& tensor : model.tensors()) {
+    const Fate& fate = rewrite.of(tensor.info.name);
+    if (!fate.dropped && formats::has_suffix(fate.name, formats::kWeightSuffix)) weights.emplace(fate.name, &tensor.info.name);
+  }
+  for (const ModelTensor& tensor : model.tensors()) {
+    const Fate& fate = rewrite.of(tensor.info.name);
+    if (fate.dropped) continue;
+    const auto weight = weights.find(weight_of(fate.name));
+    if (weight == weights.end() || weight_of(tensor.info.name) == *weight->second) continue;
+    if (fate.name == tensor.info.name) {
+      fail(ErrorKind::usage, "the tensor '{}' would be called '{}', to which '{}' would then belong", *weight->second, weight->first,
+           tensor.info.name);
+    }
+    fail(ErrorKind::usage, "the tensor '{}' would be called '{}', by which it would belong to '{}'", tensor.info.name, fate.name,
+         weight->first);
   }
 }
 
