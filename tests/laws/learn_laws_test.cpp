@@ -333,6 +333,37 @@ TEST_P(LearnLaw, The_same_layer_gives_the_same_codes_again) {
   }
 }
 
+/// What is left of its error is to be seen in the directions that it has, whichever method, effort and loss.
+TEST_P(LearnLaw, A_weight_of_few_directions_has_a_basis_of_as_many) {
+  const std::vector<float> some = sample_values(rows_ * 3, 8);
+  const std::vector<float> others = sample_values(columns_ * 3, 9);
+  for (const std::uint64_t directions : {1U, 3U}) {
+    const Doubles exact =
+        product(Doubles(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(rows_ * directions)),
+                Doubles(others.begin(), others.begin() + static_cast<std::ptrdiff_t>(columns_ * directions)), rows_, directions, columns_);
+    for (std::size_t i = 0; i < exact.size(); ++i) values_[i] = static_cast<float>(exact[i]);
+    engine_->upload(values_.data(), weight_.data, values_.size() * sizeof(float));
+    const float amax = codec::from_bits(engine_->largest(weight_.data, values_.size()));
+    for (const LearnMethod method : kLearnMethods) {
+      if (needs_of(method) != LearnNeeds::basis) continue;
+      for (const Effort effort : {Effort::fast, Effort::usual, Effort::best}) {
+        SCOPED_TRACE(testing::Message() << name_of(method) << ", " << directions << " directions, effort " << static_cast<int>(effort));
+        quantized_->round_to_nearest(amax, {});
+        LearnRecipe recipe{.method = method};
+        recipe.effort = effort;
+        recipe.optimizer.schedule.iterations = 40;
+        const LearnedLayer learned = learn::solve(*engine_, recipe, *quantized_, {});
+        EXPECT_EQ(learned.rank, directions);
+        EXPECT_EQ(learned.wanted_rank, std::min(rows_, columns_));
+        EXPECT_NEAR(learned.captured_energy, 1.0, 1e-3);
+        if (!learned.loss_ratio) continue;
+        EXPECT_LT(*learned.loss_ratio, 1.0);
+        EXPECT_TRUE(std::isfinite(*learned.squared_error_ratio));
+      }
+    }
+  }
+}
+
 class BasisLaw : public ::testing::TestWithParam<NamedBackend> {};
 
 /// 512 × 640 and a rank of 200: a random subspace of 320 columns, enough that a GPU splits it without eigenvectors.
@@ -406,8 +437,43 @@ TEST_P(BasisLaw, A_weight_of_fewer_directions_than_the_basis_is_held_whole) {
                       .c = weight,
                       .full_precision = true});
     const learn::Basis found = learn::leading_basis(*engine, memory, weight, rank, learn::BasisMethod::randomized, 3, 1);
+    EXPECT_EQ(found.rank, 5U) << rank;
     EXPECT_GT(found.captured_energy, 0.999) << rank;
     EXPECT_LT(found.captured_energy, 1.01) << rank;
+  }
+}
+
+/// Whatever the elements of the products are that a basis is searched with, and wherever it is split.
+TEST_P(BasisLaw, A_basis_has_as_many_columns_as_the_weight_has_directions) {
+  const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine(0);
+  for (const auto& [rows, columns] : {std::pair<std::uint64_t, std::uint64_t>{512, 640}, {640, 512}, {300, 401}, {96, 1024}}) {
+    for (const std::uint64_t directions : {1U, 5U, 60U}) {
+      const std::vector<float> some = sample_values(rows * directions, 8);
+      const std::vector<float> others = sample_values(columns * directions, 9);
+      for (const float factor : {1.0F, 0x1p60F, 0x1p-60F}) {
+        learn::Memory memory(*engine);
+        const learn::Matrix weight = memory.matrix(rows, columns);
+        engine->multiply({.a = memory.matrix_of(some.data(), rows, directions),
+                          .b = memory.matrix_of(others.data(), columns, directions),
+                          .transpose_b = true,
+                          .alpha = factor,
+                          .c = weight,
+                          .full_precision = true});
+        for (const std::uint64_t wanted : {16U, 80U, 220U, 256U}) {
+          if (wanted < directions || wanted > std::min(rows, columns) || (factor != 1.0F && directions != 5)) continue;
+          SCOPED_TRACE(testing::Message() << rows << " x " << columns << ", " << directions << " of " << wanted << ", times " << factor);
+          const learn::Basis found = learn::leading_basis(*engine, memory, weight, wanted, learn::BasisMethod::automatic, 3, 1);
+          EXPECT_EQ(found.rank, directions);
+          EXPECT_EQ(found.wanted_rank, wanted);
+          EXPECT_NEAR(found.captured_energy, 1.0, 1e-3);
+          for (const learn::Matrix& side : {found.left, found.right}) {
+            const learn::Matrix gram = memory.matrix(side.columns, side.columns);
+            engine->multiply({.a = side, .transpose_a = true, .b = side, .c = gram, .full_precision = true});
+            EXPECT_NEAR(engine->squared_norm(gram), static_cast<double>(directions), 1e-2 * static_cast<double>(directions));
+          }
+        }
+      }
+    }
   }
 }
 
