@@ -135,12 +135,14 @@ struct LearnedLayer {
   std::optional<double> squared_error_ratio;  ///< ‖E‖², likewise
   std::optional<double> output_error_ratio;   ///< tr(E H Eᵀ), likewise
   std::uint64_t rank = 0;                     ///< of the basis; 0 without
+  std::uint64_t wanted_rank = 0;              ///< by RankOptions; more than `rank` where the weight has not so many directions
   double captured_energy = 0;                 ///< the part of ‖W‖² in it
   double basis_residual = 0;                  ///< 0 for an exact one
   double damping = 0;
   int iterations = 0;
   std::string stop_reason;
   std::uint64_t lora_rank = 0;          ///< of the low-rank correction; 0 without
+  std::uint64_t lora_directions = 0;    ///< of them, those that are not zeros: the error may have fewer
   std::optional<double> lora_captured;  ///< the part of the error that it takes off; nothing where there is no error
   bool lora_by_output = false;          ///< the error is tr(E H Eᵀ), else ‖E‖²
   double seconds = 0;

@@ -60,8 +60,12 @@ class LearnWork : public Work {
     }
     learn::QuantizedWeight quantized(*engine, job_.spec, layout_, weight);
     quantized.round_to_nearest(amax, is_zero ? std::vector<float>() : search_weights(statistics), context_.threads);
-    LearnedLayer learned{.kept_nearest_because = "its weights are all zero"};
-    if (!is_zero) learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments(), [this] { context_.check_stop(); });
+    LearnedLayer learned;
+    if (!is_zero) {
+      learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments(), [this] { context_.check_stop(); });
+    } else if (job_.learn->method != LearnMethod::nearest) {
+      learned.kept_nearest_because = "its weights are all zero";
+    }
     std::uint64_t written = write(quantized);
     if (is_zero) output_.write_zeros(bands_);
     written += write_bias(quantized, expected, statistics);
@@ -187,6 +191,7 @@ class LearnWork : public Work {
     context_.write_lora(job_.lora->up, fit.up);
     context_.write_lora(job_.lora->down, fit.down);
     learned.lora_rank = fit.rank;
+    learned.lora_directions = fit.directions;
     learned.lora_captured = fit.captured;
     learned.lora_by_output = fit.by_output;
   }

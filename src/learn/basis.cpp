@@ -9,6 +9,7 @@
 
 #include "base/checked.hpp"
 #include "learn/leading_part.hpp"
+#include "learn/numerical_rank.hpp"
 #include "learn/orthonormal.hpp"
 
 namespace halftone::learn {
@@ -42,8 +43,12 @@ Element element_for(const MatrixEngine& engine, const Matrix& weight) {
 /// A weight of a norm of 1 or, in binary32, of a usual size, as it is multiplied.
 Matrix weight_as_factor(MatrixEngine& engine, Memory& memory, const Matrix& given, Element element) {
   if (element == Element::single) return of_usual_size(engine, memory, given).matrix;
-  const double factor = std::min(1.0 / std::sqrt(engine.squared_norm(given)), 0x1p126);
-  const double largest = factor * static_cast<double>(codec::from_bits(engine.largest(given.data, given.rows * given.columns)));
+  engine.add_up(given, given, 0);
+  const auto given_largest = static_cast<double>(codec::from_bits(engine.largest(given.data, given.rows * given.columns)));
+  double squared_norm = 0;
+  engine.read_sums({&squared_norm, 1});  // which is there when the largest is: one wait for both
+  const double factor = std::min(1.0 / std::sqrt(squared_norm), 0x1p126);
+  const double largest = factor * given_largest;
   // The largest element becomes about 2^14.
   const Matrix weight =
       memory.matrix(given.rows, given.columns, element, std::ldexp(1.0F, std::clamp(14 - std::ilogb(std::max(largest, 0x1p-46)), 14, 60)));
@@ -180,6 +185,50 @@ class Search {
   Orthonormaliser orthonormaliser_;
 };
 
+/// How a basis is looked for.
+struct Request {
+  BasisMethod method;
+  int power_iterations;
+  std::uint64_t seed;
+};
+
+/// A basis that holds less of the weight leaves something in another direction, whatever the weight's rank is: products of
+/// binary16 tell it to a thousandth.
+constexpr double kNearlyAll = 0.99;
+
+/// Fills a basis of its rank.
+void find_basis(MatrixEngine& engine, const Matrix& given, const Request& request, Basis& basis) {
+  const bool exact = request.method == BasisMethod::exact ||
+                     (request.method == BasisMethod::automatic && prefers_exact(basis.rank, given.rows, given.columns));
+  const bool from_right = exact && given.columns < given.rows;
+  Memory scratch(engine);
+  const Matrix weight = weight_as_factor(engine, scratch, given, exact ? Element::single : element_for(engine, given));
+  // All singular values of an exact basis may be there, however small.
+  Search search(
+      engine, weight, basis,
+      exact ? Orthonormaliser::Method::factors : Orthonormaliser::method_for(engine, oversampled(basis.rank, given.rows, given.columns)));
+  if (exact) {
+    search.find_exactly(from_right);
+  } else {
+    search.find_in_random_subspace(request.power_iterations, request.seed);
+  }
+  search.complete(from_right);
+}
+
+/// How many columns of a basis are directions of the weight, where it holds nearly all of it.
+std::uint64_t directions_within(MatrixEngine& engine, const Matrix& given, const Basis& basis) {
+  if (basis.rank == 1 || !(basis.captured_energy > kNearlyAll)) return basis.rank;
+  Memory scratch(engine);
+  return numerical_rank(engine, of_usual_size(engine, scratch, given).matrix, basis.left.columns_at(0, basis.rank));
+}
+
+/// The same memory for fewer columns, without gaps.
+Matrix narrowed(const Matrix& side, std::uint64_t rank) {
+  Matrix narrow = side;
+  narrow.columns = narrow.stride = base::round_up(rank, kRowElements);
+  return narrow;
+}
+
 }  // namespace
 
 bool prefers_exact(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
@@ -211,21 +260,15 @@ std::uint64_t rank_of(const RankOptions& options, std::uint64_t rows, std::uint6
 Basis leading_basis(MatrixEngine& engine, Memory& memory, const Matrix& given, std::uint64_t rank, BasisMethod method, int power_iterations,
                     std::uint64_t seed) {
   const std::uint64_t columns = base::round_up(rank, kRowElements);
-  Basis basis{memory.matrix(given.rows, columns), memory.matrix(given.columns, columns), rank};
-  const bool exact = method == BasisMethod::exact || (method == BasisMethod::automatic && prefers_exact(rank, given.rows, given.columns));
-  const bool from_right = exact && given.columns < given.rows;
-  Memory scratch(engine);
-  const Matrix weight = weight_as_factor(engine, scratch, given, exact ? Element::single : element_for(engine, given));
-  // All singular values of an exact basis may be there, however small.
-  Search search(
-      engine, weight, basis,
-      exact ? Orthonormaliser::Method::factors : Orthonormaliser::method_for(engine, oversampled(rank, given.rows, given.columns)));
-  if (exact) {
-    search.find_exactly(from_right);
-  } else {
-    search.find_in_random_subspace(power_iterations, seed);
-  }
-  search.complete(from_right);
+  Basis basis{memory.matrix(given.rows, columns), memory.matrix(given.columns, columns), rank, rank};
+  const Request request{method, power_iterations, seed};
+  find_basis(engine, given, request, basis);
+  const std::uint64_t directions = directions_within(engine, given, basis);
+  if (directions == rank) return basis;
+  basis.rank = directions;
+  basis.left = narrowed(basis.left, directions);
+  basis.right = narrowed(basis.right, directions);
+  find_basis(engine, given, request, basis);
   return basis;
 }
 

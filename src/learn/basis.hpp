@@ -31,8 +31,9 @@ struct Basis {
   Matrix left;   ///< rows × (rank and zeros)
   Matrix right;  ///< columns × (rank and zeros)
   std::uint64_t rank = 0;
-  double captured_energy = 0;  ///< ‖leftᵀ W‖² / ‖W‖²
-  double residual = 0;         ///< ‖Wᵀ left - right rightᵀ Wᵀ left‖ / ‖Wᵀ left‖; 0 is an invariant subspace
+  std::uint64_t wanted_rank = 0;  ///< more than `rank` where the weight has not so many directions
+  double captured_energy = 0;     ///< ‖leftᵀ W‖² / ‖W‖²
+  double residual = 0;            ///< ‖Wᵀ left - right rightᵀ Wᵀ left‖ / ‖Wᵀ left‖; 0 is an invariant subspace
 };
 
 /// A matrix times a factor.
@@ -45,9 +46,12 @@ struct Resized {
 /// has the same singular vectors; in `memory`.
 [[nodiscard]] Resized of_usual_size(MatrixEngine& engine, Memory& memory, const Matrix& a);
 
-/// A basis of `rank` columns, at most the smaller dimension, of a weight without gaps that is not zero; its matrices are in `memory`.
-/// Randomized (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4); `seed` decides the
-/// start.
+/// A basis of `rank` columns, at most the smaller dimension, of a weight without gaps that is not zero; its matrices are in
+/// `memory`.  Randomized (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4); `seed`
+/// decides the start.
+///
+/// A weight of a smaller numerical rank (numerical_rank.hpp) gets the basis of that rank: more columns would be rounding.  A
+/// random subspace hardly finds directions a thousand times smaller than others.
 [[nodiscard]] Basis leading_basis(MatrixEngine& engine, Memory& memory, const Matrix& weight, std::uint64_t rank, BasisMethod method,
                                   int power_iterations, std::uint64_t seed);
 

@@ -81,11 +81,12 @@ void set_factors(LoraFit& fit, const std::vector<float>& vectors, const std::vec
   const std::size_t rank = fit.rank;
   const std::size_t rows = fit.up.size() / rank;
   const std::size_t columns = fit.down.size() / rank;
-  for (std::size_t k = 0; k < rank; ++k) {
-    const std::size_t from = rank - 1 - k;
+  const std::size_t found = fit.directions;
+  for (std::size_t k = 0; k < found; ++k) {
+    const std::size_t from = found - 1 - k;
     const float value = values[from];
     if (!(value > 0.0F)) continue;
-    for (std::size_t row = 0; row < rows; ++row) fit.up[row * rank + k] = vectors[row * rank + from] * value;
+    for (std::size_t row = 0; row < rows; ++row) fit.up[row * rank + k] = vectors[row * found + from] * value;
     for (std::size_t column = 0; column < columns; ++column) {
       fit.down[k * columns + column] = -inside[from * columns + column] / value;
     }
@@ -115,6 +116,7 @@ LoraFit fit_lora(Engine& engine, const Matrix& given, const Moments& moments, co
   fit.by_output = seen.data != nullptr;
   if (!fit.by_output) seen = errors;
   const Basis basis = leading_basis(engine, memory, seen, fit.rank, BasisMethod::automatic, kLoraPowerIterations, options.seed);
+  fit.directions = basis.rank;
   const Matrix left = singular_vectors(engine, memory, seen, basis.left.columns_at(0, basis.rank));
   const Matrix inside_seen = projected(engine, memory, left, seen);
   const Matrix inside = fit.by_output ? projected(engine, memory, left, errors) : inside_seen;
@@ -126,7 +128,7 @@ LoraFit fit_lora(Engine& engine, const Matrix& given, const Moments& moments, co
   }
   if (total > 0) fit.captured = 1.0 - rest / total;
   const std::vector<float> values = row_lengths(engine, inside_seen);
-  if (options.rotation_group != 0) engine.rotate(inside.data, fit.rank * errors.columns, options.rotation_group);
+  if (options.rotation_group != 0) engine.rotate(inside.data, fit.directions * errors.columns, options.rotation_group);
   set_factors(fit, downloaded(engine, left), downloaded(engine, inside), values);
   for (float& value : fit.up) value /= factor;
   return fit;

@@ -186,7 +186,8 @@ OptimizeResult optimize(Engine& engine, const Layer& layer, const Basis* basis, 
   OptimizeResult result{{}, loop.optimize()};
   Outcome& outcome = result.outcome;
   if (basis != nullptr) {
-    outcome.rank = basis->left.columns;
+    outcome.rank = basis->rank;
+    outcome.wanted_rank = basis->wanted_rank;
     outcome.captured_energy = basis->captured_energy;
     outcome.basis_residual = basis->residual;
   }

@@ -27,10 +27,11 @@ struct Outcome {
   double nearest_squared_error = 0;
   double output_error = 0;  ///< tr(E H Eᵀ), where the method has second moments
   double nearest_output_error = 0;
-  std::uint64_t rank = 0;      ///< columns of the basis; 0 without
-  double captured_energy = 0;  ///< the part of ‖W‖² that the basis holds
-  double basis_residual = 0;   ///< how far the basis is from being invariant: 0 is exact
-  double damping = 0;          ///< what was added to the normalised second moments' diagonal
+  std::uint64_t rank = 0;         ///< columns of the basis; 0 without
+  std::uint64_t wanted_rank = 0;  ///< more than `rank` where the weight has not so many directions
+  double captured_energy = 0;     ///< the part of ‖W‖² that the basis holds
+  double basis_residual = 0;      ///< how far the basis is from being invariant: 0 is exact
+  double damping = 0;             ///< what was added to the normalised second moments' diagonal
   int iterations = 0;
   std::string stop_reason;  ///< why it ended there; empty where that was foreseen
 };

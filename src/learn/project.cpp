@@ -240,6 +240,7 @@ class Projection {
 Outcome begin(Engine& engine, const Layer& layer, const Basis& basis) {
   Outcome outcome;
   outcome.rank = basis.rank;
+  outcome.wanted_rank = basis.wanted_rank;
   outcome.captured_energy = basis.captured_energy;
   outcome.basis_residual = basis.residual;
   outcome.nearest_squared_error = engine.squared_norm(layer.errors);

@@ -38,6 +38,7 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   if (recipe.method == LearnMethod::optimizer && recipe.optimizer.scales != ScaleOptimization::fixed) scales = weight.stored_scales();
   const Outcome outcome = method.solve({engine, recipe, weight.format(), layer, moments, scales, check}, levels);
   report.rank = outcome.rank;
+  report.wanted_rank = outcome.wanted_rank;
   report.captured_energy = outcome.captured_energy;
   report.basis_residual = outcome.basis_residual;
   report.damping = outcome.damping;

@@ -76,6 +76,26 @@ class Learned(ProgramTest):
                 self.assertLess(layer["loss_ratio"], 0.3)
                 self.assertLessEqual(np.sum(error**2), 1.051 * np.sum(nearest**2))
 
+    def test_the_report_counts_the_directions_of_a_weight_that_has_few(self):
+        rng = np.random.default_rng(SEED)
+        weights = {f"w{rank}.weight": (rng.standard_normal((ROWS, rank)) @ rng.standard_normal((rank, COLUMNS))).astype(np.float32)
+                   for rank in (0, 1, 5)}
+        source = st.write(self.folder / "few.safetensors", {name: stored(weight) for name, weight in weights.items()})
+        for method in ("closed", "project", "optimizer"):
+            arguments = (source, "-o", self.folder / "few-out.safetensors", "--format", "fp8", "--preset", "none", "--rounding", "learned",
+                         "--learn-method", method, "--extract-lora", 8, "--force")
+            result = self.check("convert", *arguments, "--json", "--quiet")
+            learned = {layer["name"]: layer for layer in result.json["learned"]}
+            for rank in (1, 5):
+                layer = learned[f"w{rank}.weight"]
+                self.assertEqual((layer["rank"], layer["wanted_rank"]), (rank, ROWS), method)
+                self.assertAlmostEqual(layer["captured_energy"], 1, delta=1e-3)
+            self.assertEqual(learned["w0.weight"]["kept_nearest_because"], "all of its weights are 0")
+            self.assertEqual((learned["w0.weight"]["rank"], learned["w0.weight"]["lora_directions"]), (0, 0))
+        self.assertIn(f"rank 5 instead of {ROWS}: no more directions were found", self.check(
+            "convert", source, "-o", self.folder / "few-out.safetensors", "--format", "fp8", "--preset", "none", "--rounding", "learned",
+            "--force").stdout)
+
     def test_the_budget_of_the_squared_error_is_kept(self):
         _, nearest = self.learn("nvfp4")
         for method in (("--stats", self.stats), ("--min-k", "16")):

@@ -75,6 +75,27 @@ TEST_P(LayerBytes, Are_foreseen) {
   }
 }
 
+/// Its directions are counted, and its basis is found twice.
+TEST_P(LayerBytes, Suffice_for_a_weight_of_one_direction) {
+  const auto backend = cpu::make_backend();
+  for (const auto& [rows, columns] : {std::pair<std::uint64_t, std::uint64_t>{512, 768}, {768, 384}, {128, 2048}}) {
+    LearnRecipe recipe = GetParam().recipe;
+    if (uses_moments(recipe.method)) continue;
+    recipe.rank = {};
+    const QuantSpec spec = test::default_spec(format_named("fp8"));
+    const auto engine = backend->make_engine(0);
+    Memory memory(*engine);
+    std::vector<float> values = test::gaussian_weight(columns, 3);
+    while (values.size() < rows * columns) values.push_back(values[values.size() - columns]);
+    const Matrix weight = memory.matrix_of(values.data(), rows, columns);
+    const formats::LayerLayout layout(spec, rows, columns);
+    QuantizedWeight quantized(*engine, spec, layout, weight);
+    quantized.round_to_nearest(codec::from_bits(engine->largest(weight.data, rows * columns)), {});
+    std::ignore = solve(*engine, recipe, quantized, {});
+    EXPECT_LE(engine->peak_bytes(), layer_bytes(recipe, spec, rows, columns)) << rows << " x " << columns;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Methods, LayerBytes, testing::ValuesIn(bytes_cases()), [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -90,6 +90,20 @@ TEST_F(Lora, Error_of_rank_2_is_captured_whole) {
   }
 }
 
+TEST_F(Lora, Correction_of_more_columns_than_the_error_has_directions_ends_with_zeros) {
+  const std::vector<float> errors = product(gaussian(kRows * 2, 1), gaussian(2 * kColumns, 2), 2);
+  for (const std::uint64_t rank : {8U, 96U}) {
+    SCOPED_TRACE(rank);
+    const learn::LoraFit found = fit(errors, {.rank = rank, .seed = 3});
+    EXPECT_EQ(found.rank, rank);
+    ASSERT_EQ(found.directions, 2U);
+    for (std::size_t row = 0; row < kRows; ++row) {
+      for (std::size_t k = 0; k < rank; ++k) ASSERT_EQ(found.up[row * rank + k] == 0.0F, k >= 2) << row << " " << k;
+    }
+    for (std::size_t i = 0; i < rank * kColumns; ++i) ASSERT_EQ(found.down[i] == 0.0F, i >= 2 * kColumns) << i;
+  }
+}
+
 TEST_F(Lora, Half_of_an_error_of_rank_2_is_captured_by_its_larger_direction) {
   const std::vector<float> errors = two_directions();
   const learn::LoraFit found = fit(errors, {.rank = 1});
@@ -111,6 +125,7 @@ TEST_F(Lora, Rank_is_at_most_the_smaller_dimension) { EXPECT_EQ(fit(gaussian(kRo
 TEST_F(Lora, Without_an_error_there_is_nothing_to_capture) {
   const learn::LoraFit found = fit(std::vector<float>(kRows * kColumns), {.rank = 4});
   EXPECT_FALSE(found.captured);
+  EXPECT_EQ(found.directions, 0U);
   EXPECT_EQ(squared_norm(found.up) + squared_norm(found.down), 0);
 }
 

@@ -22,10 +22,17 @@ std::string figures(const LearnedLayer& layer) {
   return text;
 }
 
+std::string rank_text(const LearnedLayer& layer) {
+  if (layer.rank == layer.wanted_rank) return fmt::format("  rank {}", layer.rank);
+  return fmt::format("  rank {} instead of {}: no more directions were found", layer.rank, layer.wanted_rank);
+}
+
 std::string lora_text(const LearnedLayer& layer) {
   if (!layer.lora_captured) return {};
   const char* error = layer.lora_by_output ? "output" : "squared";
-  return fmt::format("  lora of rank {} captures {:.2f} % of the {} error", layer.lora_rank, 100 * *layer.lora_captured, error);
+  std::string text = fmt::format("  lora of rank {} captures {:.2f} % of the {} error", layer.lora_rank, 100 * *layer.lora_captured, error);
+  if (layer.lora_directions < layer.lora_rank) text += fmt::format(" with {} directions: no more were found", layer.lora_directions);
+  return text;
 }
 
 }  // namespace
@@ -44,6 +51,7 @@ nlohmann::ordered_json learned_json(const std::vector<LearnedLayer>& layers) {
                     {"elements", layer.elements},
                     {"moved_scales", layer.moved_scales},
                     {"rank", layer.rank},
+                    {"wanted_rank", layer.wanted_rank},
                     {"captured_energy", layer.captured_energy},
                     {"basis_residual", layer.basis_residual},
                     {"damping", layer.damping},
@@ -52,6 +60,7 @@ nlohmann::ordered_json learned_json(const std::vector<LearnedLayer>& layers) {
                     {"seconds", layer.seconds}});
     if (layer.lora_rank == 0) continue;
     json.back()["lora_rank"] = layer.lora_rank;
+    json.back()["lora_directions"] = layer.lora_directions;
     json.back()["lora_captured"] = number(layer.lora_captured);
     json.back()["lora_error"] = layer.lora_by_output ? "output" : "squared";
   }
@@ -68,7 +77,7 @@ std::string learned_text(const std::vector<LearnedLayer>& layers) {
     } else {
       text += figures(layer);
       if (layer.changed > 0) text += fmt::format("  {:.2f} % of codes changed", 100 * changed_part(layer));
-      if (layer.rank > 0) text += fmt::format("  rank {}", layer.rank);
+      if (layer.rank > 0) text += rank_text(layer);
     }
     text += lora_text(layer);
     text += fmt::format("  {:.2f} s\n", layer.seconds);

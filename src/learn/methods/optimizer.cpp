@@ -38,9 +38,7 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
   options.full_precision = false;  // what is lost is far below what the last rounding makes of it
   if (task.recipe.optimizer.full_loss) return optimize(task.engine, task.layer, nullptr, options, levels).outcome;
   const Basis basis = basis_of(task, memory);
-  Outcome outcome = optimize(task.engine, task.layer, &basis, options, levels).outcome;
-  outcome.rank = basis.rank;
-  return outcome;
+  return optimize(task.engine, task.layer, &basis, options, levels).outcome;
 }
 
 std::uint64_t loop_bytes(const LearnRecipe& recipe, const Extent& extent) {
