@@ -27,12 +27,17 @@ struct Exchange {
 template <class T>
 void launch_optimizer_step(const learn::OptimizerRun& run, const Exchange<T>& exchange, cudaStream_t stream);
 
-// Prodigy in one pass over the elements: offsets move an iteration late, and what a step gives back are not the errors but
-// the updates times their scales, by which U' E V changes: launch_lagged_advance() takes that off.
+// Prodigy in one pass over the elements: offsets move late, and what a step gives back are not the errors but the updates
+// times their scales, by which U' E V changes: launch_lagged_advance() takes that off.  Steps come in pairs, of which the
+// first leaves moments and offsets as they are, and the second makes the moves of both.
 
 /// Whether `run` can be carried out so.
 [[nodiscard]] bool can_lag(const learn::OptimizerRun& run);
-void launch_lagged_step(const learn::OptimizerRun& run, const Exchange<__half>& exchange, cudaStream_t stream);
+/// The step of an odd iteration, the first one being 1.
+void launch_first_step(const learn::OptimizerRun& run, const Exchange<__half>& exchange, cudaStream_t stream);
+/// That of an even one; `former_gradient`: what the first step has had.
+void launch_second_step(const learn::OptimizerRun& run, const Exchange<__half>& exchange, const __half* former_gradient,
+                        cudaStream_t stream);
 /// learn::Engine::advance() with `inside` less the last step of what its updates changed, `change`.
 void launch_lagged_advance(const learn::OptimizerRun& run, const learn::Matrix& inside, const learn::Matrix& change, cudaStream_t stream);
 

@@ -59,7 +59,7 @@ HalfLoop::HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run,
   const std::uint64_t rows = run.weight.rows;
   const std::uint64_t columns = run.weight.columns;
   errors_ = halves(rows, columns);
-  gradient_ = halves(rows, columns);
+  for (unsigned turn = 0; turn < (lags_ ? 2 : 1); ++turn) gradients_[turn] = halves(rows, columns);
   left_ = halves(rows, rank_);
   left_transposed_ = halves(rank_, rows);
   right_ = halves(columns, rank_);
@@ -73,7 +73,7 @@ HalfLoop::HalfLoop(const HalfProducts& products, const learn::OptimizerRun& run,
   launch_to_half(basis.right, factors_.right, false, columns, rank_, right_.as<__half>(), stream.get());
   launch_to_half(basis.right, factors_.right, true, rank_, columns, right_transposed_.as<__half>(), stream.get());
   const float gradient = root_of(rows * columns);
-  exchange_ = {.gradient = gradient_.as<__half>(),
+  exchange_ = {.gradient = gradients_[0].as<__half>(),
                .errors = errors_.as<__half>(),
                .is_normalised = true,
                .gradient_factor = 1.0F / gradient,
@@ -112,27 +112,36 @@ void HalfLoop::plan_measure(const HalfProducts& products, const DeviceBuffer& ou
 
 /// gradient = U normalised Vᵀ.
 void HalfLoop::plan_expand(const HalfProducts& products, float gradient_factor) {
-  expand_.push_back(products.plan({.a = left_.as<__half>(),
-                                   .b = normalised_.as<__half>(),
-                                   .out = expanded_.data(),
-                                   .rows = run_.weight.rows,
-                                   .columns = rank_,
-                                   .inner = rank_,
-                                   .factor = factors_.expanded / (factors_.left * factors_.inside)}));
-  expand_.push_back(products.plan({.a = expanded_.as<__half>(),
-                                   .b = right_.as<__half>(),
-                                   .out = gradient_.data(),
-                                   .rows = run_.weight.rows,
-                                   .columns = run_.weight.columns,
-                                   .inner = rank_,
-                                   .factor = gradient_factor / (factors_.expanded * factors_.right)}));
+  expand_left_ = products.plan({.a = left_.as<__half>(),
+                                .b = normalised_.as<__half>(),
+                                .out = expanded_.data(),
+                                .rows = run_.weight.rows,
+                                .columns = rank_,
+                                .inner = rank_,
+                                .factor = factors_.expanded / (factors_.left * factors_.inside)});
+  for (unsigned turn = 0; turn < (lags_ ? 2 : 1); ++turn) {
+    expand_right_[turn] = products.plan({.a = expanded_.as<__half>(),
+                                         .b = right_.as<__half>(),
+                                         .out = gradients_[turn].data(),
+                                         .rows = run_.weight.rows,
+                                         .columns = run_.weight.columns,
+                                         .inner = rank_,
+                                         .factor = gradient_factor / (factors_.expanded * factors_.right)});
+  }
 }
 
 void HalfLoop::set_errors(const learn::Matrix& errors) {
   launch_to_half(errors, exchange_.error_factor, false, errors.rows, errors.columns, errors_.as<__half>(), stream_.get());
 }
 
-void HalfLoop::put_iteration() {
+/// Makes the step of a lagged iteration.
+void HalfLoop::put_step(unsigned turn) {
+  exchange_.gradient = gradients_[turn].as<__half>();
+  if (turn == 0) return launch_first_step(run_, exchange_, stream_.get());
+  launch_second_step(run_, exchange_, gradients_[0].as<__half>(), stream_.get());
+}
+
+void HalfLoop::put_iteration(unsigned turn) {
   const learn::Matrix inside{inside_.as<float>(), rank_, rank_, rank_};
   if (!lags_) {
     measure();
@@ -141,10 +150,15 @@ void HalfLoop::put_iteration() {
     launch_lagged_advance(run_, inside, {change_.as<float>(), rank_, rank_, rank_}, stream_.get());
   }
   launch_normalise(inside.data, run_.state, factors_.inside, rank_ * rank_, normalised_.as<__half>(), stream_.get());
-  for (const auto& product : expand_) product->compute();
+  expand_left_->compute();
+  expand_right_[lags_ ? turn : 0]->compute();
   if (!lags_) return launch_optimizer_step(run_, exchange_, stream_.get());
-  launch_lagged_step(run_, exchange_, stream_.get());
+  put_step(turn);
   measure();
+}
+
+void HalfLoop::put_iterations(std::uint32_t n) {
+  for (std::uint32_t i = 0; i < n; ++i) put_iteration((turn_ + i) % 2);
 }
 
 void HalfLoop::measure() const {
@@ -152,13 +166,18 @@ void HalfLoop::measure() const {
 }
 
 void HalfLoop::iterate(std::uint32_t n) {
-  if (n == graph_length_) return graph_->launch(stream_);
-  for (std::uint32_t i = 0; i < n; ++i) put_iteration();
-  // What these have loaded need not be loaded while a graph is recorded.
-  graph_ = std::make_unique<Graph>(stream_, std::vector<Stream>(), [&] {
-    for (std::uint32_t i = 0; i < n; ++i) put_iteration();
-  });
+  const bool is_recorded = n == graph_length_ && turn_ == graph_turn_;
+  if (is_recorded) {
+    graph_->launch(stream_);
+  } else {
+    put_iterations(n);
+  }
+  turn_ = (turn_ + n) % 2;
+  if (is_recorded) return;
+  // What has been loaded by now need not be loaded while a graph is recorded.
+  graph_ = std::make_unique<Graph>(stream_, std::vector<Stream>(), [&] { put_iterations(n); });
   graph_length_ = n;
+  graph_turn_ = turn_;
 }
 
 }  // namespace halftone::cuda

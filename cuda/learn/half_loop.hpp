@@ -38,13 +38,15 @@ class HalfLoop : public learn::OptimizerLoop {
   void plan_measure(const HalfProducts& products, const DeviceBuffer& out);
   void plan_expand(const HalfProducts& products, float gradient_factor);
   void measure() const;
-  void put_iteration();
+  void put_step(unsigned turn);
+  void put_iteration(unsigned turn);
+  void put_iterations(std::uint32_t n);
 
   const learn::OptimizerRun& run_;
   const Stream& stream_;
   cudaMemPool_t pool_;
   std::uint64_t rank_;  ///< filled up with columns of zeros
-  bool lags_;           ///< offsets move an iteration late (exchange.hpp)
+  bool lags_;           ///< offsets move late (exchange.hpp)
   /// What elements are multiplied with.
   struct Factors {
     float left;
@@ -55,7 +57,7 @@ class HalfLoop : public learn::OptimizerLoop {
   Factors factors_;
   Exchange<__half> exchange_;
   DeviceBuffer errors_;
-  DeviceBuffer gradient_;
+  DeviceBuffer gradients_[2];      ///< lagged: of the iterations by turns; else the first one
   DeviceBuffer left_;              ///< rows × rank
   DeviceBuffer left_transposed_;   ///< rank × rows
   DeviceBuffer right_;             ///< columns × rank
@@ -66,9 +68,12 @@ class HalfLoop : public learn::OptimizerLoop {
   DeviceBuffer normalised_;        ///< the same over its norm
   DeviceBuffer expanded_;          ///< U (Uᵀ E V) over the norm, rows × rank
   std::vector<std::unique_ptr<HalfProducts::Plan>> measure_;
-  std::vector<std::unique_ptr<HalfProducts::Plan>> expand_;
-  std::unique_ptr<Graph> graph_;  ///< of graph_length_ iterations
+  std::unique_ptr<HalfProducts::Plan> expand_left_;
+  std::unique_ptr<HalfProducts::Plan> expand_right_[2];  ///< into gradients_
+  unsigned turn_ = 0;                                    ///< the next iteration is the first (0) or the second of a pair
+  std::unique_ptr<Graph> graph_;                         ///< of graph_length_ iterations, from one of graph_turn_ on
   std::uint32_t graph_length_ = 0;
+  unsigned graph_turn_ = 0;
 };
 
 }  // namespace halftone::cuda

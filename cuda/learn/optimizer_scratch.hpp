@@ -4,13 +4,21 @@
 
 namespace halftone::cuda {
 
-/// The last step of a lagged run, which its next pass makes.
-struct Lag {
-  double step;    ///< what updates are multiplied with
-  float epsilon;  ///< beside the roots of second moments
-  std::uint32_t slot;
-  std::uint32_t flushed;  ///< the step before the loop stopped has been made
+/// What is known of a step whose moves are made later.
+struct LaggedStep {
+  double factor;          ///< what updates are multiplied with
+  float epsilon;          ///< beside the roots of second moments
+  float gradient_factor;  ///< of the gradient in the first moment
 };
+
+/// Where a lagged run is.
+struct Lag {
+  LaggedStep last;
+  LaggedStep former;      ///< the one before it
+  std::uint32_t slot;     ///< of the offsets of the last even iteration
+  std::uint32_t flushed;  ///< 1: the moves before the loop stopped have been made
+};
+static_assert(sizeof(Lag) == 5 * sizeof(double));
 
 /// What lies in a run's scratch memory (learn::scratch_elements()).
 struct OptimizerScratch {
@@ -27,8 +35,8 @@ struct OptimizerScratch {
     next += learn::row_sum_parts(run.weight.rows);
     column_squares = reinterpret_cast<float*>(next);
     column_roots = column_squares + (run.weight.rows + learn::kTileRows - 1) / learn::kTileRows * run.weight.columns;
-    row_roots = column_roots + 2 * run.weight.columns;
-    row_squares = row_roots + 2 * run.weight.rows;
+    row_roots = column_roots + learn::kRootTurns * run.weight.columns;
+    row_squares = row_roots + learn::kRootTurns * run.weight.rows;
   }
 
   unsigned* tickets;  ///< one for each kernel that counts its blocks
@@ -37,7 +45,7 @@ struct OptimizerScratch {
   double* parts;          ///< of the squared loss; later, of the squared updates and of Prodigy::Sums, kSumParts of each
   double* row_sums;       ///< prodigy: of the moments of kRowsOfSum rows each
   float* column_squares;  ///< tiles of rows × columns
-  float* column_roots;    ///< prodigy: of the second moments; of a lagged run, of two iterations by turns
+  float* column_roots;    ///< prodigy: of the second moments; of a lagged run, of kRootTurns iterations by turns
   float* row_roots;
   float* row_squares;  ///< rows × tiles of columns
 };

@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(kRowThreads) advance_kernel(OptimizerRun run, 
   const OptimizerScratch scratch(run);
   const std::uint64_t n = measured.rows * measured.columns;
   const std::uint64_t step = std::uint64_t{gridDim.x} * kRowThreads;
-  const auto factor = static_cast<float>(scratch.lag->step);
+  const auto factor = static_cast<float>(scratch.lag->last.factor);
   double sum = 0;
 #pragma unroll 4
   for (std::uint64_t i = std::uint64_t{blockIdx.x} * kRowThreads + threadIdx.x; i < n; i += step) {

@@ -17,8 +17,16 @@ using learn::Prodigy;
   return Prodigy::is_factored(run.weight.rows, run.weight.columns);
 }
 
-/// Which of two places the roots of this iteration have, where they take turns.
-[[nodiscard]] __device__ inline std::uint64_t turn_of(const OptimizerRun& run) { return run.state->iterations % 2; }
+/// Where the roots of second moments of the iteration `ago` before this one lie, in a lagged run.
+[[nodiscard]] __device__ inline std::uint64_t turn_of(const OptimizerRun& run, unsigned ago) {
+  return (run.state->iterations + learn::kRootTurns - ago) % learn::kRootTurns;
+}
+[[nodiscard]] __device__ inline float* row_roots_of(const OptimizerRun& run, const OptimizerScratch& scratch, unsigned ago) {
+  return scratch.row_roots + turn_of(run, ago) * run.weight.rows;
+}
+[[nodiscard]] __device__ inline float* column_roots_of(const OptimizerRun& run, const OptimizerScratch& scratch, unsigned ago) {
+  return scratch.column_roots + turn_of(run, ago) * run.weight.columns;
+}
 
 /// The second moments of the elements at a place: where they are factored, the factors.
 template <int kWide>
@@ -135,7 +143,9 @@ __device__ inline void finish_step(const OptimizerRun& run, const OptimizerScrat
   const float clip = Prodigy::clip(totals[0], run.weight.rows * run.weight.columns);
   *scratch.clip = static_cast<double>(clip);
   const Prodigy::Scalars& s = scalars_of(run);
-  *scratch.lag = {static_cast<double>(s.rate) * static_cast<double>(clip), s.epsilon, run.state->slot, 0};
+  scratch.lag->former = scratch.lag->last;
+  scratch.lag->last = {static_cast<double>(s.rate) * static_cast<double>(clip), s.epsilon, s.gradient_factor};
+  if (run.state->iterations % 2 == 0) scratch.lag->slot = run.state->slot;
   Prodigy::finish_sums(scalars_of(run), run.variant, {totals[1], totals[2], totals[3], totals[4]});
 }
 

@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kRowThreads)
   if (stopped(run)) return;
   const OptimizerScratch scratch(run);
   if (blockIdx.x < column_blocks) {
-    finish_columns(run, scratch, blockIdx.x, scratch.column_roots + (lagged ? turn_of(run) * run.weight.columns : 0));
+    finish_columns(run, scratch, blockIdx.x, lagged ? column_roots_of(run, scratch, 0) : scratch.column_roots);
   } else {
     finish_rows(run, scratch, blockIdx.x - column_blocks, tiles);
   }

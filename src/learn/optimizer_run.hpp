@@ -61,6 +61,8 @@ inline constexpr std::uint64_t kSumsOfStep = 1 + sizeof(Prodigy::Sums) / sizeof(
 inline constexpr std::uint64_t kTileRows = 32;
 inline constexpr std::uint64_t kSmallestTileColumns = 256;
 inline constexpr std::uint64_t kRowsOfSum = 256;
+/// Iterations whose roots of second moments a device keeps.
+inline constexpr std::uint64_t kRootTurns = 3;
 
 /// Parts of the sum of the moments of rows; a multiple of 4, so that what lies behind them is aligned.
 [[nodiscard]] HALFTONE_HD constexpr std::uint64_t row_sum_parts(std::uint64_t rows) {
@@ -72,7 +74,7 @@ inline constexpr std::uint64_t kRowsOfSum = 256;
   constexpr std::uint64_t others = 8;
   const std::uint64_t by_columns = (rows + kTileRows - 1) / kTileRows * columns;
   const std::uint64_t by_rows = (columns + kSmallestTileColumns - 1) / kSmallestTileColumns * rows;
-  return others + kSumsOfStep * kSumParts + row_sum_parts(rows) + (2 * rows + 2 * columns + by_columns + by_rows) / 2 +
+  return others + kSumsOfStep * kSumParts + row_sum_parts(rows) + (kRootTurns * (rows + columns) + by_columns + by_rows) / 2 +
          1;  // the last ones are binary32
 }
 

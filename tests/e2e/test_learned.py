@@ -90,7 +90,7 @@ class Learned(ProgramTest):
                 layer = learned[f"w{rank}.weight"]
                 self.assertEqual((layer["rank"], layer["wanted_rank"]), (rank, ROWS), method)
                 self.assertAlmostEqual(layer["captured_energy"], 1, delta=1e-3)
-            self.assertEqual(learned["w0.weight"]["kept_nearest_because"], "all of its weights are 0")
+            self.assertEqual(learned["w0.weight"]["kept_nearest_because"], "its weights are all zero")
             self.assertEqual((learned["w0.weight"]["rank"], learned["w0.weight"]["lora_directions"]), (0, 0))
         self.assertIn(f"rank 5 instead of {ROWS}: no more directions were found", self.check(
             "convert", source, "-o", self.folder / "few-out.safetensors", "--format", "fp8", "--preset", "none", "--rounding", "learned",

@@ -49,10 +49,13 @@ std::uint64_t loop_bytes(const LearnRecipe& recipe, const Extent& extent) {
   });
   if (settings.variant.schedule_free) ++matrices;
   if (settings.scales != ScaleOptimization::fixed) matrices += 2;  // first errors of their own, rounded levels, grids and sums
-  const std::uint64_t sampled = settings.optimizer == Optimizer::prodigy ? extent.weight() / Prodigy::kSampling * 2 * sizeof(float) : 0;
+  const bool is_prodigy = settings.optimizer == Optimizer::prodigy;
+  const std::uint64_t sampled = is_prodigy ? extent.weight() / Prodigy::kSampling * 2 * sizeof(float) : 0;
+  // On a GPU two of its steps are made together: of binary16, the gradient of the first one waits for the second.
+  const std::uint64_t former_gradient = is_prodigy ? extent.weight() * sizeof(float) / 2 : 0;
   const std::uint64_t between = 4 * extent.sides() * extent.rank + 2 * extent.rank * extent.rank;
-  return (matrices * extent.weight() + between) * sizeof(float) + sampled + scratch_elements(extent.rows, extent.columns) * sizeof(double) +
-         extent.sides() * sizeof(float);
+  return (matrices * extent.weight() + between) * sizeof(float) + sampled + former_gradient +
+         scratch_elements(extent.rows, extent.columns) * sizeof(double) + extent.sides() * sizeof(float);
 }
 
 std::uint64_t bytes(const LearnRecipe& recipe, const Extent& extent) {
