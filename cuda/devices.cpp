@@ -48,6 +48,19 @@ Devices::Devices(std::vector<int> ordinals, std::string product, std::uint64_t m
       memory_(memory),
       product_(std::move(product)),
       name_(fmt::format("cuda:{} ({})", fmt::join(ordinals_, ", "), product_)) {
+  if (ordinals_.size() > 1) starting_ = std::thread([this] { start_others(); });
+  try {
+    start_first();
+    end_first();
+  } catch (...) {
+    stop_starting();
+    throw;
+  }
+}
+
+Devices::~Devices() { stop_starting(); }
+
+void Devices::start_first() {
   const int device = ordinals_.front();
   start_device(device);
   const std::uint64_t budget = budget_of(memory_);
@@ -55,11 +68,16 @@ Devices::Devices(std::vector<int> ordinals, std::string product, std::uint64_t m
   const std::uint64_t rest = budget > lanes * kLaneBytes ? budget - lanes * kLaneBytes : 0;
   first_ = std::make_unique<Place>(device, lanes, rest);
   engines_.add(device, rest);
-  if (ordinals_.size() > 1) starting_ = std::thread([this] { start_others(); });
 }
 
-Devices::~Devices() {
+void Devices::end_first() {
+  first_is_done_ = true;
+  first_is_done_.notify_all();
+}
+
+void Devices::stop_starting() {
   ends_ = true;
+  end_first();
   if (starting_.joinable()) starting_.join();
 }
 
@@ -67,7 +85,9 @@ void Devices::start_others() {
   try {
     for (std::size_t i = 1; i < ordinals_.size() && !ends_; ++i) {
       start_device(ordinals_[i]);
-      engines_.add(ordinals_[i], budget_of(memory_));
+      const std::uint64_t budget = budget_of(memory_);
+      first_is_done_.wait(false);
+      if (!ends_) engines_.add(ordinals_[i], budget);
     }
   } catch (...) {
     engines_.give_up(std::current_exception());

@@ -13,8 +13,8 @@
 namespace halftone::cuda {
 
 /// The devices of a backend.  All bands pass through the first: they wait for storage and for the memory of the host, which
-/// a second device does not make faster.  The others have engines only.  They are started while the first works: starting
-/// one holds up the calls for all others, so that it is done one after the other.
+/// a second device does not make faster.  The others have engines only.  The second starts beside the first, which takes less
+/// time than one after the other, and the rest while these work: starting one holds up the calls for all others.
 class Devices {
  public:
   /// `ordinals`: at least one.  `product`: what the first one is.  `memory`: bytes of each that may be used; 0 for most of what
@@ -37,7 +37,10 @@ class Devices {
   [[nodiscard]] std::string failed() const;
 
  private:
+  void start_first();
+  void end_first();
   void start_others();
+  void stop_starting();
 
   std::vector<int> ordinals_;
   std::uint64_t memory_;
@@ -45,6 +48,7 @@ class Devices {
   std::string name_;
   std::unique_ptr<Place> first_;
   EngineSet engines_;
+  std::atomic<bool> first_is_done_ = false;  ///< starting: its engines come before those of others
   std::atomic<bool> ends_ = false;
   std::thread starting_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "api/resume.hpp"
 #include "base/fail.hpp"
 
 namespace halftone::api {
@@ -51,6 +52,8 @@ void Outputs::check_old_index(const Request& request) {
 
 void Outputs::open_model(const Plan& plan, const Request& request) {
   io::OutputFile::Request file{.replace = request.replace, .inputs = request.inputs, .resume = request.resume};
+  // Supplying pages holds up the start of a GPU, and the first kernels that it loads, by tenths of a second.
+  file.is_filled_soon = !learns(plan);
   if (plan.shards.empty()) {
     check_old_index(request);
     file.path = request.path;

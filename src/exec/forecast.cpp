@@ -4,18 +4,42 @@
 #include <functional>
 #include <optional>
 #include <queue>
+#include <set>
 #include <utility>
 
 namespace halftone::exec {
 namespace {
 
-/// The part of copies that is seen where a GPU computes other layers meanwhile.
+/// The parts of copies and of waiting that are seen where a GPU computes other layers meanwhile.
 constexpr double kSeenOfCopies = 0.1;
+constexpr double kSeenOfWaits = 0.3;
+
+const Shape& shape_of(const Job& job) { return job.stored ? job.stored->shape : job.inputs[0].info.shape; }
 
 learn::Work work_of(const Job& job, DeviceKind device) {
   if (!job.learn) return {};
-  const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
-  return learn::layer_work(*job.learn, weight[0], weight[1], device);
+  return learn::layer_work(*job.learn, shape_of(job)[0], shape_of(job)[1], device);
+}
+
+/// What the layers of `plan` take to load their kernels: the first one, and all others of shapes that are new.
+learn::Loading loading_of(const Plan& plan, bool side_by_side) {
+  learn::Loading all;
+  std::set<Shape> shapes;
+  for (const Job& job : plan.jobs) {
+    if (!job.learn) continue;
+    const learn::Loading loading = learn::usual_loading(job.learn->method, side_by_side);
+    if (!shapes.insert(shape_of(job)).second) continue;
+    if (shapes.size() > 1) all.another += loading.another;
+    all.first = std::max(all.first, loading.first);
+  }
+  return all;
+}
+
+/// `rates` of a GPU as they are seen where it computes several layers at once.
+learn::Rates overlapped(learn::Rates rates) {
+  rates.copy *= kSeenOfCopies;
+  rates.wait *= kSeenOfWaits;
+  return rates;
 }
 
 std::vector<double> seconds_of_all(const std::vector<learn::Work>& work, const learn::Rates& rates) {
@@ -27,8 +51,10 @@ std::vector<double> seconds_of_all(const std::vector<learn::Work>& work, const l
 }  // namespace
 
 std::vector<double> usual_seconds(const Plan& plan, DeviceKind device) {
+  const learn::Rates usual = learn::usual_rates(device);
+  const learn::Rates rates = device == DeviceKind::gpu ? overlapped(usual) : usual;
   std::vector<double> seconds;
-  for (const Job& job : plan.jobs) seconds.push_back(seconds_of(work_of(job, device), learn::usual_rates(device)));
+  for (const Job& job : plan.jobs) seconds.push_back(seconds_of(work_of(job, device), rates));
   return seconds;
 }
 
@@ -38,6 +64,7 @@ Forecast::Forecast(const Plan& plan, const Backend& backend, unsigned threads, R
   may_measure_ = !on_gpu || backend.engine_bytes().value_or(0) >= learn::bytes_of_measuring();
   expected_at_once_ = on_gpu ? std::min<std::size_t>(backend.devices(), threads) : threads;
   may_overlap_ = on_gpu && threads > backend.devices();
+  if (on_gpu) loading_ = loading_of(plan, may_overlap_);
   for (const Job& job : plan.jobs) work_.push_back(work_of(job, device_));
   if (!may_measure_) expected_ = seconds_of_all(work_, learn::usual_rates(device_));
 }
@@ -61,11 +88,11 @@ void Forecast::begin(learn::Engine& engine) {
   most_at_once_ = std::max(most_at_once_, ++at_once_);
 }
 
-/// The threads of a processor measure side by side, as they will work: they share caches and clocks.  Those of a GPU take
-/// turns, and only the first one measures.
+/// The threads of a processor measure side by side, as they will work: they share caches and clocks.  Of those of GPUs only
+/// the first one measures.  The others go on: for longer than it takes they load kernels, and GPUs have little to do.
 void Forecast::measure(learn::Engine& engine) {
   std::unique_lock turn(measuring_, std::defer_lock);
-  if (device_ == DeviceKind::gpu) turn.lock();
+  if (device_ == DeviceKind::gpu && !turn.try_lock()) return;
   {
     const std::lock_guard lock(mutex_);
     if (!expected_.empty()) return;
@@ -75,9 +102,8 @@ void Forecast::measure(learn::Engine& engine) {
   if (expected_.empty()) expect(rates);
 }
 
-void Forecast::expect(learn::Rates rates) {
-  if (may_overlap_) rates.copy *= kSeenOfCopies;
-  expected_ = seconds_of_all(work_, rates);
+void Forecast::expect(const learn::Rates& rates) {
+  expected_ = seconds_of_all(work_, may_overlap_ ? overlapped(rates) : rates);
   begin_ = std::chrono::steady_clock::now();
   foresee(1.0, expected_at_once_);
   control_.first_foreseen_end_ns = control_.foreseen_end_ns.load();
@@ -87,14 +113,17 @@ void Forecast::end(const Job& job, double seconds) {
   const std::lock_guard lock(mutex_);
   --at_once_;
   if (expected_.empty()) return;
-  done_expected_ += expected_[static_cast<std::size_t>(&job - plan_.jobs.data())];
+  const double expected = expected_[static_cast<std::size_t>(&job - plan_.jobs.data())];
+  // The first layers side by side wait for kernels all together.
+  if (done_++ < most_at_once_) seconds = std::max(seconds - loading_.first, std::min(seconds, expected));
+  done_expected_ += expected;
   done_seconds_ += seconds;
   if (done_expected_ > 0) foresee(done_seconds_ / done_expected_, most_at_once_);
 }
 
 /// Says when the last layer ends if layers take `slowness` times what was expected of them, `at_once` side by side.
 void Forecast::foresee(double slowness, std::size_t at_once) {
-  const std::chrono::duration<double> all(span(slowness, at_once));
+  const std::chrono::duration<double> all(loading_.first + loading_.another + span(slowness, at_once));
   const auto end = begin_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(all);
   const auto since_epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(end.time_since_epoch());
   control_.foreseen_end_ns = static_cast<std::uint64_t>(since_epoch.count());

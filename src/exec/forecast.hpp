@@ -13,7 +13,8 @@
 
 namespace halftone::exec {
 
-/// Seconds that the codes of each job of `plan` usually take on such a device; 0 where it does not learn.
+/// Seconds that the codes of each job of `plan` usually take on such a device, a GPU with several layers at once; 0 where it
+/// does not learn.
 [[nodiscard]] std::vector<double> usual_seconds(const Plan& plan, DeviceKind device);
 
 /// Foresees when the layers of a run that learn will be done: before the first of them from their work and the rates of the
@@ -35,7 +36,7 @@ class Forecast {
 
  private:
   void measure(learn::Engine& engine);
-  void expect(learn::Rates rates);
+  void expect(const learn::Rates& rates);
   void foresee(double slowness, std::size_t at_once);
   [[nodiscard]] double span(double slowness, std::size_t at_once) const;
 
@@ -46,11 +47,13 @@ class Forecast {
   bool may_measure_;
   bool may_overlap_;  ///< copies of a layer and what a GPU computes for another
   std::size_t expected_at_once_;
+  learn::Loading loading_;  ///< of all layers together, on a GPU
   std::mutex measuring_;
   std::mutex mutex_;
   std::vector<learn::Work> work_;  ///< of each job, none where it does not learn
   std::vector<double> expected_;   ///< seconds; empty before there are rates
   std::chrono::steady_clock::time_point begin_{};
+  std::size_t done_ = 0;  ///< layers
   double done_expected_ = 0;
   double done_seconds_ = 0;
   std::size_t at_once_ = 0;

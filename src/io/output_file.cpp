@@ -195,7 +195,7 @@ void OutputFile::reserve(const Request& request) {
   }
   if (::ftruncate(fd_, static_cast<off_t>(n_bytes_)) != 0) fail_write(errno, n_bytes_);
   const bool in_memory = is_memory_backed(fd_);
-  if (request.mode == WriteMode::mapping || (request.mode == WriteMode::automatic && in_memory)) map();
+  if (request.mode == WriteMode::mapping || (request.mode == WriteMode::automatic && in_memory)) map(request.is_filled_soon);
   // On tmpfs, reserving touches every page once more than filling it does; there the populating
   // of each window reports a full file system.
   if (in_memory && mapped_ != nullptr) return;
@@ -207,14 +207,15 @@ void OutputFile::reserve(const Request& request) {
 
 /// Maps the whole file once: mapping and unmapping window by window would make every thread wait
 /// for the page tables of all others.  Where it cannot be mapped, windows are buffers.
-void OutputFile::map() {
+void OutputFile::map(bool is_filled_soon) {
   if (n_bytes_ == 0 || !can_populate(fd_)) return;
   void* mapped = ::mmap(nullptr, n_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
   if (mapped == MAP_FAILED) return;
   mapped_ = static_cast<std::byte*>(mapped);
   guard_slot_ = guard_range(mapped_, n_bytes_);
   // More than a quarter of the cores only waits for the locks of the file system.
-  pages_ = std::make_unique<PageSupply>(mapped_, n_bytes_, std::thread::hardware_concurrency() / 4);
+  pages_ = std::make_unique<PageSupply>(mapped_, n_bytes_, is_filled_soon ? std::thread::hardware_concurrency() / 4 : 1);
+  if (is_filled_soon) pages_->run_ahead();
 }
 
 void OutputFile::unmap() noexcept {

@@ -41,7 +41,8 @@ class OutputFile {
     bool replace = false;        ///< an existing file of this name may be replaced
     std::vector<FileId> inputs;  ///< files that must not be written to
     WriteMode mode = WriteMode::automatic;
-    bool resume = false;  ///< a partial file that is there keeps its bytes, and stays after an error
+    bool resume = false;         ///< a partial file that is there keeps its bytes, and stays after an error
+    bool is_filled_soon = true;  ///< else pages of a mapping get memory from the first window on, and by one thread
   };
 
   /// Checks everything that can be checked before work starts, creates the partial file and
@@ -105,7 +106,7 @@ class OutputFile {
   void take_back() const;
   [[nodiscard]] std::uint64_t take_over();
   void reserve(const Request& request);
-  void map();
+  void map(bool is_filled_soon);
   void unmap() noexcept;
   void sync() const;
   [[nodiscard]] bool publish() const;

@@ -32,22 +32,28 @@ int populate(std::byte* begin, std::uint64_t n_bytes) {
 PageSupply::PageSupply(std::byte* mapped, std::uint64_t n_bytes, unsigned threads)
     : mapped_(mapped),
       n_bytes_(n_bytes),
+      n_threads_(threads),
       n_chunks_((n_bytes + kChunkBytes - 1) / kChunkBytes),
-      states_(std::make_unique<std::atomic<std::uint8_t>[]>(n_chunks_)) {
-  try {
-    for (unsigned i = 0; i < threads && i < n_chunks_; ++i) threads_.emplace_back([this] { run_ahead(); });
-  } catch (const std::system_error&) {
-    // Without them every window supplies its own pages.
-  }
-}
+      states_(std::make_unique<std::atomic<std::uint8_t>[]>(n_chunks_)) {}
 
 PageSupply::~PageSupply() {
   stop_ = true;
   for (std::thread& thread : threads_) thread.join();
 }
 
+void PageSupply::run_ahead() {
+  std::call_once(started_, [this] {
+    try {
+      for (unsigned i = 0; i < n_threads_ && i < n_chunks_; ++i) threads_.emplace_back([this] { supply_all(); });
+    } catch (const std::system_error&) {
+      // Without them every window supplies its own pages.
+    }
+  });
+}
+
 int PageSupply::ensure(std::uint64_t offset, std::uint64_t n_bytes) {
   if (n_bytes == 0) return 0;
+  run_ahead();
   for (std::size_t chunk = offset / kChunkBytes; chunk <= (offset + n_bytes - 1) / kChunkBytes; ++chunk) {
     while (states_[chunk] != ready) {
       states_[chunk].wait(busy);
@@ -69,7 +75,7 @@ int PageSupply::supply(std::size_t chunk) {
   return error;
 }
 
-void PageSupply::run_ahead() {
+void PageSupply::supply_all() {
   for (std::size_t chunk = next_++; chunk < n_chunks_ && !stop_; chunk = next_++) {
     // An error is left to the thread that needs the chunk: it knows what to say.
     if (supply(chunk) != 0) return;

@@ -23,7 +23,7 @@ struct Costs {
 };
 
 constexpr Costs kProcessor{.reading = 1.5, .passing = 1, .basis = 1, .basis_waits = 0, .pass_products = 1, .pass = 4, .pass_waits = 0};
-constexpr Costs kGpu{.reading = 0, .passing = 2.1, .basis = 1.55, .basis_waits = 75, .pass_products = 0.6, .pass = 1, .pass_waits = 4.5};
+constexpr Costs kGpu{.reading = 0, .passing = 1.8, .basis = 1.55, .basis_waits = 75, .pass_products = 0.6, .pass = 1, .pass_waits = 4.5};
 
 const Costs& costs_of(DeviceKind device) { return device == DeviceKind::gpu ? kGpu : kProcessor; }
 
@@ -45,8 +45,14 @@ double basis_products(const Extent& extent, int power_iterations) {
 }  // namespace
 
 Rates usual_rates(DeviceKind device) {
-  if (device == DeviceKind::gpu) return {.product = 5e-15, .element = 1e-11, .copy = 5e-10, .wait = 1e-5};
+  if (device == DeviceKind::gpu) return {.product = 7.5e-15, .element = 5.1e-12, .copy = 4.6e-10, .wait = 3.6e-5};
   return {.product = 2.5e-11, .element = 4e-9, .copy = 5e-10, .wait = 1e-6};
+}
+
+Loading usual_loading(LearnMethod method, bool side_by_side) {
+  // Bases take products of many shapes.
+  if (uses_moments(method)) return {.first = side_by_side ? 0.08 : 0.15, .another = side_by_side ? 0.005 : 0.02};
+  return {.first = side_by_side ? 0.15 : 0.25, .another = side_by_side ? 0.03 : 0.05};
 }
 
 Work basis_work(const Extent& extent, int power_iterations, DeviceKind device) {

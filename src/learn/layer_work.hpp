@@ -25,6 +25,15 @@ struct Rates {
   return work.products * rates.product + work.elements * rates.element + work.copies * rates.copy + work.waits * rates.wait;
 }
 
+/// Seconds in which a GPU loads kernels, on an H100.
+struct Loading {
+  double first = 0;    ///< for the first layer
+  double another = 0;  ///< for the first layer of another shape
+};
+
+/// Those of layers of a method; `side_by_side`: several at once, which load at the same time as the rates are measured.
+[[nodiscard]] Loading usual_loading(LearnMethod method, bool side_by_side);
+
 /// How much work choosing the codes of a rows × columns weight is.
 [[nodiscard]] Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
 
 #include <gtest/gtest.h>
 
@@ -98,6 +99,88 @@ TEST_F(Foreseen, The_first_foresight_stays_while_the_next_ones_learn) {
   forecast_.end(plan_.jobs[2], 3 * seconds_of(plan_.jobs[2]));
   EXPECT_EQ(control_.first_foreseen_end_ns, first);
   EXPECT_GT(control_.foreseen_end_ns, first);
+}
+
+/// What a forecast asks of a backend, as a GPU answers.
+class GpuLike : public Backend {
+ public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "like a GPU"; }
+  [[nodiscard]] DeviceKind kind() const noexcept override { return DeviceKind::gpu; }
+  [[nodiscard]] std::string_view product() const noexcept override { return name(); }
+  [[nodiscard]] Support supports(const QuantSpec&, Dtype) const override { return {}; }
+  [[nodiscard]] std::uint32_t max_magnitude(const MatrixView&) const override { return 0; }
+  std::uint32_t quantize(const QuantSpec&, const MatrixView&, float, const QuantizedBand&) const override { return 0; }
+  void dequantize(const QuantSpec&, const MatrixView&, const std::byte*, float, float*) const override {}
+  void add_squared_errors(const QuantSpec&, const MatrixView&, std::span<const float>, float, std::span<ErrorSum>) const override {}
+  void to_float(Dtype, const std::byte*, std::uint64_t, float*) const override {}
+  void from_float(const float*, std::uint64_t, Dtype, std::byte*) const override {}
+  [[nodiscard]] std::optional<std::uint64_t> engine_bytes() const noexcept override { return std::uint64_t{1} << 40; }
+  [[nodiscard]] std::shared_ptr<learn::Engine> make_engine(std::uint64_t bytes) const override { return cpu_->make_engine(bytes); }
+
+ private:
+  std::unique_ptr<Backend> cpu_ = cpu::make_backend();
+};
+
+class ForeseenOnGpu : public testing::Test {
+ protected:
+  /// Seconds that are foreseen, with one thread, before the first layer of such shapes.
+  double before_the_first(const std::vector<Shape>& shapes) {
+    const Plan plan = plan_of(shapes);
+    RunControl control;
+    Forecast forecast(plan, backend_, 1, control, [](learn::Engine&) { return kRates; });
+    forecast.begin(*engine_);
+    return foreseen(control.first_foreseen_end_ns, steady_clock::now());
+  }
+  /// The same by the work alone.
+  static double of_work(const std::vector<Shape>& shapes) {
+    double seconds = 0;
+    for (const Shape& shape : shapes) {
+      const LearnRecipe recipe{.method = LearnMethod::project};
+      seconds += learn::seconds_of(learn::layer_work(recipe, shape[0], shape[1], DeviceKind::gpu), kRates);
+    }
+    return seconds;
+  }
+  GpuLike backend_;
+  const std::shared_ptr<learn::Engine> engine_ = backend_.make_engine(0);
+};
+
+TEST_F(ForeseenOnGpu, Kernels_are_loaded_before_the_first_layer_and_for_each_other_shape) {
+  const std::vector<Shape> same = {{256, 256}, {256, 256}};
+  const std::vector<Shape> different = {{256, 256}, {128, 512}};
+  const double first = before_the_first(same) - of_work(same);
+  const double more = before_the_first(different) - of_work(different) - first;
+  EXPECT_GT(first, 0.1);
+  EXPECT_GT(more, 0.01);
+  EXPECT_LT(more, first);
+}
+
+TEST_F(ForeseenOnGpu, The_first_layer_is_not_taken_for_slow_because_it_loads_kernels) {
+  const std::vector<Shape> shapes(8, {256, 256});
+  const Plan plan = plan_of(shapes);
+  RunControl control;
+  Forecast forecast(plan, backend_, 1, control, [](learn::Engine&) { return kRates; });
+  const steady_clock::time_point start = steady_clock::now();
+  forecast.begin(*engine_);
+  const double first = foreseen(control.first_foreseen_end_ns, start);
+  const double loading = first - of_work(shapes);
+  forecast.end(plan.jobs[0], loading + of_work({shapes[0]}));
+  EXPECT_NEAR(foreseen(control.foreseen_end_ns, start), first, 0.01 * first);
+}
+
+TEST_F(ForeseenOnGpu, The_other_threads_go_on_while_the_first_one_measures) {
+  const Plan plan = plan_of({{256, 256}, {256, 256}});
+  RunControl control;
+  std::future<void> other;
+  bool went_on = false;
+  Forecast* running = nullptr;
+  Forecast forecast(plan, backend_, 2, control, [&](learn::Engine&) {
+    other = std::async(std::launch::async, [&] { running->begin(*engine_); });
+    went_on = other.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+    return kRates;
+  });
+  running = &forecast;
+  forecast.begin(*engine_);
+  EXPECT_TRUE(went_on);
 }
 
 }  // namespace

@@ -48,6 +48,20 @@ TEST(LayerWork, Each_iteration_of_an_optimizer_counts_until_it_ends_by_itself) {
   EXPECT_GT(elements_of(100'000), 20 * elements_of(4000));
 }
 
+TEST(LayerWork, A_long_weight_takes_fewer_iterations_than_a_square_of_its_size) {
+  const LearnRecipe recipe{.method = LearnMethod::optimizer};
+  const double square = work_of(recipe, 1024, 1024).elements;
+  EXPECT_LT(work_of(recipe, 512, 2048).elements, 0.8 * square);
+  EXPECT_EQ(work_of(recipe, 512, 2048).elements, work_of(recipe, 2048, 512).elements);
+}
+
+TEST(LayerWork, Bases_load_more_kernels_than_feedback_and_alone_they_take_longer) {
+  for (const bool side_by_side : {false, true}) {
+    EXPECT_LT(usual_loading(LearnMethod::feedback, side_by_side).first, usual_loading(LearnMethod::project, side_by_side).first);
+  }
+  EXPECT_LT(usual_loading(LearnMethod::project, true).first, usual_loading(LearnMethod::project, false).first);
+}
+
 TEST(LayerWork, Efforts_and_corrections_cost_what_they_add) {
   const auto seconds = [](const LearnRecipe& recipe) {
     return seconds_of(work_of(recipe, 1024, 1024, DeviceKind::gpu), usual_rates(DeviceKind::gpu));

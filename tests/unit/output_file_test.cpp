@@ -59,6 +59,19 @@ class OutputFiles : public testing::TestWithParam<WriteMode> {
   test::TempFolder folder_;
 };
 
+TEST_P(OutputFiles, Windows_hold_what_is_put_into_them_where_pages_come_late) {
+  constexpr std::size_t n = 9 << 20;  // more than two pieces that are supplied at once
+  auto wanted = request(n);
+  wanted.is_filled_soon = false;
+  const std::string text = pattern(n - kHead.size());
+  OutputFile file(wanted);
+  const std::size_t half = text.size() / 2;
+  put(file, kHead.size() + half, text.substr(half));
+  put(file, kHead.size(), text.substr(0, half));
+  file.commit();
+  EXPECT_EQ(read_bytes(folder_ / "out"), kHead + text);
+}
+
 INSTANTIATE_TEST_SUITE_P(Modes, OutputFiles, testing::Values(WriteMode::automatic, WriteMode::mapping, WriteMode::calls),
                          testing::PrintToStringParamName());
 

@@ -10,10 +10,11 @@ namespace {
 struct Costs {
   double rounding;      ///< elements, of each: rounding it in view of others
   double products;      ///< products, of each
+  double copies;        ///< copies, of each second moment: reading it, and what the host does for it
   double column_waits;  ///< of a column in a round
 };
-constexpr Costs kProcessor{.rounding = 3.2, .products = 1, .column_waits = 0};
-constexpr Costs kGpu{.rounding = 1, .products = 2, .column_waits = 0.055};
+constexpr Costs kProcessor{.rounding = 3.2, .products = 1, .copies = 1, .column_waits = 0};
+constexpr Costs kGpu{.rounding = 1, .products = 2, .copies = 1.35, .column_waits = 0.055};
 
 constexpr double kFactor = 0.35;  // products: a Cholesky factor, by the cube of its side
 
@@ -55,7 +56,7 @@ Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
   const double products = kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns;
   return {.products = costs.products * products,
           .elements = (1 + sweeps) * costs.rounding * rows * columns,
-          .copies = columns * columns,
+          .copies = costs.copies * columns * columns,
           .waits = costs.column_waits * (1 + sweeps) * columns};
 }
 

@@ -19,6 +19,9 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
   return learn::project(task.engine, task.layer, basis_of(task, memory), options_of(task.recipe), levels);
 }
 
+/// Flips usually end by themselves after so many passes.
+constexpr int kUsualFlips = 16;
+
 std::uint64_t bytes(const LearnRecipe&, const Extent& extent) {
   return std::max(basis_search_bytes(extent), basis_bytes(extent) + projection_bytes(extent));
 }
@@ -26,7 +29,7 @@ std::uint64_t bytes(const LearnRecipe&, const Extent& extent) {
 Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
   const ProjectOptions options = options_of(recipe);
   Work work = basis_work(extent, numbers_of(recipe.effort).power_iterations, device);
-  return work += projection_work(extent, options.descents + options.flip_passes, device);
+  return work += projection_work(extent, options.descents + std::min(options.flip_passes, kUsualFlips), device);
 }
 
 }  // namespace
