@@ -168,6 +168,11 @@ class EnginePool::DeviceEngine : public learn::Engine {
     read_small(counter(), &failed, sizeof failed);
     return failed == 0;
   }
+  [[nodiscard]] bool invert_ridged_factor(const Matrix& a, float first_ridge) override {
+    if (a.rows > kSmallRows) return false;
+    launch_small_ridged_inverse(a, first_ridge, stream_.get());
+    return true;
+  }
   void invert_lower(const Matrix& a) override {
     if (a.rows <= kSmallRows) return launch_small_inverse(a, stream_.get());
     factors().invert_lower(a);

@@ -1,5 +1,6 @@
 #include "learn/small_factors.hpp"
 
+#include "learn/row_loops.cuh"
 #include "runtime/check.hpp"
 
 namespace halftone::cuda {
@@ -8,7 +9,7 @@ namespace {
 using learn::Matrix;
 
 constexpr unsigned kThreads = 256;
-static_assert(kThreads % kSmallRows == 0);
+static_assert(kThreads % kSmallRows == 0 && kThreads == kRowThreads);
 
 /// In banks of its own, row by row and column by column.
 struct Square {
@@ -29,40 +30,41 @@ __device__ void write(const Square& square, const Matrix& a) {
   for (unsigned i = threadIdx.x; i < n * n; i += blockDim.x) a.data[i / n * a.stride + i % n] = square.at[i / n][i % n];
 }
 
-/// Step k takes off what column k explains.  The columns become those of the factor at the end, so that a step needs one wait.
-__global__ void __launch_bounds__(kThreads) cholesky_kernel(Matrix a, std::uint32_t* failed) {
-  __shared__ Square rest;
-  read_lower(a, rest);
-  const auto n = static_cast<unsigned>(a.rows);
+/// Step k takes off what column k explains; returns false, to all threads, where there is no factor.  The columns become those
+/// of the factor at the end (factor_at), so that a step needs one wait.
+__device__ bool reduce(Square& rest, unsigned n) {
   const unsigned row = threadIdx.x % kSmallRows;
   const unsigned share = threadIdx.x / kSmallRows;
   for (unsigned k = 0; k < n; ++k) {
     const float pivot = rest.at[k][k];
-    if (!(pivot > 0.0F && pivot < INFINITY)) {  // the same for all threads
-      if (threadIdx.x == 0) *failed = 1;
-      return;
-    }
+    if (!(pivot > 0.0F && pivot < INFINITY)) return false;  // the same for all threads
     const float own = rest.at[row][k] / pivot;
     for (unsigned column = k + 1 + share; column <= row; column += kThreads / kSmallRows) rest.at[row][column] -= own * rest.at[column][k];
     __syncthreads();
   }
-  for (unsigned i = threadIdx.x; i < n * n; i += kThreads) {
-    const unsigned column = i % n;
-    const float value = i / n < column ? 0.0F : rest.at[i / n][column];
-    a.data[i / n * a.stride + column] = value / sqrtf(rest.at[column][column]);
-  }
-  if (threadIdx.x == 0) *failed = 0;
+  return true;
+}
+
+__device__ float factor_at(const Square& rest, unsigned row, unsigned column) {
+  const float value = row < column ? 0.0F : rest.at[row][column];
+  return value / sqrtf(rest.at[column][column]);
+}
+
+__global__ void __launch_bounds__(kThreads) cholesky_kernel(Matrix a, std::uint32_t* failed) {
+  __shared__ Square rest;
+  read_lower(a, rest);
+  const auto n = static_cast<unsigned>(a.rows);
+  const bool is_definite = reduce(rest, n);
+  if (threadIdx.x == 0) *failed = is_definite ? 0 : 1;
+  if (!is_definite) return;
+  for (unsigned i = threadIdx.x; i < n * n; i += kThreads) a.data[i / n * a.stride + i % n] = factor_at(rest, i / n, i % n);
 }
 
 /// Threads that add up one element of an inverse.
 constexpr unsigned kSharers = kThreads / kSmallRows;
 
 /// Each column by itself, from its top to its bottom.
-__global__ void __launch_bounds__(kThreads) inverse_kernel(Matrix a) {
-  __shared__ Square lower;
-  __shared__ Square inverse;
-  read_lower(a, lower);
-  const auto n = static_cast<unsigned>(a.rows);
+__device__ void invert(const Square& lower, unsigned n, Square& inverse) {
   const unsigned column = threadIdx.x / kSharers;
   const unsigned share = threadIdx.x % kSharers;
   for (unsigned row = share; row < kSmallRows; row += kSharers) inverse.at[row][column] = 0.0F;
@@ -75,6 +77,40 @@ __global__ void __launch_bounds__(kThreads) inverse_kernel(Matrix a) {
     __syncwarp();
   }
   __syncthreads();
+}
+
+__global__ void __launch_bounds__(kThreads) inverse_kernel(Matrix a) {
+  __shared__ Square lower;
+  __shared__ Square inverse;
+  read_lower(a, lower);
+  invert(lower, static_cast<unsigned>(a.rows), inverse);
+  write(inverse, a);
+}
+
+/// Whether some ridge makes `rest`, which becomes that of the factor, definite.
+__device__ bool reduce_with_ridge(const Matrix& a, float first_ridge, Square& rest) {
+  const auto n = static_cast<unsigned>(a.rows);
+  const double trace = block_sum(threadIdx.x < n ? static_cast<double>(a.data[threadIdx.x * a.stride + threadIdx.x]) : 0.0);
+  for (float ridge = first_ridge; ridge <= 1.0F; ridge *= 10.0F) {
+    read_lower(a, rest);
+    if (threadIdx.x < n) rest.at[threadIdx.x][threadIdx.x] += static_cast<float>(ridge * trace / static_cast<double>(a.rows));
+    __syncthreads();
+    if (reduce(rest, n)) return true;
+    __syncthreads();
+  }
+  return false;
+}
+
+__global__ void __launch_bounds__(kThreads) ridged_inverse_kernel(Matrix a, float first_ridge) {
+  __shared__ Square rest;
+  __shared__ Square lower;
+  const auto n = static_cast<unsigned>(a.rows);
+  const bool is_definite = reduce_with_ridge(a, first_ridge, rest);
+  for (unsigned i = threadIdx.x; i < n * n; i += kThreads) lower.at[i / n][i % n] = is_definite ? factor_at(rest, i / n, i % n) : 0.0F;
+  __syncthreads();
+  if (!is_definite) return write(lower, a);
+  Square& inverse = rest;
+  invert(lower, n, inverse);
   write(inverse, a);
 }
 
@@ -212,6 +248,11 @@ __global__ void __launch_bounds__(kRotationThreads) eigenvectors_kernel(Matrix g
 void launch_small_cholesky(const Matrix& a, std::uint32_t* failed, cudaStream_t stream) {
   cholesky_kernel<<<1, kThreads, 0, stream>>>(a, failed);
   check_launch("factor a small matrix");
+}
+
+void launch_small_ridged_inverse(const Matrix& a, float first_ridge, cudaStream_t stream) {
+  ridged_inverse_kernel<<<1, kThreads, 0, stream>>>(a, first_ridge);
+  check_launch("invert a factor of a small matrix");
 }
 
 void launch_small_inverse(const Matrix& a, cudaStream_t stream) {

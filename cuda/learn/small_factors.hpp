@@ -14,6 +14,8 @@ inline constexpr unsigned kSmallRows = 64;
 
 /// failed: becomes 0, or 1 where there is no factor.
 void launch_small_cholesky(const learn::Matrix& a, std::uint32_t* failed, cudaStream_t stream);
+/// All that learn::MatrixEngine::invert_ridged_factor() says.
+void launch_small_ridged_inverse(const learn::Matrix& a, float first_ridge, cudaStream_t stream);
 void launch_small_inverse(const learn::Matrix& a, cudaStream_t stream);
 void launch_small_eigenvectors(const learn::Matrix& a, cudaStream_t stream);
 

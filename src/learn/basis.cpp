@@ -43,8 +43,12 @@ Element element_for(const MatrixEngine& engine, const Matrix& weight) {
 /// A weight of a norm of 1 or, in binary32, of a usual size, as it is multiplied.
 Matrix weight_as_factor(MatrixEngine& engine, Memory& memory, const Matrix& given, Element element) {
   if (element == Element::single) return of_usual_size(engine, memory, given).matrix;
-  const double factor = std::min(1.0 / std::sqrt(engine.squared_norm(given)), 0x1p126);
-  const double largest = factor * static_cast<double>(codec::from_bits(engine.largest(given.data, given.rows * given.columns)));
+  engine.add_up(given, given, 0);
+  const auto given_largest = static_cast<double>(codec::from_bits(engine.largest(given.data, given.rows * given.columns)));
+  double squared_norm = 0;
+  engine.read_sums({&squared_norm, 1});  // which is there when the largest is: one wait for both
+  const double factor = std::min(1.0 / std::sqrt(squared_norm), 0x1p126);
+  const double largest = factor * given_largest;
   // The largest element becomes about 2^14.
   const Matrix weight =
       memory.matrix(given.rows, given.columns, element, std::ldexp(1.0F, std::clamp(14 - std::ilogb(std::max(largest, 0x1p-46)), 14, 60)));

@@ -98,6 +98,10 @@ class MatrixEngine {
   [[nodiscard]] virtual bool cholesky(const Matrix& a) = 0;
   /// Replaces a lower triangular matrix by its inverse, with zeros above the diagonal.
   virtual void invert_lower(const Matrix& a) = 0;
+  /// With a ridge on the diagonal, the smallest of first_ridge, ten times that, and so on, at most 1, all times the mean of the
+  /// diagonal, with which cholesky() finds a factor: replaces `a`, as add_ridge(), cholesky() and invert_lower() do, by the
+  /// inverse of that factor; by zeros where there is none.  Returns false, and does nothing, where that takes a wait.
+  [[nodiscard]] virtual bool invert_ridged_factor(const Matrix& /*a*/, float /*first_ridge*/) { return false; }
   /// Replaces the symmetric `a` by its eigenvectors, row i that of the i-th smallest eigenvalue.
   virtual void eigenvectors(const Matrix& a) = 0;
 

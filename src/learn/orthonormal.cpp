@@ -13,6 +13,8 @@ constexpr double kLeast = 0.02;
 constexpr double kGrowth = 2.57;
 /// Rounds of steps, at most: the first sees the largest value only where one is far above the others.
 constexpr int kRounds = 4;
+/// Of a Gram matrix, relative to the mean of its diagonal.
+constexpr float kFirstRidge = 1e-6F;
 
 /// How a round of steps goes on from where values of the mean square are near 1.
 struct Goal {
@@ -62,9 +64,10 @@ Orthonormaliser::Orthonormaliser(MatrixEngine& engine, Memory& memory, const Ext
 void Orthonormaliser::apply(const Matrix& a, Orthonormality wanted) {
   if (wanted == Orthonormality::full) return apply_fully(a, a);
   if (method_ == Method::factors) {
-    factor(a);
-    if (wanted != Orthonormality::rough) factor(a);
-    return;
+    if (wanted != Orthonormality::rough) return apply_fully(a, a);
+    const Matrix product = scratch_.rows_at(0, a.rows);
+    factor(a, product);
+    return engine_.copy(product.data, a.data, a.bytes());
   }
   const Matrix found = iterate(a, wanted);
   if (found.data != a.data) engine_.copy(found.data, a.data, a.bytes());
@@ -75,10 +78,9 @@ void Orthonormaliser::apply(const Matrix& a, Orthonormality wanted) {
 void Orthonormaliser::apply_fully(const Matrix& a, const Matrix& out) {
   if (method_ == Method::factors) {
     // A second pass makes orthonormal to rounding what one leaves a little oblique.
-    factor(a);
-    factor(a);
-    if (out.data != a.data) engine_.copy(a.data, out.data, a.bytes());
-    return;
+    const Matrix product = scratch_.rows_at(0, a.rows);
+    factor(a, product);
+    return factor(product, out);
   }
   const Matrix from = iterate(a, Orthonormality::full);
   engine_.multiply({.a = from, .transpose_a = true, .b = from, .c = gram_, .full_precision = true});
@@ -90,21 +92,23 @@ void Orthonormaliser::apply_fully(const Matrix& a, const Matrix& out) {
   if (to.data != out.data) engine_.copy(to.data, out.data, out.bytes());
 }
 
-/// a := a L⁻ᵀ where L Lᵀ = aᵀ a.  The ridge keeps a Gram matrix that rounding has made singular positive definite.  Where
+/// out := a L⁻ᵀ where L Lᵀ = aᵀ a.  The ridge keeps a Gram matrix that rounding has made singular positive definite.  Where
 /// there is nothing in any direction, the columns become zero, a basis in which no loss is seen.
-void Orthonormaliser::factor(const Matrix& a) {
-  float ridge = 1e-6F;
-  while (true) {
-    engine_.multiply({.a = a, .transpose_a = true, .b = a, .c = gram_, .full_precision = true});
-    engine_.add_ridge(gram_, ridge);
-    if (engine_.cholesky(gram_)) break;
-    ridge *= 10.0F;
-    if (ridge > 1.0F) return engine_.clear(a.data, a.bytes());
+void Orthonormaliser::factor(const Matrix& a, const Matrix& out) {
+  const auto make_gram = [&] { engine_.multiply({.a = a, .transpose_a = true, .b = a, .c = gram_, .full_precision = true}); };
+  make_gram();
+  if (!engine_.invert_ridged_factor(gram_, kFirstRidge)) {
+    float ridge = kFirstRidge;
+    while (true) {
+      engine_.add_ridge(gram_, ridge);
+      if (engine_.cholesky(gram_)) break;
+      ridge *= 10.0F;
+      if (ridge > 1.0F) return engine_.clear(out.data, out.bytes());
+      make_gram();
+    }
+    engine_.invert_lower(gram_);
   }
-  engine_.invert_lower(gram_);
-  const Matrix product = scratch_.rows_at(0, a.rows);
-  engine_.multiply({.a = a, .b = gram_, .transpose_b = true, .c = product, .full_precision = true});
-  engine_.copy(product.data, a.data, a.bytes());
+  engine_.multiply({.a = a, .b = gram_, .transpose_b = true, .c = out, .full_precision = true});
 }
 
 Matrix Orthonormaliser::other_than(const Matrix& from, const Matrix& a) const {

@@ -53,7 +53,8 @@ class Orthonormaliser {
   void apply_fully(const Matrix& a, const Matrix& out);
 
  private:
-  void factor(const Matrix& a);
+  /// Sets `out`, which is not `a`, to columns that are less oblique.
+  void factor(const Matrix& a, const Matrix& out);
   /// Steps; returns where the result is, in `a` or in scratch.
   [[nodiscard]] Matrix iterate(const Matrix& a, Orthonormality wanted);
   /// What the squared singular values of a matrix are like, of which `gram` holds a multiple of the Gram matrix.

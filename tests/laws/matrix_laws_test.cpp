@@ -99,6 +99,39 @@ TEST_P(MatrixLaw, What_is_not_positive_definite_has_no_factor) {
   }
 }
 
+/// An engine that does it at once has the bits of one that takes a step after another.
+TEST_P(MatrixLaw, The_inverse_of_a_ridged_factor_is_that_of_its_steps) {
+  constexpr float first_ridge = 1e-6F;
+  for (const std::uint64_t n : {1U, 7U, 63U, 64U, 65U}) {
+    // Definite; singular, by two equal rows and columns; definite with a ridge of 0.01, or with none; zeros.
+    for (int kind = 0; kind < 5; ++kind) {
+      std::vector<float> a = kind < 2 ? definite(n) : std::vector<float>(n * n);
+      for (std::uint64_t i = 0; i < n && kind == 1; ++i) a[(n - 1) * n + i] = a[i];
+      if (kind == 1) a[n * n - 1] = a[0];
+      for (std::uint64_t i = 0; i < n && kind < 4 && kind > 1; ++i) a[i * n + i] = 1.0F;
+      if (kind == 2) a[n * n - 1] = -1e-3F;
+      if (kind == 3) a[n * n - 1] = -2.0F;
+      const Matrix found = memory_.matrix_of(a.data(), n, n);
+      if (!engine_->invert_ridged_factor(found, first_ridge)) {
+        EXPECT_EQ(values_of(found), a);
+        continue;
+      }
+      Matrix stepped = memory_.matrix_of(a.data(), n, n);
+      float ridge = first_ridge;
+      engine_->add_ridge(stepped, ridge);
+      while (!engine_->cholesky(stepped)) {
+        ridge *= 10.0F;
+        stepped = ridge > 1.0F ? Matrix{} : memory_.matrix_of(a.data(), n, n);
+        if (ridge > 1.0F) break;
+        engine_->add_ridge(stepped, ridge);
+      }
+      if (stepped.data != nullptr) engine_->invert_lower(stepped);
+      const std::vector<float> expected = stepped.data != nullptr ? values_of(stepped) : std::vector<float>(n * n);
+      EXPECT_EQ(values_of(found), expected) << n << " rows, kind " << kind;
+    }
+  }
+}
+
 TEST_P(MatrixLaw, Eigenvectors_are_orthonormal_diagonalise_and_ascend) {
   for (const std::uint64_t n : {1U, 2U, 7U, 33U, 63U, 64U, 65U}) {
     for (const bool is_definite : {true, false}) {
