@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "api/backends.hpp"
+#include "api/fitting_backend.hpp"
 #include "api/gpu_count.hpp"
 #include "api/job_journal.hpp"
 #include "api/output_names.hpp"
@@ -22,45 +23,6 @@
 
 namespace halftone::api {
 namespace {
-
-/// Why `backend` cannot run `plan`; empty where it can.
-std::string obstacle_to(const Plan& plan, const Backend& backend) {
-  if (learns(plan)) {
-    if (const Support support = backend.supports_learning(); !support) return support.reason;
-  }
-  for (const Job& job : plan.jobs) {
-    if (job.stored) {
-      if (const Support support = backend.supports(job.stored->spec, Dtype::F32); !support) return support.reason;
-    }
-    if (job.kind != JobKind::quantize) continue;
-    const Dtype source = job.stored ? Dtype::F32 : job.inputs[0].info.dtype;
-    if (const Support support = backend.supports(job.spec, source); !support) return support.reason;
-  }
-  return {};
-}
-
-/// Throws device where a layer would never have room on the device.
-void check_room(const Plan& plan, const Backend& backend) {
-  const std::optional<std::uint64_t> available = backend.engine_bytes();
-  if (!available) return;
-  for (const Job& job : plan.jobs) {
-    if (!job.learn || exec::engine_bytes(job) <= *available) continue;
-    fail(ErrorKind::device,
-         "the tensor '{}': its codes are chosen with {} of device memory, and {} is available; --device cpu chooses them on the processor",
-         job.inputs[0].info.name, base::human_bytes(exec::engine_bytes(job)), base::human_bytes(*available));
-  }
-}
-
-/// The backend that `opened` is, or the processor where that was chosen automatically and cannot run the plan.
-std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const Plan& plan, const std::string& device) {
-  const std::string obstacle = obstacle_to(plan, *opened);
-  if (obstacle.empty()) {
-    check_room(plan, *opened);
-    return opened;
-  }
-  if (device == "auto") return open_backend("cpu");
-  fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
-}
 
 /// What fills the output.
 struct Sources {
