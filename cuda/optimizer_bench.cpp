@@ -14,11 +14,11 @@ namespace {
 struct Facts {
   std::string_view name;
   Optimizer optimizer;
-  int moments;  ///< that are matrices, of a weight of this size
+  bool is_elementwise;
 };
 
 constexpr Facts kOptimizers[] = {
-#define HALFTONE_OPTIMIZER(name, type, summary) {#name, Optimizer::name, learn::type::kElementwise ? learn::type::kMoments : 1},
+#define HALFTONE_OPTIMIZER(name, type, summary) {#name, Optimizer::name, learn::type::kElementwise},
 #include <halftone/optimizer.def>
 #undef HALFTONE_OPTIMIZER
 };
@@ -41,9 +41,10 @@ bool are_near(const std::vector<float>& found, const std::vector<float>& expecte
 /// and moments both ways, the first errors where errors are given back whole, and Prodigy's decayed sums and variables of
 /// some elements both ways.  Prodigy's second moments need the whole gradient before the step does, but it may be in a cache by
 /// then.
-std::uint64_t necessary_bytes(const Facts& facts, std::uint64_t n, bool gives_errors) {
-  const std::uint64_t both_ways = 1 + static_cast<unsigned>(facts.moments);
-  const std::uint64_t sampled = facts.optimizer == Optimizer::prodigy ? n / learn::Prodigy::kSampling : 0;
+std::uint64_t necessary_bytes(const Facts& facts, std::uint64_t rows, std::uint64_t columns, bool gives_errors) {
+  const std::uint64_t n = rows * columns;
+  const std::uint64_t both_ways = 1 + static_cast<unsigned>(learn::matrices_of_moments(facts.optimizer, rows, columns));
+  const std::uint64_t sampled = learn::sampled_elements(facts.optimizer, n);
   return n * 2 * sizeof(__half) + (n * (2 * both_ways + (gives_errors ? 1 : 0)) + 2 * sampled) * sizeof(float);
 }
 
@@ -67,7 +68,8 @@ void bench(const BenchTools& tools, const Facts& facts, std::uint64_t rows, std:
   cpu::optimizer_step(host.run);
   device.step();
   BenchTools::require(are_near(device.read(device.run.offsets[1], n), host.next), name, facts.name, Dtype::F16);
-  tools.report({name, std::string(facts.name), "F16", "F16", tools.time([&] { device.step(); }), necessary_bytes(facts, n, true)});
+  tools.report(
+      {name, std::string(facts.name), "F16", "F16", tools.time([&] { device.step(); }), necessary_bytes(facts, rows, columns, true)});
 }
 
 /// The mean step of a pair, where Prodigy can lag.  Its time is reported twice: with the bytes that steps need which are taken
@@ -92,7 +94,7 @@ void bench_lagged(const BenchTools& tools, const Facts& facts, std::uint64_t row
     device.first_step();
     device.second_step();
   }) / 2;
-  tools.report({"optimizer-step", std::string(facts.name), "F16", "F16", seconds, necessary_bytes(facts, n, false)});
+  tools.report({"optimizer-step", std::string(facts.name), "F16", "F16", seconds, necessary_bytes(facts, rows, columns, false)});
   tools.report({kStepOfPair, std::string(facts.name), "F16", "F16", seconds, bytes_of_pair(n) / 2});
 }
 
@@ -101,7 +103,7 @@ void bench_lagged(const BenchTools& tools, const Facts& facts, std::uint64_t row
 void bench_optimizers(const BenchTools& tools, std::uint64_t rows, std::uint64_t columns) {
   for (const Facts& facts : kOptimizers) {
     bench(tools, facts, std::min(rows, kMost), std::min(columns, kMost));
-    if (facts.optimizer == Optimizer::prodigy) bench_lagged(tools, facts, std::min(rows, kMost), std::min(columns, kMost));
+    if (!facts.is_elementwise) bench_lagged(tools, facts, std::min(rows, kMost), std::min(columns, kMost));
   }
 }
 

@@ -116,12 +116,11 @@ std::vector<Variant> variants() {
   list.push_back(library("int8-rows of the library", Scales::rows, kInt8,
                          [](const Problem& p, cudaStream_t stream) { launch_int8_gemm(p.rows(p.codes(), p.x_scales), stream); }));
   list.push_back(library("int8-linear of the library", Scales::none, kInt8, [](const Problem& p, cudaStream_t stream) {
-    launch_quantize_rows_int8(p.to_quantize(), p.other_scales, stream);
+    p.quantize_rows_int8(stream);
     launch_int8_gemm(p.rows(p.other_codes, p.other_scales), stream);
   }));
-  list.push_back(library("quantize rows int8", Scales::none, kInt8, [](const Problem& p, cudaStream_t stream) {
-    launch_quantize_rows_int8(p.to_quantize(), p.other_scales, stream);
-  }));
+  list.push_back(
+      library("quantize rows int8", Scales::none, kInt8, [](const Problem& p, cudaStream_t stream) { p.quantize_rows_int8(stream); }));
   list.push_back(library("quantize runs int8", Scales::none, kInt8, [](const Problem& p, cudaStream_t stream) {
     launch_quantize_runs_int8(p.to_quantize(), p.other_scales, stream);
   }));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check_product.cuh"
+#include "linear/activation_launches.hpp"
 #include "matmul/block_gemm.hpp"
 #include "matmul/gemm_launch.cuh"
 #include "matmul/quantize_activations.hpp"
@@ -43,6 +44,7 @@ class Problem {
     fill_activations<<<1024, 256, 0, stream>>>(activations, s.m * s.k);
     other_codes = make<std::uint8_t>(s.m * s.k);
     other_scales = fill(n_x, 6, stream);
+    word = make<std::uint32_t>(1);
     check(cudaStreamSynchronize(stream), "make a problem");
   }
   Problem(const Problem&) = delete;
@@ -54,6 +56,9 @@ class Problem {
   [[nodiscard]] matmul::GemmMatrices matrices() const { return {shape, x_, w_, y_}; }
   [[nodiscard]] const std::uint8_t* codes() const { return x_; }
   [[nodiscard]] Activations to_quantize() const { return {activations, shape.m, shape.k, other_codes, shape.k}; }
+  void quantize_rows_int8(cudaStream_t stream) const {
+    launch_int8_rows({activations, shape.m, shape.k}, 0, false, nullptr, other_codes, other_scales, word, stream);
+  }
   [[nodiscard]] RowGemm rows(const std::uint8_t* x, const float* scales) const {
     return {shape, x, w_, {scales, true}, {w_scales, true}, bias, y_};
   }
@@ -141,6 +146,7 @@ class Problem {
   std::uint16_t* activations = nullptr;  ///< BF16, of the shape of x
   std::uint8_t* other_codes = nullptr;   ///< room for theirs
   float* other_scales = nullptr;
+  std::uint32_t* word = nullptr;
 
  private:
   template <class T>

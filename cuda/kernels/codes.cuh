@@ -42,28 +42,6 @@ template <class Format, int N>
   return made;
 }
 
-/// The same from codes in a byte each; `N` is a multiple of 4.
-template <class Format, int N>
-[[nodiscard]] __device__ Codes<Format, N> packed_bytes(const Chunk<std::uint8_t, N>& codes) {
-  if constexpr (kNibbles<Format>) {
-    constexpr bool high_first = formats::kPackingOf<Format> == formats::Packing::high_nibble_first;
-    std::uint32_t words[N / 4];
-    memcpy(words, &codes, sizeof words);
-    std::uint16_t made[N / 4];
-#pragma unroll
-    for (int i = 0; i < N / 4; ++i) {
-      // Bytes 0 and 2 get both halves.
-      const std::uint32_t pairs = high_first ? words[i] << 4 | words[i] >> 8 : words[i] | words[i] >> 4;
-      made[i] = static_cast<std::uint16_t>(__byte_perm(pairs, 0, 0x4420));
-    }
-    Codes<Format, N> chunk;
-    memcpy(&chunk, made, sizeof chunk);
-    return chunk;
-  } else {
-    return codes;
-  }
-}
-
 /// Code `i` of those in `codes`.
 template <class Format, int Bytes>
 [[nodiscard]] __device__ std::uint8_t code_at(const Chunk<std::uint8_t, Bytes>& codes, int i) {

@@ -6,7 +6,7 @@
 #include "linear/product_path.hpp"
 #include "matmul/block_gemm.hpp"
 #include "matmul/quantize_activations.hpp"
-#include "matmul/support.hpp"
+#include "matmul/requirements.hpp"
 #include "ops/operation_table.hpp"
 
 namespace halftone::cuda {

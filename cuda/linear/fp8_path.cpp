@@ -3,8 +3,8 @@
 #include "linear/device_weight.hpp"
 #include "linear/fastest.hpp"
 #include "linear/product_path.hpp"
+#include "matmul/requirements.hpp"
 #include "matmul/row_gemm.hpp"
-#include "matmul/support.hpp"
 
 namespace halftone::cuda {
 namespace {

@@ -3,8 +3,8 @@
 #include "linear/epilogues.hpp"
 #include "linear/expanded_codes.hpp"
 #include "linear/product_path.hpp"
+#include "matmul/requirements.hpp"
 #include "matmul/row_gemm.hpp"
-#include "matmul/support.hpp"
 #include "ops/operation_table.hpp"
 
 namespace halftone::cuda {

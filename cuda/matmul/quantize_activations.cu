@@ -1,7 +1,5 @@
 #include "matmul/quantize_activations.hpp"
 
-#include <algorithm>
-
 #include "formats/fp8_block/format.hpp"
 #include "formats/int8_block/format.hpp"
 #include "matmul/requirements.hpp"
@@ -14,7 +12,6 @@ namespace {
 constexpr std::uint32_t kVector = 8;
 /// Threads that share a run.
 constexpr std::uint32_t kRunThreads = kScaleBlock / kVector;
-constexpr float kSmallestRowScale = 1e-30F;
 
 struct Vector {
   uint4 pairs;  ///< BF16, the first in the low half of x
@@ -67,54 +64,11 @@ __device__ void store(const Activations& a, std::uint64_t row, std::uint32_t ind
 
 __device__ float nan_or(float amax, float scale) { return amax == amax ? scale : amax; }
 
-__device__ std::uint32_t encode_int8(float value, float scale) {
-#if HALFTONE_DEVICE_CONVERSIONS
-  return codec::device::to_integer(codec::device::quotient(value, scale), 127.0F);
-#else
-  return codec::Int8::encode_saturating(value / scale);
-#endif
-}
-
-/// The largest of all threads of a block.
-__device__ std::uint32_t largest_of_block(std::uint32_t bits) {
-  __shared__ std::uint32_t of_warps[32];
-  bits = __reduce_max_sync(~0U, bits);
-  if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = bits;
-  __syncthreads();
-  const std::uint32_t lane = threadIdx.x % 32;
-  return __reduce_max_sync(~0U, lane < blockDim.x / 32 ? of_warps[lane] : 0);
-}
-
 /// A product that follows may start up while this runs; it waits for the end before it reads.
 __device__ void let_next_kernel_begin() {
 #if __CUDA_ARCH__ >= 900
   cudaTriggerProgrammaticLaunchCompletion();
 #endif
-}
-
-/// One row for each block.  A thread keeps kKept vectors; a longer row is read twice.
-template <int kKept, bool kAligned>
-__global__ void quantize_rows(Activations a, float* scales) {
-  let_next_kernel_begin();
-  const std::uint64_t row = blockIdx.x;
-  const auto n_vectors = static_cast<std::uint32_t>(a.pitch / kVector);
-  Vector kept[kKept];
-  std::uint32_t bits = 0;
-#pragma unroll
-  for (int i = 0; i < kKept; ++i) {
-    kept[i] = load<kAligned>(a, row, threadIdx.x + static_cast<std::uint32_t>(i) * blockDim.x);
-    bits = max(bits, kept[i].largest());
-  }
-  const std::uint32_t further = threadIdx.x + kKept * blockDim.x;
-  for (std::uint32_t index = further; index < n_vectors; index += blockDim.x) bits = max(bits, load<kAligned>(a, row, index).largest());
-
-  const float amax = __uint_as_float(largest_of_block(bits) << 16);
-  const float scale = nan_or(amax, codec::larger(amax / codec::Int8::max_value(), kSmallestRowScale));
-  if (threadIdx.x == 0) scales[row] = scale;
-  const auto encode = [scale](float value) { return encode_int8(value, scale); };
-#pragma unroll
-  for (int i = 0; i < kKept; ++i) store(a, row, threadIdx.x + static_cast<std::uint32_t>(i) * blockDim.x, kept[i], encode);
-  for (std::uint32_t index = further; index < n_vectors; index += blockDim.x) store(a, row, index, load<kAligned>(a, row, index), encode);
 }
 
 /// Half a warp for each run.
@@ -143,7 +97,7 @@ __global__ void quantize_runs(Activations a, std::uint32_t threads_of_row, float
 
 template <class Format>
 void launch_runs(const Activations& a, float* scales, cudaStream_t stream) {
-  matmul::check_activations(a);
+  check_activations(a);
   constexpr std::uint32_t kThreads = 256;
   const auto threads_of_row = static_cast<std::uint32_t>((a.pitch + kScaleBlock - 1) / kScaleBlock * kRunThreads);
   const auto blocks = static_cast<std::uint32_t>((a.rows * threads_of_row + kThreads - 1) / kThreads);
@@ -153,28 +107,7 @@ void launch_runs(const Activations& a, float* scales, cudaStream_t stream) {
   check_launch("quantize runs of activations");
 }
 
-template <int kKept>
-void launch_rows(const Activations& a, float* scales, cudaStream_t stream) {
-  const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>((a.pitch / kVector + kKept - 1) / kKept, 1024));
-  const std::uint32_t threads = std::max(32U, (wanted + 31) / 32 * 32);
-  const auto kernel = is_aligned(a) ? quantize_rows<kKept, true> : quantize_rows<kKept, false>;
-  kernel<<<static_cast<std::uint32_t>(a.rows), threads, 0, stream>>>(a, scales);
-  check_launch("quantize rows of activations");
-}
-
 }  // namespace
-
-void launch_quantize_rows_int8(const Activations& a, float* scales, cudaStream_t stream) {
-  matmul::check_activations(a);
-  if (a.rows == 0) return;
-  // Short rows want more threads each, long ones more rows at a time.
-  constexpr std::uint64_t kShort = 4096;
-  if (a.columns <= kShort) {
-    launch_rows<2>(a, scales, stream);
-  } else {
-    launch_rows<4>(a, scales, stream);
-  }
-}
 
 void launch_quantize_runs_int8(const Activations& a, float* scales, cudaStream_t stream) {
   launch_runs<formats::int8_block::Format>(a, scales, stream);

@@ -14,10 +14,6 @@ struct Activations {
   std::uint64_t pitch;
 };
 
-/// INT8 with a scale for each row: scale = max(fl(max |x| / 127), 1e-30), code = rint(fl(x / scale)), which is within -127 .. 127.
-/// A row with a NaN gets the scale NaN.
-void launch_quantize_rows_int8(const Activations& activations, float* scales, cudaStream_t stream);
-
 /// INT8 with a scale for each run of 128 elements of a row, as the format int8-block has for a block.  The scale of a run lies
 /// at scales[run * rows + row]: RunScales{scales, 1, rows}.  A run with a NaN gets the scale NaN.
 void launch_quantize_runs_int8(const Activations& activations, float* scales, cudaStream_t stream);

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "matmul/support.hpp"
+#include "matmul/requirements.hpp"
 #include "runtime/stream.hpp"
 
 namespace halftone::test {

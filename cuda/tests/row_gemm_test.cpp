@@ -82,7 +82,7 @@ TEST_F(RowGemms, Int8_sums_reach_the_ends_of_INT32) {
 // A product may start up while its activations are still being quantized; it must not read them too early.
 TEST_F(RowGemms, A_product_waits_for_the_quantizing_of_its_activations) {
   Random random(test_seed());
-  constexpr MatmulShape kShape{300, 264, 1040};
+  constexpr MatmulShape kShape{2400, 264, kScaleBlock};  // one run in a row, so that its scale is that of the row
   const auto w = random_codes(kShape.n * kShape.k, random);
   const auto w_scales = random_floats(kShape.n, 6, random);
   Elements<std::uint8_t> codes(std::vector<std::uint8_t>(kShape.m * kShape.k));
@@ -94,7 +94,7 @@ TEST_F(RowGemms, A_product_waits_for_the_quantizing_of_its_activations) {
     expect_product(
         kShape,
         [&](std::uint16_t* y, cudaStream_t stream) {
-          launch_quantize_rows_int8({x.device(), kShape.m, kShape.k, codes.device(), kShape.k}, x_scales.device(), stream);
+          launch_quantize_runs_int8({x.device(), kShape.m, kShape.k, codes.device(), kShape.k}, x_scales.device(), stream);
           launch_int8_gemm({kShape, codes.device(), w.device(), {x_scales.device(), true}, {w_scales.device(), true}, nullptr, y}, stream);
         },
         [&](std::uint64_t row, std::uint64_t column) {

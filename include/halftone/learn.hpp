@@ -123,6 +123,11 @@ struct LearnRecipe : LearnSettings {
   std::uint64_t lora_rank = 0;      ///< of the correction of what is lost (Job::lora); 0 without
 };
 
+/// Whether the scales of the weight move with its codes.
+[[nodiscard]] constexpr bool moves_scales(const LearnRecipe& recipe) noexcept {
+  return recipe.method == LearnMethod::optimizer && recipe.optimizer.scales != ScaleOptimization::fixed;
+}
+
 /// What learned rounding did to one layer.
 struct LearnedLayer {
   std::string tensor;

@@ -70,11 +70,14 @@ struct ScheduleOptions {
   return options;
 }
 
-/// What an optimizer may be told; only `prodigy` listens.
+/// What an optimizer may be told; only those listen that have variants.
 struct OptimizerVariant {
   bool speed = false;          ///< estimate the step size from the progress along the path instead of the gradients' sums
   bool schedule_free = false;  ///< average iterates in place of a first moment
 };
+
+/// Whether `optimizer` listens to an OptimizerVariant.
+[[nodiscard]] bool has_variants(Optimizer optimizer);
 
 /// Learned rounding as convert_to_quant has it.
 struct OptimizerSettings {

@@ -132,6 +132,11 @@ struct Job {
   std::string bytes;                   ///< constant; quantize: of Role::nested_state
 };
 
+/// The shape of the weight of `job` as values, however it is stored in the input.
+[[nodiscard]] inline const Shape& weight_shape(const Job& job) { return job.stored ? job.stored->shape : job.inputs[0].info.shape; }
+/// The type of the values that the weight of `job` is read as.
+[[nodiscard]] inline Dtype source_dtype(const Job& job) { return job.stored ? Dtype::F32 : job.inputs[0].info.dtype; }
+
 /// Something that is done to a layer, the metadata or another part of a file that is edited or migrated.
 struct Change {
   std::string subject;  ///< a layer's name without ".weight", a tensor's name, or "metadata"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/backends.hpp"
+#include "api/fitting_backend.hpp"
 #include "exec/rotation_errors.hpp"
 #include "formats/layer_names.hpp"
 #include "formats/quant_spec.hpp"
@@ -14,13 +15,9 @@ namespace {
 
 constexpr std::uint64_t kBandBytes = 1 << 20;
 
-const Shape& shape_of(const Job& job) { return job.stored ? job.stored->shape : job.inputs[0].info.shape; }
-
 /// Whether `backend` computes both forms of the layer of `job`.
 bool takes(const Backend& backend, const Job& job) {
-  const Dtype source = job.stored ? Dtype::F32 : job.inputs[0].info.dtype;
-  const bool reads = !job.stored || backend.supports(job.stored->spec, Dtype::F32).ok;
-  return reads && backend.supports(job.spec, source).ok && backend.supports(formats::plain_form(job.spec), source).ok;
+  return can_quantize(backend, job, job.spec).ok && can_quantize(backend, job, formats::plain_form(job.spec)).ok;
 }
 
 /// As many threads as the memory has room for, at least one.
@@ -43,14 +40,14 @@ std::map<std::string, RotationErrors> measured(const Plan& plan, const PlanOptio
   }
   const exec::Context context{plan, from.files, *backend, {}, from.statistics, {}, nullptr, from.control, kBandBytes, 1};
   std::uint64_t total = 0;
-  for (const Job* job : jobs) total += element_count(shape_of(*job)) * bits_of(job->stored ? Dtype::F32 : job->inputs[0].info.dtype) / 8;
+  for (const Job* job : jobs) total += element_count(weight_shape(*job)) * bits_of(source_dtype(*job)) / 8;
   from.control.done_bytes = 0;
   from.control.total_bytes = total;
   for (const Job* job : jobs) {
     const std::string& tensor = job->inputs[0].info.name;
     LayerStatistics statistics;
     if (options.statistics) {
-      statistics = plan::find_statistics(*options.statistics, formats::base_name(tensor), shape_of(*job)[1]);
+      statistics = plan::find_statistics(*options.statistics, formats::base_name(tensor), weight_shape(*job)[1]);
     }
     const std::vector<float> weights = exec::mean_squares(statistics, context);
     errors.emplace(tensor, exec::rotation_errors(*job, formats::plain_form(job->spec), weights, context,

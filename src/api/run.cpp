@@ -2,65 +2,22 @@
 
 #include <algorithm>
 #include <chrono>
-#include <future>
 #include <thread>
-#include <tuple>
+#include <utility>
 
-#include <fmt/ranges.h>
-
-#include "api/backends.hpp"
-#include "api/gpu_count.hpp"
+#include "api/device_start.hpp"
+#include "api/fitting_backend.hpp"
 #include "api/job_journal.hpp"
 #include "api/output_names.hpp"
 #include "api/outputs.hpp"
 #include "api/resume.hpp"
 #include "api/verify_output.hpp"
 #include "base/fail.hpp"
-#include "base/text.hpp"
 #include "exec/executor.hpp"
 #include "io/model_files.hpp"
 
 namespace halftone::api {
 namespace {
-
-/// Why `backend` cannot run `plan`; empty where it can.
-std::string obstacle_to(const Plan& plan, const Backend& backend) {
-  if (learns(plan)) {
-    if (const Support support = backend.supports_learning(); !support) return support.reason;
-  }
-  for (const Job& job : plan.jobs) {
-    if (job.stored) {
-      if (const Support support = backend.supports(job.stored->spec, Dtype::F32); !support) return support.reason;
-    }
-    if (job.kind != JobKind::quantize) continue;
-    const Dtype source = job.stored ? Dtype::F32 : job.inputs[0].info.dtype;
-    if (const Support support = backend.supports(job.spec, source); !support) return support.reason;
-  }
-  return {};
-}
-
-/// Throws device where a layer would never have room on the device.
-void check_room(const Plan& plan, const Backend& backend) {
-  const std::optional<std::uint64_t> available = backend.engine_bytes();
-  if (!available) return;
-  for (const Job& job : plan.jobs) {
-    if (!job.learn || exec::engine_bytes(job) <= *available) continue;
-    fail(ErrorKind::device,
-         "the tensor '{}': its codes are chosen with {} of device memory, and {} is available; --device cpu chooses them on the processor",
-         job.inputs[0].info.name, base::human_bytes(exec::engine_bytes(job)), base::human_bytes(*available));
-  }
-}
-
-/// The backend that `opened` is, or the processor where that was chosen automatically and cannot run the plan.
-std::unique_ptr<Backend> fitting_backend(std::unique_ptr<Backend> opened, const Plan& plan, const std::string& device) {
-  const std::string obstacle = obstacle_to(plan, *opened);
-  if (obstacle.empty()) {
-    check_room(plan, *opened);
-    return opened;
-  }
-  if (device == "auto") return open_backend("cpu");
-  fail(ErrorKind::unsupported, "--device {}: {}; --device auto and --device cpu convert on the processor", device, obstacle);
-}
 
 /// What fills the output.
 struct Sources {
@@ -121,37 +78,14 @@ RunReport complete_already(OpenedJournal& opened, std::string_view device, RunRe
 RunReport run(const std::filesystem::path& input, const std::filesystem::path& output, const Planner& planner, const RunOptions& options,
               RunControl& control, std::optional<Target> verified_for, const std::filesystem::path& statistics) {
   const auto start = std::chrono::steady_clock::now();
-  // A device takes a while to start: meanwhile the headers are read and the plan is made.  Where several GPUs are named, the
-  // plan says how many of them are worth it.
-  const std::vector<int> named = ordinals_named(options.device);
-  std::size_t most = std::max<std::size_t>(named.size(), 1);
-  std::future<std::unique_ptr<Backend>> opening;
-  const auto open = [&] {
-    if (options.before_gpus && !named.empty()) options.before_gpus({named.begin(), named.begin() + static_cast<std::ptrdiff_t>(most)});
-    opening = std::async(std::launch::async, [&options, most] { return open_backend(options.device, options.device_memory_bytes, most); });
-  };
-  if (most == 1) open();
+  DeviceStart starting(options);
   const io::ModelFiles files(input);
   std::optional<io::ModelFiles> learned_from;
   if (!statistics.empty()) learned_from.emplace(statistics);
-  std::unique_ptr<Backend> opened;
-  const std::function<const Backend&()> device = [&]() -> const Backend& {
-    if (!opened && !opening.valid()) open();
-    if (!opened) opened = opening.get();
-    return *opened;
-  };
+  const std::function<const Backend&()> device = [&]() -> const Backend& { return starting.for_plan(); };
   RunReport report{.plan = planner({files, learned_from ? &*learned_from : nullptr, device, options, control}), .device = {}};
   if (report.plan.up_to_date) return report;
-  std::future<void> preparing;
-  if (learns(report.plan)) preparing = std::async(std::launch::async, [&] { prepare_learning(options.device); });
-  if (!opened && !opening.valid()) {
-    most = gpu_count(report.plan, named.size(), threads_of(options));
-    open();
-  }
-  const auto take_device = [&] {
-    std::ignore = device();
-    return std::move(opened);
-  };
+  starting.begin_for(report.plan);
   if (verified_for) check_verifiable(report.plan, *verified_for);
   const std::vector<io::FileId> kept = kept_files(files, learned_from ? &*learned_from : nullptr, options);
   check_output_names(report.plan, output, options.lora_output, kept);
@@ -159,14 +93,14 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   std::optional<OpenedJournal> journal;
   std::unique_ptr<Backend> backend;
   if (options.journal || options.resume || learns(report.plan)) {
-    backend = fitting_backend(take_device(), report.plan, options.device);
+    backend = fitting_backend(starting.take(), report.plan, options.device);
     journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->product())},
                     options);
   }
   if (journal && journal->is_complete) return complete_already(*journal, backend->name(), std::move(report));
   // The output may get its memory while a device is still starting.
   Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes, kept});
-  if (!backend) backend = fitting_backend(take_device(), report.plan, options.device);
+  if (!backend) backend = fitting_backend(starting.take(), report.plan, options.device);
   const Sources from{files, *backend, options, verified_for, learned_from ? &*learned_from : nullptr};
   if (journal) {
     fill_with_journal(*journal, outputs, from, control, report);
@@ -176,10 +110,8 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
   }
   outputs.commit();
   report.plan.notes.insert(report.plan.notes.end(), outputs.notes().begin(), outputs.notes().end());
-  if (most < named.size() && backend->kind() == DeviceKind::gpu) {
-    report.plan.notes.push_back(fmt::format("cuda:{} not used: {}",
-                                            fmt::join(named.begin() + static_cast<std::ptrdiff_t>(most), named.end(), ", "),
-                                            why_fewer_gpus(report.plan)));
+  if (std::string unused = starting.unused(report.plan); !unused.empty() && backend->kind() == DeviceKind::gpu) {
+    report.plan.notes.push_back(std::move(unused));
   }
   if (report.plan.lora) report.lora_output = options.lora_output;
   if (journal) journal->journal.remove();

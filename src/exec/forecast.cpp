@@ -14,11 +14,9 @@ namespace {
 constexpr double kSeenOfCopies = 0.1;
 constexpr double kSeenOfWaits = 0.3;
 
-const Shape& shape_of(const Job& job) { return job.stored ? job.stored->shape : job.inputs[0].info.shape; }
-
 learn::Work work_of(const Job& job, DeviceKind device) {
   if (!job.learn) return {};
-  return learn::layer_work(*job.learn, shape_of(job)[0], shape_of(job)[1], device);
+  return learn::layer_work(*job.learn, weight_shape(job)[0], weight_shape(job)[1], device);
 }
 
 /// What the layers of `plan` take to load their kernels: the first one, and all others of shapes that are new.
@@ -28,7 +26,7 @@ learn::Loading loading_of(const Plan& plan, bool side_by_side) {
   for (const Job& job : plan.jobs) {
     if (!job.learn) continue;
     const learn::Loading loading = learn::usual_loading(job.learn->method, side_by_side);
-    if (!shapes.insert(shape_of(job)).second) continue;
+    if (!shapes.insert(weight_shape(job)).second) continue;
     if (shapes.size() > 1) all.another += loading.another;
     all.first = std::max(all.first, loading.first);
   }

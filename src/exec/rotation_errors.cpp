@@ -98,8 +98,7 @@ std::vector<float> mean_squares(const LayerStatistics& statistics, const Context
 }
 
 std::uint64_t rotation_errors_memory(const Job& job) {
-  const Shape& shape = job.stored ? job.stored->shape : job.inputs[0].info.shape;
-  const std::uint64_t elements = std::max(kFloatChunk, shape[1]);
+  const std::uint64_t elements = std::max(kFloatChunk, weight_shape(job)[1]);
   // The weight as it is decoded, as floats, rotated and restored, and its codes.
   return 5 * elements * sizeof(float);
 }

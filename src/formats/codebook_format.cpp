@@ -26,9 +26,19 @@ std::string table_bytes(float (*level)(std::uint32_t)) {
   return bytes;
 }
 
+/// The block sizes that bitsandbytes knows, its default first.
+std::vector<std::uint32_t> codebook_block_sizes() { return {64, 32, 128, 256, 512, 1024, 2048, 4096}; }
+
 }  // namespace
 
-std::vector<std::uint32_t> codebook_block_sizes() { return {64, 32, 128, 256, 512, 1024, 2048, 4096}; }
+FormatFacts codebook_facts(FormatFacts own, Storage storage) {
+  own.code_dtype = Dtype::U8;
+  own.storage = storage;
+  own.block_sizes = codebook_block_sizes();
+  own.heuristic_block = own.block_sizes.front();
+  own.needs_custom_node = true;
+  return own;
+}
 
 Support CodebookFormat::accepts(const TensorInfo& weight, const QuantSpec& spec) const {
   if (element_count(weight.shape) >= spec.block_size) return {};

@@ -16,6 +16,7 @@ namespace halftone::formats {
 template <class C>
 struct SearchedCodes : ClippingSearch {
   using Table = C;
+  static constexpr bool kBitsandbytes = false;
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
   static constexpr Packing kPacking = Packing::low_nibble_first;
 
@@ -33,6 +34,7 @@ struct SearchedCodes : ClippingSearch {
 template <class C>
 struct BnbCodes : ClippingSearch {
   using Table = C;
+  static constexpr bool kBitsandbytes = true;
   static constexpr ScaleGrid kGrid = ScaleGrid::row;
   static constexpr Packing kPacking = Packing::high_nibble_first;
 
@@ -73,7 +75,14 @@ class CodebookFormat : public FormatDescriptor {
   CodebookLayout layout_;
 };
 
-/// The block sizes that bitsandbytes knows, its default first.
-[[nodiscard]] std::vector<std::uint32_t> codebook_block_sizes();
+/// The facts of such a format: those that all of them share, and its own.
+[[nodiscard]] FormatFacts codebook_facts(FormatFacts own, Storage storage);
+
+/// The format whose maths are `F`; `own`: the facts that tell it from the others, `type`: that of the layout.
+template <class F>
+[[nodiscard]] CodebookFormat codebook_format(FormatFacts own, std::string_view type) {
+  return {codebook_facts(std::move(own), storage_of<F>({.flat = true})),
+          {.type = type, .bitsandbytes = F::kBitsandbytes, .level = F::Table::level}};
+}
 
 }  // namespace halftone::formats

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <halftone/backend.hpp>
+#include <halftone/learn.hpp>
 
 namespace halftone::learn {
 
@@ -36,15 +37,13 @@ inline Work& operator+=(Work& a, const Work& b) {
   return {factor * work.products, factor * work.elements, factor * work.copies, factor * work.waits};
 }
 
-/// Bytes while a basis is found.
-[[nodiscard]] std::uint64_t basis_search_bytes(const Extent& extent);
-/// Bytes of a basis.
-[[nodiscard]] std::uint64_t basis_bytes(const Extent& extent);
-/// Bytes of roundings in view of the error in a basis, besides the basis.
-[[nodiscard]] std::uint64_t projection_bytes(const Extent& extent);
+/// Bytes of a method that finds a basis, and then takes `rest` besides that.
+[[nodiscard]] std::uint64_t bytes_with_basis(const Extent& extent, std::uint64_t rest);
+/// Bytes of a method whose roundings are in view of the error in a basis.
+[[nodiscard]] std::uint64_t bytes_of_projection(const LearnRecipe& recipe, const Extent& extent);
 
-/// Finding a basis.
-[[nodiscard]] Work basis_work(const Extent& extent, int power_iterations, DeviceKind device);
+/// Finding the basis that `recipe` asks for.
+[[nodiscard]] Work basis_work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device);
 /// The products of measuring a loss and taking its gradient.
 [[nodiscard]] double slope_products(const Extent& extent);
 /// `passes` roundings in view of the error in a basis.

@@ -20,6 +20,14 @@ std::uint64_t of_quantized(const QuantSpec& spec, std::uint64_t rows, std::uint6
          3 * groups * kFloat + columns * kFloat;
 }
 
+/// While a basis is found: the weight as it is multiplied, of binary16 at least where that is not the weight itself; random
+/// subspaces of both sides, room for one of them, and what lies between; then the basis.
+std::uint64_t basis_search_bytes(const Extent& extent) {
+  const std::uint64_t wide = oversampled(extent.rank, extent.rows, extent.columns);
+  return extent.weight() * kFloat / 2 + (extent.sides() * (extent.rank + 2 * wide) + 4 * wide * wide) * kFloat;
+}
+std::uint64_t basis_bytes(const Extent& extent) { return extent.sides() * extent.rank * kFloat; }
+
 /// Errors as outputs see them, their product with the moments, a rest, and the moments' factor.
 std::uint64_t of_lora(const LearnRecipe& recipe, const Extent& extent) {
   const bool fits_outputs = recipe.statistics.second_moment.has_value();
@@ -29,17 +37,14 @@ std::uint64_t of_lora(const LearnRecipe& recipe, const Extent& extent) {
 
 }  // namespace
 
-/// While a basis is found: the weight as it is multiplied, of binary16 at least where that is not the weight itself; random
-/// subspaces of both sides, room for one of them, and what lies between; then the basis.
-std::uint64_t basis_search_bytes(const Extent& extent) {
-  const std::uint64_t wide = oversampled(extent.rank, extent.rows, extent.columns);
-  return extent.weight() * kFloat / 2 + (extent.sides() * (extent.rank + 2 * wide) + 4 * wide * wide) * kFloat;
+std::uint64_t bytes_with_basis(const Extent& extent, std::uint64_t rest) {
+  return std::max(basis_search_bytes(extent), basis_bytes(extent) + rest);
 }
-std::uint64_t basis_bytes(const Extent& extent) { return extent.sides() * extent.rank * kFloat; }
 
 /// Errors, target and shift; levels and the best ones; what lies between.
-std::uint64_t projection_bytes(const Extent& extent) {
-  return extent.weight() * (3 * kFloat + 2) + extent.sides() * extent.rank * kFloat + 4 * extent.rank * extent.rank * kFloat;
+std::uint64_t bytes_of_projection(const LearnRecipe&, const Extent& extent) {
+  return bytes_with_basis(
+      extent, extent.weight() * (3 * kFloat + 2) + extent.sides() * extent.rank * kFloat + 4 * extent.rank * extent.rank * kFloat);
 }
 
 std::uint64_t layer_bytes(const LearnRecipe& recipe, const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns) {

@@ -42,6 +42,11 @@ double basis_products(const Extent& extent, int power_iterations) {
   return (2 * power + 5) * rows * columns * wide + (power + 4) * 2 * rows * wide * wide + kEigenvectors * wide * wide * wide;
 }
 
+Work work_of_basis(const Extent& extent, int power_iterations, DeviceKind device) {
+  const Costs& costs = costs_of(device);
+  return {.products = costs.basis * basis_products(extent, power_iterations), .waits = costs.basis_waits};
+}
+
 }  // namespace
 
 Rates usual_rates(DeviceKind device) {
@@ -55,9 +60,8 @@ Loading usual_loading(LearnMethod method, bool side_by_side) {
   return {.first = side_by_side ? 0.15 : 0.25, .another = side_by_side ? 0.03 : 0.05};
 }
 
-Work basis_work(const Extent& extent, int power_iterations, DeviceKind device) {
-  const Costs& costs = costs_of(device);
-  return {.products = costs.basis * basis_products(extent, power_iterations), .waits = costs.basis_waits};
+Work basis_work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
+  return work_of_basis(extent, numbers_of(recipe.effort).power_iterations, device);
 }
 
 double slope_products(const Extent& extent) {
@@ -79,7 +83,7 @@ Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t col
   const auto elements = static_cast<double>(extent.weight());
   Work work{.elements = costs.reading * elements, .copies = costs.passing * elements};
   work += method_of(recipe.method).work(recipe, extent, device);
-  if (recipe.lora_rank > 0) work += basis_work({rows, columns, recipe.lora_rank}, kLoraPowerIterations, device);
+  if (recipe.lora_rank > 0) work += work_of_basis({rows, columns, recipe.lora_rank}, kLoraPowerIterations, device);
   return work;
 }
 

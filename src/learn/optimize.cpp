@@ -4,7 +4,6 @@
 #include <cmath>
 #include <memory>
 #include <optional>
-#include <type_traits>
 #include <vector>
 
 #include "learn/memory.hpp"
@@ -49,7 +48,7 @@ class Loop {
     auto* scalars = memory_.array<std::byte>(kScalarBytes);
     engine.clear(scalars, kScalarBytes);
     run_.scalars = scalars;
-    with_optimizer(options.settings.optimizer, [&]<class O>(O) { add_moments<O>(); });
+    add_moments();
     engine.copy(layer.errors.data, errors_.data, layer.elements() * sizeof(float));
     if (options.scales != nullptr) {
       const double most_error = (1.0 + options.scale_budget) * engine.squared_norm(layer.errors);
@@ -92,16 +91,15 @@ class Loop {
     return data;
   }
 
-  template <class O>
   void add_moments() {
-    const bool factored = !O::kElementwise && Prodigy::is_factored(layer_.rows(), layer_.columns());
-    for (int i = 0; i < O::kMoments; ++i) {
-      if (i == 0 || !factored) run_.moments[i] = zeros(layer_.elements());
+    const std::uint64_t rows = layer_.rows();
+    const std::uint64_t columns = layer_.columns();
+    for (int i = 0; i < matrices_of_moments(run_.optimizer, rows, columns); ++i) run_.moments[i] = zeros(layer_.elements());
+    if (with_optimizer(run_.optimizer, [&]<class O>(O) { return O::is_factored(rows, columns); })) {
+      run_.row_moments = zeros(rows);
+      run_.column_moments = zeros(columns);
     }
-    if constexpr (std::is_same_v<O, Prodigy>) {
-      const std::uint64_t sampled = (layer_.elements() + Prodigy::kSampling - 1) / Prodigy::kSampling;
-      run_.row_moments = zeros(layer_.rows());
-      run_.column_moments = zeros(layer_.columns());
+    if (const std::uint64_t sampled = sampled_elements(run_.optimizer, layer_.elements()); sampled > 0) {
       run_.decayed_sums = zeros(sampled);
       run_.sampled = zeros(sampled);
     }
@@ -168,7 +166,8 @@ OptimizeOptions conventions(OptimizeOptions options, const FormatDescriptor& for
   schedule.stop.judges_best = !original;
   // December 2025's schedule has its own rule for when failures are forgotten.
   if (schedule.schedule != LearningSchedule::adaptive && (original || storage.two_level)) schedule.resets = true;
-  if (options.settings.optimizer == Optimizer::prodigy && storage.grid != ScaleGrid::run) schedule.warm_up = 50;
+  const std::uint32_t warm_up = with_optimizer(options.settings.optimizer, []<class O>(O) { return O::kWarmUp; });
+  if (warm_up > 0 && storage.grid != ScaleGrid::run) schedule.warm_up = warm_up;
   if (grouped_integers && !original) schedule.shape_influence = 0;
   return options;
 }

@@ -21,6 +21,12 @@ auto with_optimizer(Optimizer optimizer, const Function& function) {
   return function(Original{});  // no enumerator
 }
 
+/// Matrices of moments that `optimizer` keeps of a rows × columns weight.
+[[nodiscard]] int matrices_of_moments(Optimizer optimizer, std::uint64_t rows, std::uint64_t columns);
+
+/// Of how many of a weight's elements `optimizer` keeps two numbers more.
+[[nodiscard]] std::uint64_t sampled_elements(Optimizer optimizer, std::uint64_t elements);
+
 /// Bytes that hold the Scalars of any optimizer.
 inline constexpr std::size_t kScalarBytes = 256;
 #define HALFTONE_OPTIMIZER(name, type, summary) \

@@ -35,7 +35,7 @@ LearnedLayer solve(Engine& engine, const LearnRecipe& recipe, QuantizedWeight& w
   Memory memory(engine);
   auto* levels = memory.array<std::uint8_t>(layer.elements());
   std::optional<StoredScales> scales;
-  if (recipe.method == LearnMethod::optimizer && recipe.optimizer.scales != ScaleOptimization::fixed) scales = weight.stored_scales();
+  if (moves_scales(recipe)) scales = weight.stored_scales();
   const Outcome outcome = method.solve({engine, recipe, weight.format(), layer, moments, scales, check}, levels);
   report.rank = outcome.rank;
   report.wanted_rank = outcome.wanted_rank;

@@ -17,7 +17,7 @@ bool can_be_learned(const FormatDescriptor& format) { return !format.storage().r
 
 /// Throws unsupported where the recipe moves scales that cannot be moved.
 void check_scales(const Decision& decision, const LearnRecipe& recipe) {
-  if (recipe.method != LearnMethod::optimizer || recipe.optimizer.scales == ScaleOptimization::fixed) return;
+  if (!moves_scales(recipe)) return;
   const std::string why = formats::why_scales_stay(decision.spec);
   if (why.empty()) return;
   fail(ErrorKind::unsupported, "'{}': an optimizer cannot move its scales: {}; --scale-optimization fixed leaves them", decision.tensor,

@@ -17,7 +17,7 @@ std::size_t unaligned_layers(const Plan& plan, const PlanOptions& options) {
   if (options.target != Target::comfyui) return 0;
   return static_cast<std::size_t>(std::count_if(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) {
     if (job.kind != JobKind::quantize || job.spec.full_precision_mm) return false;
-    return !formats::product_takes(*job.spec.format, job.stored ? job.stored->shape : job.inputs[0].info.shape);
+    return !formats::product_takes(*job.spec.format, weight_shape(job));
   }));
 }
 

@@ -77,7 +77,7 @@ class Facts:
         self.folder = folder
         self.text = text[text.index("const FormatDescriptor& descriptor()"):]
         self.name, self.summary, self.loaders = map(self.string, ("name", "summary", "loaders"))
-        flat = "codebook_block_sizes()"
+        flat = "codebook_format<Format>("
         self.block_sizes = flat_sizes(sources) if flat in self.text else self.numbers("block_sizes")
         self.rotation_groups, self.group_sizes = map(self.numbers, ("rotation_groups", "group_sizes"))
 

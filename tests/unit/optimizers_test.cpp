@@ -177,6 +177,17 @@ TEST(Optimizers, Best_iterate_is_the_one_whose_loss_was_the_best) {
   }
 }
 
+TEST(Optimizers, Only_prodigy_has_variants_and_keeps_more_than_matrices) {
+  for (const Optimizer optimizer : {Optimizer::original, Optimizer::adamw, Optimizer::radam, Optimizer::prodigy}) {
+    EXPECT_EQ(has_variants(optimizer), optimizer == Optimizer::prodigy);
+    EXPECT_EQ(sampled_elements(optimizer, 23), optimizer == Optimizer::prodigy ? 3U : 0U);  // of 11 elements one
+  }
+  EXPECT_EQ(matrices_of_moments(Optimizer::original, 64, 64), 0);
+  EXPECT_EQ(matrices_of_moments(Optimizer::adamw, 64, 64), 2);
+  EXPECT_EQ(matrices_of_moments(Optimizer::prodigy, 64, 64), 1);
+  EXPECT_EQ(matrices_of_moments(Optimizer::prodigy, 31, 31), 2);
+}
+
 TEST(Optimizers, AdamW_is_that_of_a_double_model) {
   Steps steps(5, 7, Optimizer::adamw);
   std::vector<double> x(35), m(35), v(35);

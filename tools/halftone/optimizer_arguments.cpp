@@ -268,7 +268,7 @@ OptimizerSettings OptimizerArguments::settings() const {
     fail(ErrorKind::usage, "--scale-rounds has no effect without --scale-optimization iterative");
   }
   if (loss) settings.full_loss = choose(losses(), *loss, "--loss");
-  if (variant && settings.optimizer != Optimizer::prodigy) {
+  if (variant && !has_variants(settings.optimizer)) {
     fail(ErrorKind::usage, "--prodigy {} has no effect on --optimizer {}", *variant, *optimizer);
   }
   return settings;

@@ -5,19 +5,13 @@
 namespace halftone::formats::nf4 {
 
 const FormatDescriptor& descriptor() {
-  static const CodebookFormat format(
+  static const auto format = codebook_format<Format>(
       {
           .name = "nf4",
-          .comfy_format = "",
           .summary = "NF4, the largest magnitude per block of the flattened weight",
           .loaders = "ComfyUI with the QuantOps node",
-          .code_dtype = Dtype::U8,
-          .storage = storage_of<Format>({.flat = true}),
-          .block_sizes = codebook_block_sizes(),
-          .heuristic_block = 64,
-          .needs_custom_node = true,
       },
-      {.type = "nf4", .bitsandbytes = false, .level = codec::Nf4::level});
+      "nf4");
   return format;
 }
 

@@ -5,20 +5,14 @@
 namespace halftone::formats::nf4_bnb {
 
 const FormatDescriptor& descriptor() {
-  static const CodebookFormat format(
+  static const auto format = codebook_format<Format>(
       {
           .name = "nf4-bnb",
-          .comfy_format = "",
           .summary = "nf4 in the layout of bitsandbytes",
           .loaders = "bitsandbytes and what is built on it",
-          .code_dtype = Dtype::U8,
-          .storage = storage_of<Format>({.flat = true}),
-          .block_sizes = codebook_block_sizes(),
-          .heuristic_block = 64,
           .takes_double_quant = true,
-          .needs_custom_node = true,
       },
-      {.type = "nf4", .bitsandbytes = true, .level = codec::BnbNf4::level});
+      "nf4");
   return format;
 }
 

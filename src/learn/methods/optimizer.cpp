@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "learn/effort.hpp"
 #include "learn/method.hpp"
 #include "learn/optimize.hpp"
 #include "learn/optimizer_run.hpp"
@@ -19,15 +18,10 @@ struct Costs {
 constexpr Costs kProcessor{.slope = 1, .step = 0.55, .step_by_moments = 0.3, .waits = 0};
 constexpr Costs kGpu{.slope = 0.6, .step = 1.2, .step_by_moments = 0.6, .waits = 1};
 
-/// Iterations after which an optimizer usually ends by itself on a square.  On a GPU the loss of Prodigy has no floor of rounding.
+/// On a square.
 double usual_iterations(Optimizer optimizer, DeviceKind device) {
-  switch (optimizer) {
-    case Optimizer::original: return 500;
-    case Optimizer::adamw:
-    case Optimizer::radam: return 640;
-    case Optimizer::prodigy: return device == DeviceKind::gpu ? 440 : 740;
-  }
-  return 500;  // no enumerator
+  const UsualIterations usual = with_optimizer(optimizer, []<class O>(O) { return O::kUsualIterations; });
+  return device == DeviceKind::gpu ? usual.gpu : usual.cpu;
 }
 
 /// How many of them it takes on other weights: 0.57 and 0.59 of 500 and 440 with sides of 1 : 4.
@@ -51,15 +45,13 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
 std::uint64_t loop_bytes(const LearnRecipe& recipe, const Extent& extent) {
   const OptimizerSettings& settings = recipe.optimizer;
   std::uint64_t matrices = 4;  // errors, gradient, offsets of two iterates
-  matrices += with_optimizer(settings.optimizer, [&]<class O>(O) {
-    return static_cast<std::uint64_t>(O::kElementwise || !Prodigy::is_factored(extent.rows, extent.columns) ? O::kMoments : 1);
-  });
+  matrices += static_cast<std::uint64_t>(matrices_of_moments(settings.optimizer, extent.rows, extent.columns));
   if (settings.variant.schedule_free) ++matrices;
   if (settings.scales != ScaleOptimization::fixed) matrices += 2;  // first errors of their own, rounded levels, grids and sums
-  const bool is_prodigy = settings.optimizer == Optimizer::prodigy;
-  const std::uint64_t sampled = is_prodigy ? extent.weight() / Prodigy::kSampling * 2 * sizeof(float) : 0;
-  // On a GPU two of its steps are made together: of binary16, the gradient of the first one waits for the second.
-  const std::uint64_t former_gradient = is_prodigy ? extent.weight() * sizeof(float) / 2 : 0;
+  const std::uint64_t sampled = 2 * sampled_elements(settings.optimizer, extent.weight()) * sizeof(float);
+  // On a GPU two steps are made together: of binary16, the gradient of the first one waits for the second.
+  const bool keeps_gradient = with_optimizer(settings.optimizer, []<class O>(O) { return O::kKeepsGradient; });
+  const std::uint64_t former_gradient = keeps_gradient ? extent.weight() * sizeof(float) / 2 : 0;
   const std::uint64_t between = 4 * extent.sides() * extent.rank + 2 * extent.rank * extent.rank;
   return (matrices * extent.weight() + between) * sizeof(float) + sampled + former_gradient +
          scratch_elements(extent.rows, extent.columns) * sizeof(double) + extent.sides() * sizeof(float);
@@ -67,12 +59,12 @@ std::uint64_t loop_bytes(const LearnRecipe& recipe, const Extent& extent) {
 
 std::uint64_t bytes(const LearnRecipe& recipe, const Extent& extent) {
   if (recipe.optimizer.full_loss) return loop_bytes(recipe, {extent.rows, extent.columns, 0});
-  return std::max(basis_search_bytes(extent), basis_bytes(extent) + loop_bytes(recipe, extent));
+  return bytes_with_basis(extent, loop_bytes(recipe, extent));
 }
 
 Work steps_work(const OptimizerSettings& settings, const Extent& extent, DeviceKind device) {
   const Costs& costs = device == DeviceKind::gpu ? kGpu : kProcessor;
-  const int moments = with_optimizer(settings.optimizer, []<class O>(O) { return O::kElementwise ? O::kMoments : 1; });
+  const int moments = matrices_of_moments(settings.optimizer, extent.rows, extent.columns);
   const StopRule& stop = settings.schedule.stop;
   const double most = settings.schedule.iterations;
   const double steps =
@@ -84,7 +76,7 @@ Work steps_work(const OptimizerSettings& settings, const Extent& extent, DeviceK
 
 Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
   Work work = steps_work(recipe.optimizer, extent, device);
-  if (!recipe.optimizer.full_loss) work += basis_work(extent, numbers_of(recipe.effort).power_iterations, device);
+  if (!recipe.optimizer.full_loss) work += basis_work(recipe, extent, device);
   return work;
 }
 

@@ -22,20 +22,21 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
 /// Flips usually end by themselves after so many passes.
 constexpr int kUsualFlips = 16;
 
-std::uint64_t bytes(const LearnRecipe&, const Extent& extent) {
-  return std::max(basis_search_bytes(extent), basis_bytes(extent) + projection_bytes(extent));
-}
-
 Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
   const ProjectOptions options = options_of(recipe);
-  Work work = basis_work(extent, numbers_of(recipe.effort).power_iterations, device);
+  Work work = basis_work(recipe, extent, device);
   return work += projection_work(extent, options.descents + std::min(options.flip_passes, kUsualFlips), device);
 }
 
 }  // namespace
 
 constinit const Method project = {
-    solve, &Outcome::loss, &Outcome::nearest_loss, "no codes within the budget of the squared error make its loss smaller", bytes, work,
+    solve,
+    &Outcome::loss,
+    &Outcome::nearest_loss,
+    "no codes within the budget of the squared error make its loss smaller",
+    bytes_of_projection,
+    work,
 };
 
 }  // namespace halftone::learn::methods

@@ -1,15 +1,15 @@
 #pragma once
 
 #include "learn/optimizers/adam_moments.hpp"
+#include "learn/optimizers/usual_optimizer.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
 
 /// AdamW (Loshchilov and Hutter, 2019) in the order of operations of PyTorch.
-struct AdamW {
+struct AdamW : UsualOptimizer {
   static constexpr int kMoments = 2;
-  static constexpr bool kPreconditioned = false;
-  static constexpr bool kElementwise = true;
+  static constexpr UsualIterations kUsualIterations{.cpu = 640, .gpu = 640};
   static constexpr double kWeightDecay = 0.01;
 
   struct Scalars {

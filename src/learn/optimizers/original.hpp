@@ -2,15 +2,16 @@
 
 #include <halftone/codec/hd.hpp>
 
+#include "learn/optimizers/usual_optimizer.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
 
 /// x ← x - rate · D(G).  Where D(G) is G divided by the scale, the loss becomes |loss - rate|.
-struct Original {
+struct Original : UsualOptimizer {
   static constexpr int kMoments = 0;
+  static constexpr UsualIterations kUsualIterations{.cpu = 500, .gpu = 500};
   static constexpr bool kPreconditioned = true;
-  static constexpr bool kElementwise = true;
 
   struct Scalars {
     float rate;

@@ -6,6 +6,7 @@
 #include <halftone/codec/half.hpp>
 #include <halftone/codec/hd.hpp>
 
+#include "learn/optimizers/usual_optimizer.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
@@ -21,10 +22,13 @@ namespace halftone::learn {
 ///   3. move(), with clip() of that sum.
 /// The second moment of an element is row · column / mean, whatever the shape.  (The library leaves the rows out where a
 /// matrix is taller than wide.)
-struct Prodigy {
+struct Prodigy : UsualOptimizer {
   static constexpr int kMoments = 2;  ///< the first moment, or z of a schedule-free run; the second one of small weights
-  static constexpr bool kPreconditioned = false;
+  static constexpr UsualIterations kUsualIterations{.cpu = 740, .gpu = 440};  ///< on a GPU its loss has no floor of rounding
   static constexpr bool kElementwise = false;
+  static constexpr bool kHasVariants = true;
+  static constexpr std::uint32_t kWarmUp = 50;
+  static constexpr bool kKeepsGradient = true;
 
   static constexpr double kBeta1 = 0.9;
   static constexpr double kBeta2 = 0.99;

@@ -1,15 +1,15 @@
 #pragma once
 
 #include "learn/optimizers/adam_moments.hpp"
+#include "learn/optimizers/usual_optimizer.hpp"
 #include "learn/schedule.hpp"
 
 namespace halftone::learn {
 
 /// RAdam (Liu et al., 2020), without weight decay: the first five steps do not divide by the second moment.
-struct RAdam {
+struct RAdam : UsualOptimizer {
   static constexpr int kMoments = 2;
-  static constexpr bool kPreconditioned = false;
-  static constexpr bool kElementwise = true;
+  static constexpr UsualIterations kUsualIterations{.cpu = 640, .gpu = 640};
 
   struct Scalars {
     float step_size;  ///< the rate, over what the first moment lacks for its start at 0
