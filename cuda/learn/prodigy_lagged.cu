@@ -29,7 +29,6 @@
 // are 0, and so are the moves.  A loop whose scales move between iterations does not lag: it is_observed.
 
 #include "learn/prodigy_passes.cuh"
-#include "runtime/dependent_launch.cuh"
 
 namespace halftone::cuda {
 namespace {
@@ -60,26 +59,19 @@ class Strip {
   [[nodiscard]] __device__ bool exists() const { return exists_; }
   [[nodiscard]] __device__ std::uint64_t column() const { return column_; }
 
-  /// Calls use(place, before) for each row.  Before that, read(place, before) has been called for it and for some of those
-  /// behind it, kAtOnce together.
+  /// Calls read(place, before) and use(place, before) for each row, kAtOnce of which are read before the first of them is used.
   template <class Before, unsigned kAtOnce, class Read, class Use>
   __device__ void for_rows(const Read& read, const Use& use) const {
     if (!exists_) return;
-    const auto read_some = [&](std::uint64_t first, Before(&some)[kAtOnce]) {
+    Before before[kAtOnce];
+    for (std::uint64_t first = row_; first < rows_; first += kAtOnce * row_step_) {
 #pragma unroll
       for (unsigned i = 0; i < kAtOnce; ++i) {
-        if (const std::uint64_t row = first + i * row_step_; row < rows_) read(place(row), some[i]);
+        if (const std::uint64_t row = first + i * row_step_; row < rows_) read(place(row), before[i]);
       }
-    };
-    Before before[kAtOnce] = {};
-    read_some(row_, before);
-    for (std::uint64_t first = row_; first < rows_; first += kAtOnce * row_step_) {
-      Before next[kAtOnce] = {};
-      read_some(first + kAtOnce * row_step_, next);
 #pragma unroll
       for (unsigned i = 0; i < kAtOnce; ++i) {
         if (const std::uint64_t row = first + i * row_step_; row < rows_) use(place(row), before[i]);
-        before[i] = next[i];
       }
     }
   }
@@ -343,7 +335,6 @@ class SecondStep : public PairStep<kOneGroup> {
 template <class Step>
 __global__ void __launch_bounds__(kRowThreads, kBlocksOfProcessor)
     lagged_kernel(OptimizerRun run, Exchange<__half> exchange, const __half* former_gradient) {
-  wait_for_kernel_before();
   const OptimizerScratch scratch(run);
   const bool flushes = stopped(run);
   // Passes after the one in which a loop stops have the parity of other iterations, and nothing to do.
@@ -369,7 +360,8 @@ template <template <bool> class Step>
 void launch_pass(const OptimizerRun& run, const Exchange<__half>& exchange, const __half* former_gradient, cudaStream_t stream) {
   launch_squares(run, exchange, true, stream);
   const auto kernel = run.grid.groups == 1 ? lagged_kernel<Step<true>> : lagged_kernel<Step<false>>;
-  launch_after<true>(kernel, blocks_for(run, kTogether, kLaggedBlocks), kRowThreads, stream, run, exchange, former_gradient);
+  kernel<<<blocks_for(run, kTogether, kLaggedBlocks), kRowThreads, 0, stream>>>(run, exchange, former_gradient);
+  check_launch("make a step of Prodigy");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // The sums of squared gradients by rows and columns, which move Prodigy's factored second moments.
 
 #include "learn/prodigy_passes.cuh"
-#include "runtime/dependent_launch.cuh"
 
 namespace halftone::cuda {
 namespace {
@@ -15,21 +14,14 @@ constexpr unsigned kWarps = kRowThreads / 32;
   return value;
 }
 
-/// What a thread reads of some rows together, while it adds up the ones before them: 128 bytes.
-template <class T, int kWide>
-struct SomeRows {
-  static constexpr unsigned kCount = 16 / sizeof(T);
-  static_assert(kTileRows % kCount == 0);
-
-  Packed<T, kWide> gradients[kCount];
-  float scales[kCount];  ///< where rows have one
-};
+/// Rows that are read before the first of them is used: 16 bytes of each.
+constexpr unsigned kRowsAtOnce = 8;
+static_assert(kTileRows % kRowsAtOnce == 0);
 
 /// Pass 1: a block adds up the squared gradients of the rows and the columns of a tile.
 template <class T, int kWide, bool kOneGroup>
 __global__ void __launch_bounds__(kRowThreads, 2) squares_kernel(OptimizerRun run, Exchange<T> exchange) {
   if (stopped(run)) return;
-  using Some = SomeRows<T, kWide>;
   __shared__ float row_sums[kTileRows][kWarps];
   const OptimizerScratch scratch(run);
   const float factor = gradient_factor(run, exchange);
@@ -38,28 +30,24 @@ __global__ void __launch_bounds__(kRowThreads, 2) squares_kernel(OptimizerRun ru
   const std::uint64_t rows = run.weight.rows - first < kTileRows ? run.weight.rows - first : kTileRows;
   const bool exists = column < run.weight.columns;
   float column_sums[kWide] = {};
-  const auto read = [&](unsigned i, Some& some) {
+  for (unsigned i = 0; i < rows; i += kRowsAtOnce) {
+    Packed<T, kWide> packed[kRowsAtOnce] = {};
+    float row_scales[kRowsAtOnce] = {};
 #pragma unroll
-    for (unsigned j = 0; j < Some::kCount; ++j) {
+    for (unsigned j = 0; j < kRowsAtOnce; ++j) {
       if (!exists || i + j >= rows) continue;
-      some.gradients[j] = load_packed<kWide>(exchange.gradient + (first + i + j) * run.weight.columns + column);
-      if (kOneGroup) some.scales[j] = run.grid.scales[first + i + j];
+      packed[j] = load_packed<kWide>(exchange.gradient + (first + i + j) * run.weight.columns + column);
+      if (kOneGroup) row_scales[j] = run.grid.scales[first + i + j];
     }
-  };
-  Some some = {};
-  read(0, some);
-  for (unsigned i = 0; i < rows; i += Some::kCount) {
-    Some next = {};
-    read(i + Some::kCount, next);
 #pragma unroll
-    for (unsigned j = 0; j < Some::kCount; ++j) {
+    for (unsigned j = 0; j < kRowsAtOnce; ++j) {
       float row_sum = 0;
       if (exists && i + j < rows) {
         float gradients[kWide];
         float scales[kWide];
-        unpack(some.gradients[j], gradients);
+        unpack(packed[j], gradients);
         if (kOneGroup) {
-          for (float& scale : scales) scale = some.scales[j];
+          for (float& scale : scales) scale = row_scales[j];
         } else {
           load_scales(run.grid, {first + i + j, column, 0}, scales);
         }
@@ -72,7 +60,6 @@ __global__ void __launch_bounds__(kRowThreads, 2) squares_kernel(OptimizerRun ru
       row_sum = warp_sum(row_sum);
       if (threadIdx.x % 32 == 0) row_sums[i + j][threadIdx.x / 32] = row_sum;
     }
-    some = next;
   }
   if (exists) store(column_sums, scratch.column_squares + blockIdx.y * run.weight.columns + column);
   __syncthreads();
@@ -131,7 +118,6 @@ __device__ void finish_rows(const OptimizerRun& run, const OptimizerScratch& scr
 /// Moves the moments of columns and rows.
 __global__ void __launch_bounds__(kRowThreads)
     finish_squares_kernel(OptimizerRun run, unsigned column_blocks, unsigned tiles, bool lagged) {
-  wait_for_kernel_before();
   if (stopped(run)) return;
   const OptimizerScratch scratch(run);
   if (blockIdx.x < column_blocks) {
@@ -155,7 +141,7 @@ void launch_squares(const OptimizerRun& run, const Exchange<T>& exchange, bool l
     } else {
       squares_kernel<T, kWide, false><<<dim3(tiles, row_tiles), kRowThreads, 0, stream>>>(run, exchange);
     }
-    launch_after<true>(finish_squares_kernel, column_blocks + row_blocks, kRowThreads, stream, run, column_blocks, tiles, lagged);
+    finish_squares_kernel<<<column_blocks + row_blocks, kRowThreads, 0, stream>>>(run, column_blocks, tiles, lagged);
   });
   check_launch("add up squared gradients");
 }
