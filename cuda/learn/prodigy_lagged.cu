@@ -28,7 +28,6 @@
 // A pass reads each x(i-2) before it writes there.  In the first pair, i-1 or i-2 is 0: factor(0), m(0), x(0) and the roots
 // are 0, and so are the moves.  A loop whose scales move between iterations does not lag: it is_observed.
 
-#include <cstdlib>
 #include "learn/prodigy_passes.cuh"
 
 namespace halftone::cuda {
@@ -60,20 +59,26 @@ class Strip {
   [[nodiscard]] __device__ bool exists() const { return exists_; }
   [[nodiscard]] __device__ std::uint64_t column() const { return column_; }
 
-  /// Calls read(place, i) for kAtOnce rows, i from 0 on, then use(place, i) for the same.
-  template <unsigned kAtOnce, class Read, class Use>
+  /// Calls read(place, before) and use(place, before) for each row, kAtOnce of which are read before the first of them is used.
+  template <class Before, unsigned kAtOnce, class Read, class Use>
   __device__ void for_rows(const Read& read, const Use& use) const {
     if (!exists_) return;
+    Before before[kAtOnce];
     for (std::uint64_t first = row_; first < rows_; first += kAtOnce * row_step_) {
 #pragma unroll
       for (unsigned i = 0; i < kAtOnce; ++i) {
-        if (const std::uint64_t row = first + i * row_step_; row < rows_) read(place(row), i);
+        if (const std::uint64_t row = first + i * row_step_; row < rows_) read(place(row), before[i]);
       }
 #pragma unroll
       for (unsigned i = 0; i < kAtOnce; ++i) {
-        if (const std::uint64_t row = first + i * row_step_; row < rows_) use(place(row), i);
+        if (const std::uint64_t row = first + i * row_step_; row < rows_) use(place(row), before[i]);
       }
     }
+  }
+  template <class Use>
+  __device__ void for_rows(const Use& use) const {
+    if (!exists_) return;
+    for (std::uint64_t row = row_; row < rows_; row += row_step_) use(place(row));
   }
 
  private:
@@ -195,7 +200,8 @@ template <bool kOneGroup>
 class FirstStep : public PairStep<kOneGroup> {
  public:
   using Common = PairStep<kOneGroup>;
-  static constexpr unsigned kParity = 1;
+  static constexpr unsigned kParity = 1;  ///< of its iterations
+  static constexpr unsigned kAtOnce = 2;  ///< rows that a thread reads together
   struct Before : Common::Before {
     float x[1];  ///< of the sampled element, before the last step moves it
     SecondMoments<1> second;
@@ -249,6 +255,7 @@ class SecondStep : public PairStep<kOneGroup> {
  public:
   using Common = PairStep<kOneGroup>;
   static constexpr unsigned kParity = 0;
+  static constexpr unsigned kAtOnce = 1;
   struct Before : Common::Before {
     float offsets[kTogether];
     Halves former_gradients;
@@ -325,7 +332,7 @@ class SecondStep : public PairStep<kOneGroup> {
   SecondMoments<kTogether> former_second_;
 };
 
-template <class Step, unsigned kAtOnce>
+template <class Step>
 __global__ void __launch_bounds__(kRowThreads, kBlocksOfProcessor)
     lagged_kernel(OptimizerRun run, Exchange<__half> exchange, const __half* former_gradient) {
   const OptimizerScratch scratch(run);
@@ -337,27 +344,23 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksOfProcessor)
   const Strip strip(run.weight);
   if (strip.exists()) step.load_columns(scratch, strip.column());
   if (flushes) {
-    strip.template for_rows<1>([](const Place&, unsigned) {}, [&](const Place& place, unsigned) { step.flush(place); });
+    strip.for_rows([&](const Place& place) { step.flush(place); });
     if (is_last_block(&scratch.tickets[3]) && threadIdx.x == 0) scratch.lag->flushed = 1;
     return;
   }
   Prodigy::Sums sums{};
   double squares = 0;
-  typename Step::Before before[kAtOnce];
-  strip.template for_rows<kAtOnce>([&](const Place& place, unsigned i) { step.read(place, before[i]); },
-                                   [&](const Place& place, unsigned i) { step.make(place, before[i], squares, sums); });
+  using Before = typename Step::Before;
+  strip.template for_rows<Before, Step::kAtOnce>([&](const Place& place, Before& before) { step.read(place, before); },
+                                                 [&](const Place& place, Before& before) { step.make(place, before, squares, sums); });
   finish_step(run, scratch, squares, sums);
 }
 
-template <template <bool> class Step, unsigned kAtOnce>
+template <template <bool> class Step>
 void launch_pass(const OptimizerRun& run, const Exchange<__half>& exchange, const __half* former_gradient, cudaStream_t stream) {
   launch_squares(run, exchange, true, stream);
-  const unsigned blocks = blocks_for(run, kTogether, kLaggedBlocks);
-  if (run.grid.groups == 1) {
-    lagged_kernel<Step<true>, kAtOnce><<<blocks, kRowThreads, 0, stream>>>(run, exchange, former_gradient);
-  } else {
-    lagged_kernel<Step<false>, kAtOnce><<<blocks, kRowThreads, 0, stream>>>(run, exchange, former_gradient);
-  }
+  const auto kernel = run.grid.groups == 1 ? lagged_kernel<Step<true>> : lagged_kernel<Step<false>>;
+  kernel<<<blocks_for(run, kTogether, kLaggedBlocks), kRowThreads, 0, stream>>>(run, exchange, former_gradient);
   check_launch("make a step of Prodigy");
 }
 
@@ -369,16 +372,11 @@ bool can_lag(const OptimizerRun& run) {
 }
 
 void launch_first_step(const OptimizerRun& run, const Exchange<__half>& exchange, cudaStream_t stream) {
-  const char* x = std::getenv("XA");
-  if (x && *x == '1') return launch_pass<FirstStep, 1>(run, exchange, nullptr, stream);
-  if (x && *x == '4') return launch_pass<FirstStep, 4>(run, exchange, nullptr, stream);
-  launch_pass<FirstStep, 2>(run, exchange, nullptr, stream);
+  launch_pass<FirstStep>(run, exchange, nullptr, stream);
 }
 
 void launch_second_step(const OptimizerRun& run, const Exchange<__half>& exchange, const __half* former_gradient, cudaStream_t stream) {
-  const char* x = std::getenv("XB");
-  if (x && *x == '2') return launch_pass<SecondStep, 2>(run, exchange, former_gradient, stream);
-  launch_pass<SecondStep, 1>(run, exchange, former_gradient, stream);
+  launch_pass<SecondStep>(run, exchange, former_gradient, stream);
 }
 
 }  // namespace halftone::cuda

@@ -21,8 +21,14 @@ using namespace halftone::cuda;
 
 class LaggedProdigyOnGpu : public GpuTest {};
 
-constexpr std::uint64_t kRows = 48;
-constexpr std::uint64_t kColumns = 72;
+struct Shape {
+  std::uint64_t rows;
+  std::uint64_t columns;
+  [[nodiscard]] std::uint64_t elements() const { return rows * columns; }
+};
+constexpr Shape kSmall{48, 72};
+/// Of which a thread takes some elements of several rows.
+constexpr Shape kLarge{300, 4096};
 constexpr unsigned kLongest = 7;
 
 /// Losses of the iterations: the first one, then better or worse than the best so far by the bits of `pattern`.  They are powers
@@ -39,8 +45,8 @@ std::vector<float> losses_of(unsigned pattern) {
 }
 
 /// Gradients of binary16, of every iteration.
-std::vector<std::vector<float>> make_gradients() {
-  std::vector<std::vector<float>> gradients(kLongest, std::vector<float>(kRows * kColumns));
+std::vector<std::vector<float>> make_gradients(const Shape& shape) {
+  std::vector<std::vector<float>> gradients(kLongest, std::vector<float>(shape.elements()));
   std::uint64_t state = test_seed();
   for (std::vector<float>& gradient : gradients) {
     for (float& value : gradient) {
@@ -54,8 +60,12 @@ std::vector<std::vector<float>> make_gradients() {
 /// A run on both, whose gradients do not depend on where it is.
 class Runs {
  public:
-  Runs(const BenchTools& tools, const std::vector<std::vector<float>>& gradients, std::vector<float> losses)
-      : tools_(tools), gradients_(gradients), losses_(std::move(losses)), host_(Optimizer::prodigy, kRows, kColumns) {
+  Runs(const BenchTools& tools, const Shape& shape, const std::vector<std::vector<float>>& gradients, std::vector<float> losses)
+      : tools_(tools),
+        shape_(shape),
+        gradients_(gradients),
+        losses_(std::move(losses)),
+        host_(Optimizer::prodigy, shape.rows, shape.columns) {
     const auto iterations = static_cast<std::uint32_t>(losses_.size());
     ScheduleOptions& options = host_.run.schedule.options;
     options.iterations = iterations;
@@ -77,7 +87,7 @@ class Runs {
     EXPECT_EQ(state.stop, host_.state.stop);
     EXPECT_EQ(state.best_iteration, host_.state.best_iteration);
     ASSERT_EQ(state.best_slot, host_.state.best_slot);
-    const std::vector<float> found = device_->read(device_->run.offsets[state.best_slot], kRows * kColumns);
+    const std::vector<float> found = device_->read(device_->run.offsets[state.best_slot], shape_.elements());
     const float* expected = host_.run.offsets[state.best_slot];
     float longest = 0;
     float furthest = 0;
@@ -96,7 +106,7 @@ class Runs {
       return std::vector<std::byte>(bytes.begin(), bytes.end());
     };
     for (std::size_t i = 0; i < losses_.size() + 1; ++i) {
-      std::vector<std::uint16_t> halves(kRows * kColumns);
+      std::vector<std::uint16_t> halves(shape_.elements());
       const std::vector<float>& gradient = gradients_[std::min(i, gradients_.size() - 1)];
       std::transform(gradient.begin(), gradient.end(), halves.begin(),
                      [](float value) { return static_cast<std::uint16_t>(codec::F16::encode(value)); });
@@ -124,6 +134,7 @@ class Runs {
   }
 
   const BenchTools& tools_;
+  Shape shape_;
   const std::vector<std::vector<float>>& gradients_;
   std::vector<float> losses_;
   HostRun host_;
@@ -135,13 +146,13 @@ class Runs {
 TEST_F(LaggedProdigyOnGpu, Best_iterate_is_kept_wherever_a_loop_stops) {
   const std::function<void(const KernelTime&)> nowhere = [](const KernelTime&) {};
   const BenchTools tools(1, nowhere);
-  const auto gradients = make_gradients();
+  const auto gradients = make_gradients(kSmall);
   for (unsigned pattern = 0; pattern < 1U << (kLongest - 1); ++pattern) {
     for (unsigned length = 1; length <= kLongest; ++length) {
       SCOPED_TRACE("improvements " + std::to_string(pattern) + ", iterations " + std::to_string(length));
       std::vector<float> losses = losses_of(pattern);
       losses.resize(length);
-      Runs(tools, gradients, losses).expect_same_best();
+      Runs(tools, kSmall, gradients, losses).expect_same_best();
     }
   }
 }
@@ -149,14 +160,28 @@ TEST_F(LaggedProdigyOnGpu, Best_iterate_is_kept_wherever_a_loop_stops) {
 TEST_F(LaggedProdigyOnGpu, Best_iterate_is_kept_where_a_loss_is_no_number) {
   const std::function<void(const KernelTime&)> nowhere = [](const KernelTime&) {};
   const BenchTools tools(1, nowhere);
-  const auto gradients = make_gradients();
+  const auto gradients = make_gradients(kSmall);
   for (unsigned pattern = 0; pattern < 1U << (kLongest - 1); ++pattern) {
     for (unsigned length = 2; length <= kLongest; ++length) {
       SCOPED_TRACE("improvements " + std::to_string(pattern) + ", iterations " + std::to_string(length));
       std::vector<float> losses = losses_of(pattern);
       losses.resize(length);
       losses.back() = std::numeric_limits<float>::quiet_NaN();
-      Runs(tools, gradients, losses).expect_same_best();
+      Runs(tools, kSmall, gradients, losses).expect_same_best();
+    }
+  }
+}
+
+TEST_F(LaggedProdigyOnGpu, Best_iterate_is_kept_where_threads_take_several_rows) {
+  const std::function<void(const KernelTime&)> nowhere = [](const KernelTime&) {};
+  const BenchTools tools(1, nowhere);
+  const auto gradients = make_gradients(kLarge);
+  for (const unsigned pattern : {0b000000U, 0b010110U, 0b111111U}) {
+    for (const unsigned length : {kLongest - 1, kLongest}) {
+      SCOPED_TRACE("improvements " + std::to_string(pattern) + ", iterations " + std::to_string(length));
+      std::vector<float> losses = losses_of(pattern);
+      losses.resize(length);
+      Runs(tools, kLarge, gradients, losses).expect_same_best();
     }
   }
 }
