@@ -128,7 +128,13 @@ struct LearnRecipe : LearnSettings {
   return recipe.method == LearnMethod::optimizer && recipe.optimizer.scales != ScaleOptimization::fixed;
 }
 
-/// What learned rounding did to one layer.
+/// The weight W′ that cross moments have put in the place of a layer's weight W, before it was rounded.
+struct MovedTarget {
+  double damping = 0;  ///< of the moments that it was made with
+  double change = 0;   ///< ‖W′ - W‖² / ‖W‖²
+};
+
+/// What learned rounding did to one layer.  Errors are those against the weight that was rounded: W′ where there is one.
 struct LearnedLayer {
   std::string tensor;
   LearnMethod method{};              ///< nearest where another method gained nothing
@@ -136,6 +142,8 @@ struct LearnedLayer {
   std::uint64_t changed = 0;         ///< codes that are not those of rounding to nearest
   std::uint64_t elements = 0;
   std::uint64_t moved_scales = 0;             ///< scales that are not those of rounding to nearest
+  double squared_error = 0;                   ///< ‖E‖²
+  std::optional<MovedTarget> target;          ///< nothing where the weight itself was rounded
   std::optional<double> loss_ratio;           ///< ‖Uᵀ E V‖, relative to that of rounding to nearest
   std::optional<double> squared_error_ratio;  ///< ‖E‖², likewise
   std::optional<double> output_error_ratio;   ///< tr(E H Eᵀ), likewise

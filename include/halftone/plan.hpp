@@ -172,6 +172,7 @@ struct Plan {
   std::string preset;               ///< "flux2", "none", "t5xxl,mistral"
   std::string preset_reason;
   std::vector<Change> changes;     ///< of an edit or a migration, in the order of the input
+  bool learns = false;             ///< learned rounding was asked for, whether or not a job does it
   bool up_to_date = false;         ///< of a migration: the input is what the output would be, and nothing is written
   std::vector<std::string> notes;  ///< what the user should know, each one sentence
 

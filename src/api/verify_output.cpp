@@ -1,12 +1,9 @@
 #include "api/verify_output.hpp"
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
-
 #include "api/backends.hpp"
 #include "base/fail.hpp"
 #include "base/text.hpp"
+#include "formats/layer_names.hpp"
 #include "io/model_files.hpp"
 #include "verify/verify_files.hpp"
 
@@ -23,15 +20,16 @@ void check_verifiable(const Plan& plan, Target target) {
 
 namespace {
 
-/// What learned rounding has added to the squared error of a layer, it was asked to.
-double tolerance_for(const RunReport& report) {
-  double most = 1.0;
-  for (const LearnedLayer& layer : report.learned) most = std::max(most, layer.squared_error_ratio.value_or(1.0));
+/// What learned rounding was asked to do to layers, and has done.
+verify::LearnedNoises noises_of(const RunReport& report) {
+  verify::LearnedNoises noises;
   for (const Job& job : report.plan.jobs) {
-    // The codes stand for another weight then.
-    if (job.learn && job.learn->statistics.cross_moment) return std::numeric_limits<double>::infinity();
+    if (job.learn) noises[formats::base_name(job.inputs[0].info.name)] = verify::kUnknownNoise;
   }
-  return VerifyOptions().tolerance_db + 10 * std::log10(most);
+  for (const LearnedLayer& layer : report.learned) {
+    noises[formats::base_name(layer.tensor)] = {layer.squared_error, layer.target ? layer.target->change : 0};
+  }
+  return noises;
 }
 
 /// The files of the output as they are called until they are complete, with the headers that they will have.
@@ -55,8 +53,8 @@ Verification verify_output(std::span<io::OutputFile* const> files, const RunRepo
   const auto backend = open_backend("cpu");
   const io::ModelFiles written(parts_of(files, report.plan));
   const eval::FloatModel original(input, *backend);
-  Verification verification = verify::verify_files(written, &original, *backend,
-                                                   {.target = target, .threads = threads, .tolerance_db = tolerance_for(report)}, control);
+  Verification verification =
+      verify::verify_files(written, &original, *backend, {.target = target, .threads = threads}, control, noises_of(report));
   for (const Finding& finding : verification.findings) {
     if (finding.severity != Finding::Severity::problem) continue;
     const std::uint64_t more = verification.count(Finding::Severity::problem) - 1;

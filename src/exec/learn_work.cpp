@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <halftone/codec/hd.hpp>
@@ -18,6 +19,7 @@
 #include "learn/move_target.hpp"
 #include "learn/quantized_weight.hpp"
 #include "learn/solve.hpp"
+#include "learn/squared_norm.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -51,16 +53,18 @@ class LearnWork : public Work {
     const bool is_zero = amax == 0.0F;
     StatisticsReader statistics(*engine, job_, context_, info_);
     const std::vector<float> expected = expected_outputs(*engine, weight, statistics);
+    std::optional<MovedTarget> target;
     if (uses_moments(job_.learn->method) && statistics.moves_target() && !is_zero) {
-      if (!learn::move_target(*engine, weight, statistics.moments(), job_.learn->damping)) {
+      target = learn::move_target(*engine, weight, statistics.moments(), job_.learn->damping);
+      if (target && !(target->change <= 1)) {
         fail(ErrorKind::bad_statistics, "'{}': the cross moments of '{}' would change its weight by more than the weight itself",
              context_.statistics->path().string(), job_.inputs[0].info.name);
       }
-      amax = moved_amax(*engine, weight);
+      if (target) amax = moved_amax(*engine, weight);
     }
     learn::QuantizedWeight quantized(*engine, job_.spec, layout_, weight);
     quantized.round_to_nearest(amax, is_zero ? std::vector<float>() : search_weights(statistics), context_.threads);
-    LearnedLayer learned;
+    LearnedLayer learned{.elements = elements()};
     if (!is_zero) {
       learned = learn::solve(*engine, *job_.learn, quantized, statistics.moments(), [this] { context_.check_stop(); });
     } else if (job_.learn->method != LearnMethod::nearest) {
@@ -70,6 +74,8 @@ class LearnWork : public Work {
     if (is_zero) output_.write_zeros(bands_);
     written += write_bias(quantized, expected, statistics);
     if (job_.lora) write_lora(*engine, quantized, statistics, is_zero, learned);
+    learned.squared_error = is_zero ? 0 : learn::squared_norm_of(*engine, quantized.layer().errors);
+    learned.target = target;
     learned.tensor = job_.inputs[0].info.name;
     const auto end = std::chrono::steady_clock::now();
     learned.seconds = std::chrono::duration<double>(end - start).count();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include <halftone/codec/hd.hpp>
 
@@ -39,6 +40,7 @@ StatisticsReader::StatisticsReader(learn::Engine& engine, const Job& job, const 
   diagonal_ = read(found.diagonal);
   mean_ = read(found.mean);
   mean_quantized_ = read(found.mean_quantized);
+  check_mean();
   moments_.count = read_count();
   if (recipe.bias_correction == BiasCorrection::synthetic) {
     mean_ = learn::synthetic_mean(columns_, recipe.seed);
@@ -93,6 +95,7 @@ void StatisticsReader::check_second(const ModelTensor& tensor, const learn::Matr
   std::vector<float> diagonal(columns_);
   engine_.diagonal(second, diagonal.data());
   check_diagonal(tensor, diagonal);
+  mean_squares_ = diagonal;
   learn::Memory scratch(engine_);
   const learn::Matrix turned = scratch.matrix(columns_, columns_);
   engine_.transpose(second, turned);
@@ -101,6 +104,24 @@ void StatisticsReader::check_second(const ModelTensor& tensor, const learn::Matr
   if (!(all - engine_.inner(second, turned) > rounding * all)) return;
   fail(ErrorKind::bad_statistics, "'{}': the tensor '{}' is not symmetric, as second moments are", context_.statistics->path().string(),
        tensor.info.name);
+}
+
+/// Both are of x̂ where there are cross moments: then only its own mean can be compared.
+void StatisticsReader::check_mean() const {
+  const LayerStatistics& found = recipe_.statistics;
+  const bool is_of_both = found.cross_moment || found.mean_quantized;
+  const std::vector<float>& means = is_of_both ? mean_quantized_ : mean_;
+  const std::vector<float>& squares = mean_squares_.empty() ? diagonal_ : mean_squares_;
+  if (means.empty() || squares.empty()) return;
+  constexpr double rounding = 1.0 / 16;  // BF16 explains a fifth of it, long sums in binary32 some more
+  for (std::size_t i = 0; i < means.size(); ++i) {
+    const auto mean = static_cast<double>(means[i]);
+    if (mean * mean <= (1 + rounding) * static_cast<double>(squares[i]) + static_cast<double>(std::numeric_limits<float>::min())) continue;
+    fail(ErrorKind::bad_statistics,
+         "'{}': the tensor '{}' gives column {} a mean of {}, whose square exceeds the mean square of {} in '{}'",
+         context_.statistics->path().string(), (is_of_both ? found.mean_quantized : found.mean)->info.name, i, mean, squares[i],
+         (mean_squares_.empty() ? found.diagonal : found.second_moment)->info.name);
+  }
 }
 
 /// Inputs of two models that have nothing in common are no inputs of one layer.

@@ -36,6 +36,8 @@ class StatisticsReader {
   /// Throws bad_statistics for what no second moments are.
   void check_diagonal(const ModelTensor& tensor, const std::vector<float>& diagonal) const;
   void check_second(const ModelTensor& tensor, const learn::Matrix& second);
+  /// Throws bad_statistics where E[x]² is larger than E[x²].
+  void check_mean() const;
   /// Throws bad_statistics for cross moments of zeros beside second moments that are not.
   void check_cross();
   [[noreturn]] void refuse(const ModelTensor& tensor) const;
@@ -47,6 +49,7 @@ class StatisticsReader {
   const Context& context_;
   std::uint64_t columns_;
   learn::Moments moments_;
+  std::vector<float> mean_squares_;  ///< of the columns before any rotation; empty where they are not known
   std::vector<float> diagonal_;
   std::vector<float> mean_;
   std::vector<float> mean_quantized_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 namespace halftone::learn {
@@ -9,6 +10,14 @@ namespace {
 
 /// Columns that are chosen before their errors are passed on to the others.
 constexpr std::uint64_t kPanel = learn::kPanelColumns;
+
+/// tr(E S Eᵀ), where `seen` is tr(E (S + λ) Eᵀ) and `added` λ ‖E‖²; nothing where it is negative by more than the products'
+/// rounding: then S is not what moments are.
+std::optional<double> undamped(double seen, double added) {
+  constexpr double rounding = 1e-3;
+  if (seen - added < -rounding * added) return std::nullopt;
+  return std::max(seen - added, 0.0);
+}
 
 /// The columns by descending second moment, equal ones as they come.
 std::vector<std::uint32_t> order_of(const std::vector<float>& diagonal) {
@@ -136,18 +145,23 @@ Outcome feedback(Engine& engine, const Layer& layer, const Moments& moments, con
     outcome.stop_reason = "its inputs are all zero";
     return outcome;
   }
-  Ordered ordered(engine, layer, order_of(diagonal_of(engine, moments.second)));
-  if (!ordered.prepare(moments.second, normaliser, outcome.damping)) {
+  const auto refused = [&] {
+    outcome.iterations = 0;
     outcome.stop_reason = "its second moments are not positive definite";
     return outcome;
-  }
-  const auto undamped = [&](double squared_error) { return ordered.output_error() - outcome.damping * squared_error; };
-  outcome.nearest_output_error = undamped(outcome.nearest_squared_error);
+  };
+  if (!is_semidefinite(engine, moments.second, normaliser, outcome.damping)) return refused();
+  Ordered ordered(engine, layer, order_of(diagonal_of(engine, moments.second)));
+  if (!ordered.prepare(moments.second, normaliser, outcome.damping)) return refused();
+  const auto nearest_undamped = undamped(ordered.output_error(), outcome.damping * outcome.nearest_squared_error);
   ordered.feed_back();
   for (int i = 0; i < options.sweeps; ++i) ordered.sweep();
   outcome.iterations = 1 + options.sweeps;
   outcome.squared_error = ordered.squared_error();
-  outcome.output_error = undamped(outcome.squared_error);
+  const auto found_undamped = undamped(ordered.output_error(), outcome.damping * outcome.squared_error);
+  if (!nearest_undamped || !found_undamped) return refused();
+  outcome.nearest_output_error = *nearest_undamped;
+  outcome.output_error = *found_undamped;
   ordered.write_levels(levels);
   return outcome;
 }

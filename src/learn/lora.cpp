@@ -19,7 +19,7 @@ struct Measure {
 /// E L = E (H + λ) L⁻ᵀ, in `memory`; null where the moments are zero or have no factor.
 Matrix seen_by_outputs(Engine& engine, Memory& memory, const Matrix& errors, const Matrix& second, double damping) {
   const double normaliser = normaliser_of(engine, second);
-  if (normaliser == 0) return {};
+  if (normaliser == 0 || !is_semidefinite(engine, second, normaliser, damping)) return {};
   Memory scratch(engine);
   const Matrix factor = damped(engine, scratch, second, normaliser, damping);
   const Matrix product = scratch.matrix(errors.rows, errors.columns);

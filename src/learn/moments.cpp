@@ -1,8 +1,11 @@
 #include "learn/moments.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
+
+#include "learn/squared_norm.hpp"
 
 namespace halftone::learn {
 
@@ -17,6 +20,15 @@ double normaliser_of(MatrixEngine& engine, const Matrix& second) {
   const double sum =
       std::accumulate(diagonal.begin(), diagonal.end(), 0.0, [](double s, float value) { return s + static_cast<double>(value); });
   return sum > 0 ? static_cast<double>(diagonal.size()) / sum : 0;
+}
+
+bool is_semidefinite(MatrixEngine& engine, const Matrix& second, double normaliser, double damping) {
+  // Rounding changes each element by at most this part of it, and so no eigenvalue by more than this part of the norm.
+  constexpr double bf16_rounding = 0x1p-8;
+  const double explained = bf16_rounding * normaliser * std::sqrt(squared_norm_of(engine, second));
+  if (damping <= explained) return true;
+  Memory scratch(engine);
+  return engine.cholesky(damped(engine, scratch, second, normaliser, explained));
 }
 
 Matrix damped(MatrixEngine& engine, Memory& memory, const Matrix& moments, double normaliser, double damping) {

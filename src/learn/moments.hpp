@@ -21,6 +21,10 @@ struct Moments {
 /// What makes the mean of the diagonal of `second` 1; 0 where it is zero.
 [[nodiscard]] double normaliser_of(MatrixEngine& engine, const Matrix& second);
 
+/// Whether normaliser · `second` has no negative eigenvalues but those that its storage in BF16 explains.  Looks no further
+/// than `damping` makes it necessary: true may also mean that a factor of the damped moments will tell.
+[[nodiscard]] bool is_semidefinite(MatrixEngine& engine, const Matrix& second, double normaliser, double damping);
+
 /// normaliser · moments + damping · I, in `memory`.
 [[nodiscard]] Matrix damped(MatrixEngine& engine, Memory& memory, const Matrix& moments, double normaliser, double damping);
 

@@ -47,6 +47,27 @@ std::string methods_with_moments() {
   return base::joined_by_or(names);
 }
 
+/// "'a', 'b', 'c' and 4 more".
+std::string first_of(const std::vector<std::string>& layers) {
+  constexpr std::size_t shown = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(shown, layers.size()); ++i)
+    text += fmt::format("{}'{}'", i == 0 ? "" : ", ", base::printable(layers[i]));
+  return layers.size() <= shown ? text : text + fmt::format(" and {} more", layers.size() - shown);
+}
+
+/// Throws usage for numbers with which no optimizer could work.
+void check_schedule(const ScheduleOptions& schedule) {
+  if (schedule.iterations == 0) fail(ErrorKind::usage, "--iterations 0 would do nothing: it takes at least 1");
+  if (!(schedule.rate > 0)) fail(ErrorKind::usage, "--learning-rate {} would move nothing: it takes a number above 0", schedule.rate);
+  const auto check_factor = [](const char* option, double factor) {
+    if (factor > 0 && factor <= 1) return;
+    fail(ErrorKind::usage, "{} {} is no factor of a falling rate: it takes a number above 0 and at most 1", option, factor);
+  };
+  check_factor("--rate-factor", schedule.factor);
+  check_factor("--rate-gamma", schedule.gamma);
+}
+
 /// The bias of a layer, where its job can correct it.
 const ModelTensor* bias_of(const ModelIndex& model, const std::map<std::string_view, const Decision*>& by_name, const std::string& layer,
                            std::uint64_t rows) {
@@ -64,7 +85,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
   std::map<std::string_view, const Decision*> by_name;
   for (const Decision& decision : decisions) by_name.emplace(decision.tensor, &decision);
   std::size_t quantized = 0;
-  std::size_t without = 0;
+  std::vector<std::string> without;  // layers of which the statistics have nothing
   std::size_t without_moments = 0;
   std::size_t means = 0;
   std::string first_layer;
@@ -86,7 +107,7 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
     LearnRecipe recipe{
         .seed = seed_of(options.seed, decision.tensor), .bias_correction = options.bias_correction, .lora_rank = options.lora_rank};
     if (options.statistics && shape.size() == 2) recipe.statistics = find_statistics(*options.statistics, layer, shape[1]);
-    if (options.statistics && recipe.statistics.empty()) ++without;
+    if (options.statistics && recipe.statistics.empty()) without.push_back(layer);
     if (options.learn) {
       set_method(recipe, *options.learn, options.statistics.has_value());
       if (recipe.method == LearnMethod::nearest && !recipe.statistics.empty()) ++without_moments;
@@ -101,13 +122,14 @@ Learning::Learning(const ModelIndex& model, const PlanOptions& options, const st
     const bool is_nearest = recipe.method == LearnMethod::nearest && recipe.statistics.empty() && !recipe.bias && recipe.lora_rank == 0;
     if (!is_nearest) recipes_.emplace(decision.tensor, recipe);
   }
-  if (quantized > 0 && without == quantized && !options.allow_unused) {
+  if (quantized > 0 && without.size() == quantized && !options.allow_unused) {
     fail(ErrorKind::bad_statistics, "'{}' has nothing of any quantized layer: no tensor such as '{}.second_moment'; --allow-unused goes on",
          options.statistics->path.string(), first_layer);
   }
-  if (without > 0) {
-    notes_.push_back(fmt::format("the statistics have nothing of {} of {}: {} rounded as without them", without,
-                                 base::counted(quantized, "quantized layer"), without == 1 ? "it is" : "they are"));
+  if (!without.empty()) {
+    notes_.push_back(fmt::format("the statistics have nothing of {} of {}, {}: {} rounded as without them", without.size(),
+                                 base::counted(quantized, "quantized layer"), first_of(without),
+                                 without.size() == 1 ? "it is" : "they are"));
   }
   if (without_moments > 0 && options.learn) {
     notes_.push_back(fmt::format("{} no second moments in the statistics: {} rounded to nearest with what is there",
@@ -138,6 +160,7 @@ void check_learn_options(const PlanOptions& options) {
   }
   if (!options.learn) return;
   const LearnOptions& learn = *options.learn;
+  if (learn.method == LearnMethod::optimizer) check_schedule(learn.optimizer.schedule);
   const bool heeds_statistics = !learn.method || uses_moments(*learn.method) || options.bias_correction == BiasCorrection::stats ||
                                 options.spec.scales == ScaleMethod::search || options.lora_rank != 0 ||
                                 options.rotation == Rotation::automatic;

@@ -72,6 +72,7 @@ Plan build_plan(const ModelIndex& model, const SideTexts& texts, const PlanOptio
   const std::string note = without_broken_entry(metadata, options);
   if (options.quant_metadata) formats::add_quantization_metadata(metadata, sidecars(model, decisions, stored));
   Plan plan = builder.finish(std::move(metadata), model.has_metadata() || options.quant_metadata, std::move(decisions));
+  plan.learns = options.learn.has_value();
   plan.notes = plan::notes_for(plan, options);
   plan.notes.insert(plan.notes.end(), rules.notes.begin(), rules.notes.end());
   const std::vector<std::string> rotation_notes = plan::rotation_notes(plan.decisions, options);

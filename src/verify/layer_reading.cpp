@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include <halftone/codec/hd.hpp>
@@ -44,14 +45,24 @@ const ModelTensor* original_of(const Sources& sources, QuantizedLayer& layer, Fi
   return nullptr;
 }
 
-void judge(const LayerError& error, const QuantizedLayer& layer, double tolerance, Findings& findings) {
-  if (!std::isfinite(error.figures.signal)) return findings.problem(layer.base, "the original's weight holds NaN or infinity");
-  const double allowed = std::max(error.expected.noise * std::pow(10, tolerance / 10), error.figures.signal * kExact);
-  if (error.figures.noise <= allowed) return;
-  findings.problem(
-      layer.base,
-      fmt::format("its error against the original is {:.2f} dB, and {} gives {:.2f} dB on this weight (at most {} dB less pass)",
-                  error.figures.sqnr_db(), layer.readable->spec.format->name(), error.expected.sqnr_db(), tolerance));
+/// The squared error that learned rounding explains; nothing where the layer's codes were not learned.
+std::optional<double> learned_noise(const Sources& sources, const QuantizedLayer& layer, double signal) {
+  const auto found = sources.learned.find(layer.base);
+  if (found == sources.learned.end()) return std::nullopt;
+  return found->second.most(signal);
+}
+
+void judge(const Sources& sources, const LayerError& error, const QuantizedLayer& layer, Findings& findings) {
+  const ErrorFigures& figures = error.figures;
+  if (!std::isfinite(figures.signal)) return findings.problem(layer.base, "the original's weight holds NaN or infinity");
+  const std::optional<double> learned = learned_noise(sources, layer, figures.signal);
+  const double explained = std::max(error.expected.noise, learned.value_or(0));
+  const double allowed = std::max(explained * std::pow(10, sources.tolerance_db / 10), figures.signal * kExact);
+  if (figures.noise <= allowed) return;
+  std::string given = fmt::format("{} gives {:.2f} dB on this weight", layer.readable->spec.format->name(), error.expected.sqnr_db());
+  if (learned) given += fmt::format(", what was learned at least {:.2f} dB", 10 * std::log10(figures.signal / *learned));
+  findings.problem(layer.base, fmt::format("its error against the original is {:.2f} dB, and {} (at most {} dB less pass)",
+                                           figures.sqnr_db(), given, sources.tolerance_db));
 }
 
 LayerError measure(const Sources& sources, const QuantizedLayer& layer, const ModelTensor& original, ZeroGroups& zeros) {
@@ -92,7 +103,7 @@ std::optional<LayerError> read_layer(const Sources& sources, QuantizedLayer laye
   std::optional<LayerError> error;
   if (original != nullptr) {
     error = measure(sources, layer, *original, zeros);
-    judge(*error, layer, sources.tolerance_db, findings);
+    judge(sources, *error, layer, findings);
   } else {
     std::vector<float> values;
     eval::for_each_band(sources.stop, extent, stored.row_multiple(), [&](std::uint64_t first, std::uint64_t count) {

@@ -8,6 +8,7 @@
 #include "eval/float_reader.hpp"
 #include "formats/stored_layers.hpp"
 #include "verify/findings.hpp"
+#include "verify/learned_noise.hpp"
 
 namespace halftone::verify {
 
@@ -18,6 +19,7 @@ struct Sources {
   const eval::FloatModel* original = nullptr;  ///< null for none
   const std::atomic<bool>& stop;
   double tolerance_db = 1.5;  ///< VerifyOptions::tolerance_db
+  const LearnedNoises& learned;
 };
 
 /// Dequantizes `layer`, which must be readable, a band at a time: reports groups of zeros and, where there is an

@@ -49,7 +49,7 @@ LayerResult verify_layer(const Sources& sources, const formats::QuantizedLayer& 
 }  // namespace
 
 Verification verify_files(const io::ModelFiles& files, const eval::FloatModel* original, const Backend& backend,
-                          const VerifyOptions& options, const RunControl& control) {
+                          const VerifyOptions& options, const RunControl& control, const LearnedNoises& learned) {
   Findings findings;
   const SideTexts texts = texts_of(files, findings);
   const Contents contents(files.index(), texts, findings);
@@ -61,7 +61,7 @@ Verification verify_files(const io::ModelFiles& files, const eval::FloatModel* o
     note_slow_layers(contents, findings);
   }
   if (contents.layers.empty()) findings.note("", "no layer is quantized");
-  const Sources sources{files, backend, original, control.stop, options.tolerance_db};
+  const Sources sources{files, backend, original, control.stop, options.tolerance_db, learned};
   std::vector<LayerResult> results(contents.layers.size());
   base::parallel_for(results.size(), options.threads, [&](std::size_t i) { results[i] = verify_layer(sources, contents.layers[i]); });
   files.check();

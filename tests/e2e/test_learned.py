@@ -130,6 +130,59 @@ class Learned(ProgramTest):
         lost = lambda e: np.sum((moved @ (self.weight + e).T - outputs) ** 2)
         self.assertLess(lost(error), 0.1 * lost(nearest))
 
+    def cross_statistics(self, name="x"):
+        """Of a quantized model whose inputs of the layer are a little other than the original's."""
+        rng = np.random.default_rng(SEED + 3)
+        inputs = rng.standard_normal((VECTORS, COLUMNS)) @ rng.standard_normal((COLUMNS, COLUMNS))
+        moved = inputs + 0.1 * inputs.std() * rng.standard_normal(inputs.shape)
+        return self.write_stats(name, {"second_moment": moved.T @ moved / VECTORS, "cross_moment": inputs.T @ moved / VECTORS,
+                                       "count": np.array([100 * VECTORS], np.int64)})
+
+    def test_layers_with_a_moved_target_pass_their_verification(self):
+        exact = np.where(np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) % 3, 1.0, -2.0)
+        exact[:, 0] = 448 / 2.0
+        for name, weight in {"usual": self.weight, "tiny": self.weight * 1e-28, "zeros": 0 * self.weight, "exact": exact}.items():
+            self.source = st.write(self.folder / "w.safetensors", {"b.fc.weight": stored(weight)})
+            for fmt in ("fp8", "int8-row", "nvfp4", "w4a4-convrot"):
+                with self.subTest(name, format=fmt):
+                    layer, _ = self.learn(fmt, "--target", "none", "--rounding", "learned", "--stats", self.cross_statistics(), "--verify")
+                    self.assertEqual(layer["target"] is None, name == "zeros")
+
+    def test_report_tells_the_damping_of_the_target_from_that_of_the_codes(self):
+        learned = ("--rounding", "learned", "--stats", self.cross_statistics())
+        layer, error = self.learn("int8-row", *learned, "--mse-budget", "0.02")
+        self.assertAlmostEqual(layer["target"]["damping"], 0.03)
+        self.assertGreater(layer["damping"], 0.05)
+        layer, error = self.learn("int8-row", *learned, "--mse-budget", "0")
+        self.assertEqual(layer["method"], "nearest")
+        self.assertAlmostEqual(layer["target"]["change"], np.sum(error**2) / np.sum(self.weight**2), delta=0.05 * layer["target"]["change"])
+        text = self.check("convert", self.source, "--format", "int8-row", "--preset", "none", "-o", self.folder / "t.safetensors", *learned,
+                          "--mse-budget", "0", "--quiet").stdout
+        self.assertIn("b.fc.weight  nearest to the moved target, because its squared error would exceed the budget", text)
+
+    def test_second_moments_that_only_damping_makes_definite_are_not_used(self):
+        turn = np.linalg.qr(np.random.default_rng(SEED + 4).standard_normal((COLUMNS, COLUMNS)))[0]
+        moment = lambda values: (turn * values) @ turn.T
+        stats = self.write_stats("i", {"second_moment": moment(np.repeat([-0.25, 2.25], COLUMNS // 2))})
+        for damping in ("0.1", "0.35", "1"):
+            layer, _ = self.learn("int8-row", "--rounding", "learned", "--stats", stats, "--damping", damping, "--extract-lora", "4")
+            self.assertEqual(layer["kept_nearest_because"], "its second moments are not positive definite", damping)
+            self.assertIsNone(layer["output_error_ratio"])
+            self.assertEqual(layer["lora_error"], "squared")
+        # What is definite but for the rounding of BF16 is used.
+        rounded = reference.to_float32(reference.from_float32(moment(np.repeat([0, 2], COLUMNS // 2)).astype(np.float32), "BF16"))
+        self.assertLess(np.linalg.eigvalsh(rounded.astype(np.float64)).min(), -1e-4)
+        stats = self.write_stats("r", {"second_moment": (rounded + rounded.T) / 2})
+        layer, _ = self.learn("int8-row", "--rounding", "learned", "--stats", stats, "--damping", "1")
+        self.assertEqual(layer["method"], "feedback")
+
+    def test_learned_is_an_array_even_of_no_layer(self):
+        stats = st.write(self.folder / "other.safetensors", {"other.mean": stored(self.mean)})
+        report = self.check("convert", self.source, "--format", "fp8", "--preset", "none", "--rounding", "learned", "--stats", stats,
+                            "--allow-unused", "--quiet", "--json").json
+        self.assertEqual(report["learned"], [])
+        self.assertIn("the statistics have nothing of 2 of 2 quantized layers, 'b.fc', 'b.out': they are rounded as without them", report["notes"])
+
     def test_only_feedback_moves_the_target(self):
         stats = self.write_stats("x", {"second_moment": self.moments, "cross_moment": 0.9 * self.moments, "mean": self.mean})
         plain = self.convert(self.source, "fp8")
@@ -164,13 +217,14 @@ class Learned(ProgramTest):
         arguments = ("convert", self.source, "--format", "fp8", "--preset", "none", "--rounding", "learned", "--force", "--quiet")
         [layer] = json.loads(self.check(*arguments, "--json").stdout)["learned"]
         self.assertEqual(layer["kept_nearest_because"], "its weights are all zero")
+        self.assertEqual(layer["elements"], ROWS * COLUMNS)
         self.assertIn("b.fc.weight  nearest, because its weights are all zero", self.check(*arguments).stdout)
 
     def test_layers_without_statistics_are_named(self):
         output = self.folder / "out.safetensors"
         text = self.check("convert", self.source, "--format", "fp8", "--preset", "none", "--rounding", "learned", "--stats", self.stats, "-o", output,
                           "--quiet").stdout
-        self.assertIn("the statistics have nothing of 1 of 2 quantized layers", text)
+        self.assertIn("the statistics have nothing of 1 of 2 quantized layers, 'b.out': it is", text)
 
     def test_zero_weights_and_zero_inputs_stay_nearest(self):
         zeros = st.write(self.folder / "z.safetensors", {"b.fc.weight": stored(np.zeros((ROWS, COLUMNS)))})
@@ -194,6 +248,7 @@ class Learned(ProgramTest):
         self.refuse_learning("--bias-correction", "stats", says=["needs --stats"])
         self.refuse_learning("--rounding", "learned", "--learn-method", "feedback", says=["needs --stats", "--prior weights"])
         self.refuse_learning("--rounding", "learned", "--min-k", "9", "--max-k", "8", says=["--min-k 9 is larger than --max-k 8"])
+        self.refuse_learning("--rounding", "learned", "--stats", self.stats, "--seed", "1", says=["--seed has no effect on --learn-method feedback"])
         self.refuse_learning("--rounding", "learnd", says=["learned"])
         for method in ("project", "closed", "optimizer"):
             self.refuse_learning("--rounding", "learned", "--learn-method", method, "--stats", self.stats, says=[f"--stats has no effect on --learn-method {method}"])
@@ -204,6 +259,13 @@ class Learned(ProgramTest):
             for value in values:
                 with self.subTest(option=option, value=value):
                     self.refuse_learning(*optimizer, f"{option}={value}", says=[f"{option}: takes a finite number of at least 0, not {value}"])
+
+    def test_numbers_with_which_no_optimizer_works_are_refused(self):
+        optimizer = ("--rounding", "learned", "--learn-method", "optimizer")
+        for option, value in (("--iterations", "0"), ("--learning-rate", "0"), ("--rate-factor", "0"), ("--rate-factor", "2"), ("--rate-gamma", "2")):
+            with self.subTest(option=option, value=value):
+                schedule = ("--schedule", "exponential") if option == "--rate-gamma" else ()
+                self.refuse_learning(*optimizer, *schedule, option, value, says=[f"{option} {value} .*it takes"])
 
     def test_the_plan_says_how_layers_are_rounded(self):
         options = ("--format", "nvfp4", "--preset", "none", "--rounding", "learned", "--stats", self.stats, "--bias-correction", "stats")
@@ -222,6 +284,9 @@ class Learned(ProgramTest):
                  "'b.fc.second_moment' holds NaN": {"second_moment": self.moments * np.nan},
                  "'b.fc.second_moment' is not symmetric": {"second_moment": np.triu(self.moments)},
                  "gives column 0 a mean square of -": {"second_moment": -self.moments},
+                 "'b.fc.mean' gives column 0 a mean of": {"second_moment": self.moments, "mean": 2 * np.sqrt(np.diag(self.moments))},
+                 "'b.fc.mean_quantized' gives column 0 a mean of": {"second_moment": self.moments, "mean": self.mean,
+                                                                   "mean_quantized": 2 * np.sqrt(np.diag(self.moments))},
                  "has nothing of any quantized layer": {},
                  "'b.fc.diag' gives column 3 a mean square of -1": {"diag": np.where(np.arange(COLUMNS) == 3, -1.0, 1.0)},
                  "the cross moments of 'b.fc.weight' would change its weight": {"second_moment": self.moments, "cross_moment": 1e6 * self.moments},

@@ -303,6 +303,22 @@ TEST_P(MovedScalesLearnLaw, Moved_scales_are_stored_with_the_codes_that_belong_t
   }
 }
 
+TEST_P(LearnLaw, Negative_moments_that_damping_hides_are_refused_and_rounded_ones_are_not) {
+  // Pairs of columns: eigenvalues of 1 + coupling and 1 - coupling.
+  const auto learned_with = [&](float coupling) {
+    std::vector<float> second(columns_ * columns_);
+    for (std::size_t i = 0; i < columns_; ++i) {
+      second[i * columns_ + i] = 1.0F;
+      if (const std::size_t other = i ^ 1U; other < columns_) second[i * columns_ + other] = coupling;
+    }
+    LearnRecipe recipe{.method = LearnMethod::feedback};
+    recipe.damping = 0.6;
+    return learn::solve(*engine_, recipe, *quantized_, {.second = memory_.matrix_of(second.data(), columns_, columns_)});
+  };
+  EXPECT_EQ(learned_with(1.5F).kept_nearest_because, "its second moments are not positive definite");
+  EXPECT_NE(learned_with(1.0F + 0x1p-8F).kept_nearest_because, "its second moments are not positive definite");
+}
+
 TEST_P(LearnLaw, Every_method_ends_where_it_is_told_to) {
   const std::vector<float> second = moments();
   const learn::Moments known{.second = memory_.matrix_of(second.data(), columns_, columns_)};

@@ -300,6 +300,32 @@ TEST_F(Resume, Output_that_does_not_pass_its_verification_is_not_kept) {
   expect_no_output();
 }
 
+// What learning added to the error of layers, only the interrupted run knew.
+TEST_F(Resume, Layers_that_were_learned_before_pass_the_verification) {
+  // Inputs that go on from column to column: errors that alternate add up to little.
+  std::vector<float> second(kColumns * kColumns);
+  for (std::size_t i = 0; i < second.size(); ++i) {
+    const float distance = (static_cast<float>(i / kColumns) - static_cast<float>(i % kColumns)) / 8.0F;
+    second[i] = std::exp(-distance * distance);
+  }
+  std::vector<test::TensorBytes> tensors;
+  for (int layer = 0; layer < kLayers - 2; ++layer)
+    tensors.push_back(f32(std::to_string(layer) + ".second_moment", {kColumns, kColumns}, second));
+  const fs::path statistics = folder_ / "statistics.safetensors";
+  test::write_model(statistics, tensors, {});
+  PlanOptions options = options_for("int8-row");
+  options.target = Target::none;
+  options.statistics = read_statistics(statistics);
+  options.learn.emplace().damping = 0.001;
+  interrupt(options);
+  const RunReport report = convert_with(options, {.threads = 1, .verify = true, .resume = true});
+  EXPECT_TRUE(report.learned.empty());
+  EXPECT_TRUE(report.plan.learns);
+  ASSERT_EQ(report.verification->layers[0].name, "0");
+  const LayerError& error = *report.verification->layers[0].error;
+  EXPECT_GT(error.figures.noise, std::pow(10, VerifyOptions().tolerance_db / 10) * error.expected.noise);
+}
+
 TEST_F(Resume, Shards_are_resumed) {
   PlanOptions options = options_for("fp8-row");
   options.sharding = Sharding{40'000, "out"};

@@ -96,6 +96,7 @@ void LearnArguments::refuse_without_effect(LearnMethod chosen) const {
   refuse(top_p && !has_basis, "--top-p", where);
   refuse(min_k && !has_basis, "--min-k", where);
   refuse(max_k && !has_basis, "--max-k", where);
+  refuse(seed && !has_basis && bias_correction != "synthetic" && !lora_rank, "--seed", where);
   refuse(damping && !uses_moments(chosen) && !(lora_rank && statistics), "--damping", "a method without second moments");
   for (const auto& [value, option] : {std::pair{top_p, "--top-p"}, {damping, "--damping"}, {mse_budget, "--mse-budget"}}) {
     if (value && std::isnan(*value)) fail(ErrorKind::usage, "{} takes a number, not NaN", option);

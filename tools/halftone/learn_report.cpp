@@ -1,5 +1,7 @@
 #include "learn_report.hpp"
 
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "base/text.hpp"
@@ -25,6 +27,18 @@ std::string figures(const LearnedLayer& layer) {
 std::string rank_text(const LearnedLayer& layer) {
   if (layer.rank == layer.wanted_rank) return fmt::format("  rank {}", layer.rank);
   return fmt::format("  rank {} instead of {}: no more directions were found", layer.rank, layer.wanted_rank);
+}
+
+/// Of a layer whose weight was moved: what its errors are relative to.
+std::string target_text(const LearnedLayer& layer) {
+  if (!layer.target) return {};
+  return fmt::format("  target moved by {:.2f} % of the weight, damping {:.3g}", 100 * std::sqrt(layer.target->change),
+                     layer.target->damping);
+}
+
+nlohmann::ordered_json target_json(const LearnedLayer& layer) {
+  if (!layer.target) return {};
+  return {{"damping", layer.target->damping}, {"change", layer.target->change}};
 }
 
 std::string lora_text(const LearnedLayer& layer) {
@@ -55,6 +69,7 @@ nlohmann::ordered_json learned_json(const std::vector<LearnedLayer>& layers) {
                     {"captured_energy", layer.captured_energy},
                     {"basis_residual", layer.basis_residual},
                     {"damping", layer.damping},
+                    {"target", target_json(layer)},
                     {"iterations", layer.iterations},
                     {"stop_reason", layer.stop_reason},
                     {"seconds", layer.seconds}});
@@ -73,12 +88,13 @@ std::string learned_text(const std::vector<LearnedLayer>& layers) {
   for (const LearnedLayer& layer : layers) {
     text += fmt::format("  {}  {}", base::printable(layer.tensor), name_of(layer.method));
     if (!layer.kept_nearest_because.empty()) {
-      text += fmt::format(", because {}", layer.kept_nearest_because);
+      text += fmt::format("{}, because {}", layer.target ? " to the moved target" : "", layer.kept_nearest_because);
     } else {
       text += figures(layer);
       if (layer.changed > 0) text += fmt::format("  {:.2f} % of codes changed", 100 * changed_part(layer));
       if (layer.rank > 0) text += rank_text(layer);
     }
+    text += target_text(layer);
     text += lora_text(layer);
     text += fmt::format("  {:.2f} s\n", layer.seconds);
   }

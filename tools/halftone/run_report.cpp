@@ -14,6 +14,11 @@
 namespace halftone::tool {
 namespace {
 
+/// Whether the report has an entry `learned`, be it of no layer.
+bool learns(const Plan& plan) {
+  return plan.learns || std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) { return job.learn.has_value(); });
+}
+
 /// Learned layers of which only the interrupted run could tell what came of them.
 std::uint64_t learned_before(const RunReport& report) {
   const auto learned =
@@ -72,7 +77,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   if (session.json) {
     auto json = plan_json(report.plan, facts);
     if (report.verification) json["verification"] = verification_json(*report.verification);
-    if (!report.learned.empty()) json["learned"] = learned_json(report.learned);
+    if (learns(report.plan)) json["learned"] = learned_json(report.learned);
     if (report.plan.lora) json["lora"] = {{"file", report.lora_output.string()}, {"bytes", report.plan.lora->file_bytes()}};
     if (report.resumption) json["resumption"] = resumption_json(report);
     json["seconds"] = report.seconds;
