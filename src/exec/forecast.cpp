@@ -18,7 +18,7 @@ const Shape& shape_of(const Job& job) { return job.stored ? job.stored->shape : 
 
 learn::Work work_of(const Job& job, DeviceKind device) {
   if (!job.learn) return {};
-  return learn::layer_work(*job.learn, shape_of(job)[0], shape_of(job)[1], device);
+  return learn::layer_work(*job.learn, job.spec, shape_of(job)[0], shape_of(job)[1], device);
 }
 
 /// What the layers of `plan` take to load their kernels: the first one, and all others of shapes that are new.

@@ -20,7 +20,7 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
 }
 
 /// Flips usually end by themselves after so many passes.
-constexpr int kUsualFlips = 16;
+constexpr int kUsualFlips = 14;
 
 std::uint64_t bytes(const LearnRecipe&, const Extent& extent) {
   return std::max(basis_search_bytes(extent), basis_bytes(extent) + projection_bytes(extent));
