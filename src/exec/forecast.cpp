@@ -16,7 +16,7 @@ constexpr double kSeenOfWaits = 0.3;
 
 learn::Work work_of(const Job& job, DeviceKind device) {
   if (!job.learn) return {};
-  return learn::layer_work(*job.learn, weight_shape(job)[0], weight_shape(job)[1], device);
+  return learn::layer_work(*job.learn, job.spec, weight_shape(job)[0], weight_shape(job)[1], device);
 }
 
 /// What the layers of `plan` take to load their kernels: the first one, and all others of shapes that are new.

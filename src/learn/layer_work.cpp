@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/scale_rules.hpp"
 #include "learn/basis.hpp"
 #include "learn/effort.hpp"
 #include "learn/method.hpp"
@@ -20,10 +21,34 @@ struct Costs {
   double pass_products;  ///< products, of each within a pass of a projection
   double pass;           ///< elements, of each: a pass of a projection
   double pass_waits;     ///< of a pass of a projection
+  double full_product;   ///< products, of each of full precision
+  double try_scale;      ///< elements, of each and each scale that is tried in a search
+  double try_weighted;   ///< the same where errors have weights, of codes of 8 bits
+  double try_weighted4;  ///< and of 4 bits, which have fewer levels
 };
 
-constexpr Costs kProcessor{.reading = 1.5, .passing = 1, .basis = 1, .basis_waits = 0, .pass_products = 1, .pass = 4, .pass_waits = 0};
-constexpr Costs kGpu{.reading = 0, .passing = 1.8, .basis = 1.55, .basis_waits = 75, .pass_products = 0.6, .pass = 1, .pass_waits = 4.5};
+constexpr Costs kProcessor{.reading = 1.5,
+                           .passing = 1,
+                           .basis = 1,
+                           .basis_waits = 0,
+                           .pass_products = 1,
+                           .pass = 4,
+                           .pass_waits = 0,
+                           .full_product = 1,
+                           .try_scale = 0.05,
+                           .try_weighted = 3.4,
+                           .try_weighted4 = 1.5};
+constexpr Costs kGpu{.reading = 0,
+                     .passing = 1.8,
+                     .basis = 1.55,
+                     .basis_waits = 75,
+                     .pass_products = 0.6,
+                     .pass = 1,
+                     .pass_waits = 4.5,
+                     .full_product = 5,
+                     .try_scale = 0.03,
+                     .try_weighted = 2.9,
+                     .try_weighted4 = 0.8};
 
 const Costs& costs_of(DeviceKind device) { return device == DeviceKind::gpu ? kGpu : kProcessor; }
 
@@ -45,6 +70,29 @@ double basis_products(const Extent& extent, int power_iterations) {
 Work work_of_basis(const Extent& extent, int power_iterations, DeviceKind device) {
   const Costs& costs = costs_of(device);
   return {.products = costs.basis * basis_products(extent, power_iterations), .waits = costs.basis_waits};
+}
+
+/// A search for the scales of `elements` weights.  Those of groups are tried once for each scale of the whole weight, and once more.
+Work search_work(const QuantSpec& spec, bool is_weighted, double elements, const Costs& costs) {
+  if (spec.scales != ScaleMethod::search) return {};
+  const formats::ScaleRules& rules = formats::scale_rules(*spec.format);
+  const Storage& storage = spec.format->storage();
+  const double of_weight = rules.tensor_candidates > 1 ? rules.tensor_candidates : 0;
+  const double of_group = storage.grid == ScaleGrid::tensor ? 1 : rules.candidates;
+  const double weighted = storage.code_bits == 4 ? costs.try_weighted4 : costs.try_weighted;
+  const double last = is_weighted && storage.grid != ScaleGrid::tensor ? weighted : costs.try_scale;
+  return {.elements = (of_weight * costs.try_scale + last) * of_group * elements};
+}
+
+/// Fitting a LoRA; `by_output`: in view of what moments say of outputs.
+Work lora_work(const Extent& extent, bool by_output, DeviceKind device) {
+  Work work = work_of_basis(extent, kLoraPowerIterations, device);
+  if (!by_output) return work;
+  const auto columns = static_cast<double>(extent.columns);
+  constexpr double factor = 0.7;  // products: a Cholesky factor and its inverse, by the cube of its side
+  work.products +=
+      costs_of(device).full_product * (2 * static_cast<double>(extent.weight()) * columns + factor * columns * columns * columns);
+  return work;
 }
 
 }  // namespace
@@ -77,13 +125,15 @@ Work projection_work(const Extent& extent, double passes, DeviceKind device) {
                        .waits = costs.pass_waits};
 }
 
-Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device) {
+Work layer_work(const LearnRecipe& recipe, const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns, DeviceKind device) {
   const Extent extent{rows, columns, rank_of(recipe.rank, rows, columns)};
   const Costs& costs = costs_of(device);
   const auto elements = static_cast<double>(extent.weight());
   Work work{.elements = costs.reading * elements, .copies = costs.passing * elements};
+  const bool by_output = recipe.statistics.second_moment.has_value();
+  work += search_work(spec, by_output || recipe.statistics.diagonal, elements, costs);
   work += method_of(recipe.method).work(recipe, extent, device);
-  if (recipe.lora_rank > 0) work += work_of_basis({rows, columns, recipe.lora_rank}, kLoraPowerIterations, device);
+  if (recipe.lora_rank > 0) work += lora_work({rows, columns, recipe.lora_rank}, by_output, device);
   return work;
 }
 

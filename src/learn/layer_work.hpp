@@ -34,7 +34,8 @@ struct Loading {
 /// Those of layers of a method; `side_by_side`: several at once, which load at the same time as the rates are measured.
 [[nodiscard]] Loading usual_loading(LearnMethod method, bool side_by_side);
 
-/// How much work choosing the codes of a rows × columns weight is.
-[[nodiscard]] Work layer_work(const LearnRecipe& recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device);
+/// How much work quantizing a rows × columns weight so is.
+[[nodiscard]] Work layer_work(const LearnRecipe& recipe, const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns,
+                              DeviceKind device);
 
 }  // namespace halftone::learn

@@ -21,7 +21,7 @@ struct Sample {
   int repeats;  ///< of which the shortest counts
 };
 
-constexpr Sample kProcessor{128, 1024, 256, 1, 2};
+constexpr Sample kProcessor{128, 1024, 256, 1, 4};
 constexpr Sample kGpu{2048, 2048, 1024, 8, 6};  // often enough that some are not held up by layers beside
 
 Sample sample_for(const Engine& engine) { return engine.prefers_products(kGpu.columns) ? kGpu : kProcessor; }

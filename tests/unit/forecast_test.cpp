@@ -31,7 +31,7 @@ constexpr learn::Rates kRates{.product = 1e-9, .element = 1e-6, .copy = 1e-7, .w
 /// Seconds of a layer whose time is its work.
 double seconds_of(const Job& job) {
   const Shape& shape = job.inputs[0].info.shape;
-  return learn::seconds_of(learn::layer_work(*job.learn, shape[0], shape[1], DeviceKind::cpu), kRates);
+  return learn::seconds_of(learn::layer_work(*job.learn, job.spec, shape[0], shape[1], DeviceKind::cpu), kRates);
 }
 
 double foreseen(std::uint64_t end_ns, steady_clock::time_point start) {
@@ -136,7 +136,7 @@ class ForeseenOnGpu : public testing::Test {
     double seconds = 0;
     for (const Shape& shape : shapes) {
       const LearnRecipe recipe{.method = LearnMethod::project};
-      seconds += learn::seconds_of(learn::layer_work(recipe, shape[0], shape[1], DeviceKind::gpu), kRates);
+      seconds += learn::seconds_of(learn::layer_work(recipe, {}, shape[0], shape[1], DeviceKind::gpu), kRates);
     }
     return seconds;
   }

@@ -11,9 +11,10 @@ namespace {
 /// A rank that is a fifth of the smaller dimension, whatever that is.
 constexpr RankOptions kFifth{.top_p = 0.2, .min_k = 1, .max_k = 1'000'000};
 
-Work work_of(LearnRecipe recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device = DeviceKind::cpu) {
+Work work_of(LearnRecipe recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device = DeviceKind::cpu,
+             const QuantSpec& spec = {.format = &format_named("fp8")}) {
   recipe.rank = kFifth;
-  return layer_work(recipe, rows, columns, device);
+  return layer_work(recipe, spec, rows, columns, device);
 }
 
 TEST(LayerWork, A_layer_that_is_read_takes_what_its_elements_take) {
@@ -60,6 +61,59 @@ TEST(LayerWork, Bases_load_more_kernels_than_feedback_and_alone_they_take_longer
     EXPECT_LT(usual_loading(LearnMethod::feedback, side_by_side).first, usual_loading(LearnMethod::project, side_by_side).first);
   }
   EXPECT_LT(usual_loading(LearnMethod::project, true).first, usual_loading(LearnMethod::project, false).first);
+}
+
+/// Elements that a search for scales adds, of each of the weight.
+double searched(const char* format, bool is_weighted, std::uint64_t rows, std::uint64_t columns, DeviceKind device) {
+  LearnRecipe recipe{.method = LearnMethod::nearest};
+  if (is_weighted) recipe.statistics.second_moment.emplace();
+  const QuantSpec plain{.format = &format_named(format)};
+  QuantSpec search = plain;
+  search.scales = ScaleMethod::search;
+  const double more = work_of(recipe, rows, columns, device, search).elements - work_of(recipe, rows, columns, device, plain).elements;
+  return more / static_cast<double>(rows * columns);
+}
+
+TEST(LayerWork, A_search_for_scales_takes_what_its_candidates_take_and_more_with_weights) {
+  for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::gpu}) {
+    for (const char* format : {"fp8-row", "int8-block", "nvfp4", "nf4"}) {
+      const double plain = searched(format, false, 512, 1024, device);
+      EXPECT_GT(plain, 0) << format;
+      EXPECT_NEAR(searched(format, false, 1024, 4096, device), plain, 1e-9 * plain) << format;
+      EXPECT_GT(searched(format, true, 512, 1024, device), 5 * plain) << format;
+    }
+    // 36 scales of integers, 24 of floats; half as many levels of 4 bits.
+    EXPECT_NEAR(searched("int8-block", true, 512, 512, device) / searched("fp8-row", true, 512, 512, device), 36.0 / 24.0, 1e-9);
+    EXPECT_LT(searched("nf4", true, 512, 512, device), searched("int8-block", true, 512, 512, device));
+    EXPECT_EQ(searched("int8", true, 512, 512, device), searched("int8", false, 512, 512, device));
+  }
+}
+
+TEST(LayerWork, A_correction_by_outputs_takes_the_products_of_their_moments) {
+  LearnRecipe recipe{.method = LearnMethod::nearest};
+  recipe.lora_rank = 16;
+  const auto products_of = [&](std::uint64_t side) { return work_of(recipe, side, side).products; };
+  const double of_weight = products_of(1024);
+  recipe.statistics.second_moment.emplace();
+  EXPECT_GT(products_of(1024), 2 * of_weight);
+  EXPECT_NEAR(products_of(4096) / products_of(2048), 8, 1);
+}
+
+TEST(LayerWork, A_smaller_budget_takes_more_solutions_but_no_more_copies) {
+  LearnRecipe recipe{.method = LearnMethod::feedback};
+  const Work once = work_of(recipe, 512, 512);
+  double last = once.products;
+  for (const double budget : {0.3, 0.03, 0.003}) {
+    recipe.mse_budget = budget;
+    const Work work = work_of(recipe, 512, 512);
+    EXPECT_GT(work.products, 1.3 * last);
+    EXPECT_EQ(work.copies, once.copies);
+    last = work.products;
+  }
+  recipe.mse_budget = 0;
+  EXPECT_NEAR(work_of(recipe, 512, 512).products, 9 * once.products, 1e-6 * last);
+  recipe.mse_budget = 10;
+  EXPECT_EQ(work_of(recipe, 512, 512).products, once.products);
 }
 
 TEST(LayerWork, Efforts_and_corrections_cost_what_they_add) {

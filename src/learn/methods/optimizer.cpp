@@ -13,10 +13,11 @@ struct Costs {
   double slope;            ///< products, of each within the slope
   double step;             ///< elements, of each: a step without moments
   double step_by_moments;  ///< the same, for each moment more
+  double whole_step;       ///< the same more, of an optimizer whose steps need sums over the weight
   double waits;
 };
-constexpr Costs kProcessor{.slope = 1, .step = 0.55, .step_by_moments = 0.3, .waits = 0};
-constexpr Costs kGpu{.slope = 0.6, .step = 1.2, .step_by_moments = 0.6, .waits = 1};
+constexpr Costs kProcessor{.slope = 1, .step = 0.2, .step_by_moments = 0.08, .whole_step = 0.25, .waits = 0};
+constexpr Costs kGpu{.slope = 0.6, .step = 1.2, .step_by_moments = 0.6, .whole_step = 0, .waits = 1};
 
 /// On a square.
 double usual_iterations(Optimizer optimizer, DeviceKind device) {
@@ -64,13 +65,15 @@ std::uint64_t bytes(const LearnRecipe& recipe, const Extent& extent) {
 
 Work steps_work(const OptimizerSettings& settings, const Extent& extent, DeviceKind device) {
   const Costs& costs = device == DeviceKind::gpu ? kGpu : kProcessor;
-  const int moments = matrices_of_moments(settings.optimizer, extent.rows, extent.columns);
+  const double step = with_optimizer(settings.optimizer, [&]<class O>(O) {
+    return costs.step + (O::kElementwise ? O::kMoments * costs.step_by_moments : costs.step_by_moments + costs.whole_step);
+  });
   const StopRule& stop = settings.schedule.stop;
   const double most = settings.schedule.iterations;
   const double steps =
       stop.loss > 0 || stop.rate > 0 ? std::min(most, part_of_iterations(extent) * usual_iterations(settings.optimizer, device)) : most;
   return steps * Work{.products = settings.full_loss ? 0.0 : costs.slope * slope_products(extent),
-                      .elements = (costs.step + moments * costs.step_by_moments) * static_cast<double>(extent.weight()),
+                      .elements = step * static_cast<double>(extent.weight()),
                       .waits = costs.waits};
 }
 

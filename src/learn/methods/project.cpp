@@ -20,7 +20,7 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
 }
 
 /// Flips usually end by themselves after so many passes.
-constexpr int kUsualFlips = 16;
+constexpr int kUsualFlips = 14;
 
 Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
   const ProjectOptions options = options_of(recipe);
