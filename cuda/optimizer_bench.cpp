@@ -38,9 +38,8 @@ bool are_near(const std::vector<float>& found, const std::vector<float>& expecte
 }
 
 /// Bytes that an iteration must read and write at least: the gradient and what becomes of the errors, in binary16, offsets
-/// and moments both ways, the first errors where errors are given back whole, and Prodigy's decayed sums and variables of
-/// some elements both ways.  Prodigy's second moments need the whole gradient before the step does, but it may be in a cache by
-/// then.
+/// and moments both ways, the first errors where errors are given back whole, and Prodigy's decayed sums of some elements
+/// both ways.  Prodigy's second moments need the whole gradient before the step does, but it may be in a cache by then.
 std::uint64_t necessary_bytes(const Facts& facts, std::uint64_t rows, std::uint64_t columns, bool gives_errors) {
   const std::uint64_t n = rows * columns;
   const std::uint64_t both_ways = 1 + static_cast<unsigned>(learn::matrices_of_moments(facts.optimizer, rows, columns));
@@ -48,7 +47,8 @@ std::uint64_t necessary_bytes(const Facts& facts, std::uint64_t rows, std::uint6
   return n * 2 * sizeof(__half) + (n * (2 * both_ways + (gives_errors ? 1 : 0)) + 2 * sampled) * sizeof(float);
 }
 
-/// Bytes of two steps of Prodigy that move offsets and moments once: the moments once more, and the first gradient again.
+/// Bytes of two steps of Prodigy that move offsets and moments once, 30 an element and those of sampled elements: the moments
+/// are read once more, and the first gradient is read again.  Steps that are made one by one need 20 each.
 std::uint64_t bytes_of_pair(std::uint64_t n) {
   const std::uint64_t sampled = n / learn::Prodigy::kSampling;
   const std::uint64_t first = n * (sizeof(float) + 2 * sizeof(__half)) + 4 * sampled * sizeof(float);
