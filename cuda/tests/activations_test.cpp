@@ -109,6 +109,7 @@ constexpr std::uint64_t kColumns[] = {1, 16, 100, 128, 133, 3072, 40000};
 
 void quantize_rows(const Activations& a, float* scales, cudaStream_t stream) {
   DeviceBuffer unused(sizeof(std::uint32_t), stream);
+  HALFTONE_TEST_CUDA(cudaMemsetAsync(unused.data(), 0, sizeof(std::uint32_t), stream));
   launch_int8_rows({a.x, a.rows, a.columns}, 0, false, nullptr, a.codes, scales, unused.as<std::uint32_t>(), stream);
 }
 
