@@ -46,6 +46,7 @@ work() {
 programs=("$@")
 work "plain" plain
 work "project" learn --rounding learned
+work "project, 256 layers" long --rounding learned
 work "feedback" learn --rounding learned --stats "$folder/stats.safetensors"
 programs=("$1")
 work "prodigy, 1500 iterations" learn --rounding learned --learn-method optimizer --optimizer prodigy --iterations 1500

@@ -2,6 +2,7 @@
 
 plain.safetensors  72 weights of 8192 x 8192, BF16, 9.66 GB
 learn.safetensors  64 weights of 4096 x 4096, BF16, 1.07 G elements
+long.safetensors   256 of them, 4.3 G elements
 stats.safetensors  second moments of the inputs of those 64 layers
 """
 import json
@@ -45,5 +46,6 @@ inputs = RANDOM.standard_normal((2 * SIDE, SIDE), dtype=np.float32) * np.arange(
 moment = inputs.T @ inputs / np.float32(len(inputs))
 write("plain", [weight(i, 8192) for i in range(72)])
 write("learn", [weight(i, SIDE) for i in range(LAYERS)])
+write("long", [weight(i, SIDE) for i in range(4 * LAYERS)])
 write("stats", [(f"b.{i}.fc.second_moment", "F32", [SIDE, SIDE], [moment]) for i in range(LAYERS)]
       + [(f"b.{i}.fc.count", "I64", [1], [np.array([len(inputs)])]) for i in range(LAYERS)])
