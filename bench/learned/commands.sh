@@ -45,11 +45,12 @@ for repeat in 1 2; do
 done
 (cd "$folder" && sha256sum ./*-*.safetensors)
 
-# layer NAME OPTION...: the last of four layers, when everything is warm.
+# layer NAME OPTION...: the median of eight layers, one after another; the first one loads what the others find.
 layer() {
-  "$halftone" convert "$folder/m.safetensors" --format fp8 --preset none --include 'b\.[0-3]\.' --device cuda:0 --threads 1 --rounding learned \
+  "$halftone" convert "$folder/m.safetensors" --format fp8 --preset none --include 'b\.[0-7]\.' --device cuda:0 --threads 1 --rounding learned \
     --force --quiet --json -o "$folder/l.safetensors" "${@:2}" |
-    python3 -c 'import json, sys; layer = json.load(sys.stdin)["learned"][-1]
+    python3 -c 'import json, sys; layers = sorted(json.load(sys.stdin)["learned"], key=lambda layer: layer["seconds"])
+layer = layers[len(layers) // 2]
 print(sys.argv[1], {key: layer[key] for key in ("seconds", "iterations", "loss_ratio", "mse_ratio", "output_error_ratio", "stop_reason")})' "$1"
 }
 echo "== one layer"
