@@ -38,12 +38,15 @@ const Backend& DeviceStart::for_plan() {
 }
 
 void DeviceStart::begin_for(const Plan& plan) {
+  if (named_.size() > 1) {
+    used_ = gpu_count(plan, named_.size(), threads_of(options_));
+    if (!is_looking_ || used_ > 1) {
+      opened_.reset();
+      open(used_, used_);
+    }
+  }
+  // Behind open(): before_gpus() may change the environment, which this reads.
   if (learns(plan)) preparing_ = std::async(std::launch::async, [&options = options_] { prepare_learning(options.device); });
-  if (named_.size() < 2) return;
-  used_ = gpu_count(plan, named_.size(), threads_of(options_));
-  if (is_looking_ && used_ == 1) return;
-  opened_.reset();
-  open(used_, used_);
 }
 
 std::unique_ptr<Backend> DeviceStart::take() {

@@ -243,7 +243,7 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan, const Backend& backen
 /// Bytes that a job holds from its first band to its last: the scales that are quantized themselves, and what they become.
 std::uint64_t held_bytes(const Job& job) {
   if (job.kind != JobKind::quantize || !job.spec.double_quant) return 0;
-  const Shape& weight = job.stored ? job.stored->shape : job.inputs[0].info.shape;
+  const Shape& weight = weight_shape(job);
   const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
   return formats::nesting_bytes(layout.scale_count(layout.rows()));
 }

@@ -19,12 +19,14 @@ learn::Work work_of(const Job& job, DeviceKind device) {
   return learn::layer_work(*job.learn, job.spec, weight_shape(job)[0], weight_shape(job)[1], device);
 }
 
-/// What the layers of `plan` take to load their kernels: the first one, and all others of shapes that are new.
-learn::Loading loading_of(const Plan& plan, bool side_by_side) {
+/// What the layers of `plan` that there is `work` on take to load their kernels: the first one, and all others of shapes that
+/// are new.
+learn::Loading loading_of(const Plan& plan, const std::vector<learn::Work>& work, bool side_by_side) {
   learn::Loading all;
   std::set<Shape> shapes;
-  for (const Job& job : plan.jobs) {
-    if (!job.learn) continue;
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
+    const Job& job = plan.jobs[i];
+    if (!job.learn || work[i].copies == 0) continue;
     const learn::Loading loading = learn::usual_loading(job.learn->method, side_by_side);
     if (!shapes.insert(weight_shape(job)).second) continue;
     if (shapes.size() > 1) all.another += loading.another;
@@ -62,7 +64,6 @@ Forecast::Forecast(const Plan& plan, const Backend& backend, unsigned threads, R
   may_measure_ = !on_gpu || backend.engine_bytes().value_or(0) >= learn::bytes_of_measuring();
   expected_at_once_ = on_gpu ? std::min<std::size_t>(backend.devices(), threads) : threads;
   may_overlap_ = on_gpu && threads > backend.devices();
-  if (on_gpu) loading_ = loading_of(plan, may_overlap_);
   for (const Job& job : plan.jobs) work_.push_back(work_of(job, device_));
   if (!may_measure_) expected_ = seconds_of_all(work_, learn::usual_rates(device_));
 }
@@ -82,7 +83,7 @@ std::uint64_t Forecast::engine_bytes() {
 void Forecast::begin(learn::Engine& engine) {
   if (may_measure_) measure(engine);
   const std::lock_guard lock(mutex_);
-  if (most_at_once_ == 0 && !may_measure_) begin_ = std::chrono::steady_clock::now();
+  if (most_at_once_ == 0 && !may_measure_) start();
   most_at_once_ = std::max(most_at_once_, ++at_once_);
 }
 
@@ -102,18 +103,25 @@ void Forecast::measure(learn::Engine& engine) {
 
 void Forecast::expect(const learn::Rates& rates) {
   expected_ = seconds_of_all(work_, may_overlap_ ? overlapped(rates) : rates);
-  begin_ = std::chrono::steady_clock::now();
+  start();
   foresee(1.0, expected_at_once_);
   control_.first_foreseen_end_ns = control_.foreseen_end_ns.load();
+}
+
+/// Layers are about to begin: those that are skipped are known.
+void Forecast::start() {
+  if (device_ == DeviceKind::gpu) loading_ = loading_of(plan_, work_, may_overlap_);
+  begin_ = std::chrono::steady_clock::now();
 }
 
 void Forecast::end(const Job& job, double seconds) {
   const std::lock_guard lock(mutex_);
   --at_once_;
+  const bool is_first = done_++ < most_at_once_;
   if (expected_.empty()) return;
   const double expected = expected_[static_cast<std::size_t>(&job - plan_.jobs.data())];
   // The first layers side by side wait for kernels all together.
-  if (done_++ < most_at_once_) seconds = std::max(seconds - loading_.first, std::min(seconds, expected));
+  if (is_first) seconds = std::max(seconds - loading_.first, std::min(seconds, expected));
   done_expected_ += expected;
   done_seconds_ += seconds;
   if (done_expected_ > 0) foresee(done_seconds_ / done_expected_, most_at_once_);

@@ -37,6 +37,7 @@ class Forecast {
  private:
   void measure(learn::Engine& engine);
   void expect(const learn::Rates& rates);
+  void start();
   void foresee(double slowness, std::size_t at_once);
   [[nodiscard]] double span(double slowness, std::size_t at_once) const;
 

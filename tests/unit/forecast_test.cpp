@@ -123,11 +123,12 @@ class GpuLike : public Backend {
 
 class ForeseenOnGpu : public testing::Test {
  protected:
-  /// Seconds that are foreseen, with one thread, before the first layer of such shapes.
-  double before_the_first(const std::vector<Shape>& shapes) {
+  /// Seconds that are foreseen, with one thread, before the first layer of such shapes, of which some at the end are done.
+  double before_the_first(const std::vector<Shape>& shapes, std::size_t n_done = 0) {
     const Plan plan = plan_of(shapes);
     RunControl control;
     Forecast forecast(plan, backend_, 1, control, [](learn::Engine&) { return kRates; });
+    for (std::size_t i = shapes.size() - n_done; i < shapes.size(); ++i) forecast.skip(plan.jobs[2 * i]);
     forecast.begin(*engine_);
     return foreseen(control.first_foreseen_end_ns, steady_clock::now());
   }
@@ -152,6 +153,11 @@ TEST_F(ForeseenOnGpu, Kernels_are_loaded_before_the_first_layer_and_for_each_oth
   EXPECT_GT(first, 0.1);
   EXPECT_GT(more, 0.01);
   EXPECT_LT(more, first);
+}
+
+TEST_F(ForeseenOnGpu, Layers_of_an_interrupted_run_load_no_kernels) {
+  const double alone = before_the_first({{256, 256}});
+  EXPECT_NEAR(before_the_first({{256, 256}, {128, 512}}, 1), alone, 0.01 * alone);
 }
 
 TEST_F(ForeseenOnGpu, The_first_layer_is_not_taken_for_slow_because_it_loads_kernels) {

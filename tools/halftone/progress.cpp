@@ -79,7 +79,9 @@ std::string Progress::time_left(std::chrono::steady_clock::time_point now, doubl
   }
   const std::chrono::duration<double> passed = now - rate_begin_;
   const double bytes = written - rate_begin_bytes_;
-  return bytes > 0 ? clock_text(std::max(passed.count() * remaining / bytes, kLeastLeft)) : "-:--";
+  // A shorter time says little of a rate, above all where layers learn for longer than was foreseen.
+  if (passed < std::chrono::seconds(1) || !(bytes > 0)) return "-:--";
+  return clock_text(std::max(passed.count() * remaining / bytes, kLeastLeft));
 }
 
 /// Before the first layer is done; not where a line would not be read before all of them are.
