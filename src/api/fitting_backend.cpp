@@ -1,7 +1,6 @@
 #include "api/fitting_backend.hpp"
 
 #include <optional>
-#include <utility>
 
 #include "api/backends.hpp"
 #include "api/resume.hpp"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/output_names.hpp"
+#include "api/resume.hpp"
 #include "base/text.hpp"
 #include "learn_report.hpp"
 #include "output.hpp"
@@ -15,9 +16,7 @@ namespace halftone::tool {
 namespace {
 
 /// Whether the report has an entry `learned`, be it of no layer.
-bool learns(const Plan& plan) {
-  return plan.learns || std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const Job& job) { return job.learn.has_value(); });
-}
+bool reports_learned(const Plan& plan) { return plan.learns || api::learns(plan); }
 
 /// Learned layers of which only the interrupted run could tell what came of them.
 std::uint64_t learned_before(const RunReport& report) {
@@ -77,7 +76,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   if (session.json) {
     auto json = plan_json(report.plan, facts);
     if (report.verification) json["verification"] = verification_json(*report.verification);
-    if (learns(report.plan)) json["learned"] = learned_json(report.learned);
+    if (reports_learned(report.plan)) json["learned"] = learned_json(report.learned);
     if (report.plan.lora) json["lora"] = {{"file", report.lora_output.string()}, {"bytes", report.plan.lora->file_bytes()}};
     if (report.resumption) json["resumption"] = resumption_json(report);
     json["seconds"] = report.seconds;
