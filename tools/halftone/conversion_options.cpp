@@ -12,7 +12,7 @@
 #include "choose.hpp"
 #include "io/mapped_file.hpp"
 #include "io/paths.hpp"
-#include "visible_gpus.hpp"
+#include "driver_environment.hpp"
 
 namespace halftone::tool {
 

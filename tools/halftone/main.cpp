@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "command.hpp"
+#include "driver_environment.hpp"
 #include "output.hpp"
 #include "signals.hpp"
 
@@ -85,6 +86,7 @@ int run(int argc, char** argv) {
 #include "commands.def"
 #undef HALFTONE_COMMAND
   ignore_write_signals();
+  open_few_connections();
   if (argc == 1) {
     write_error(app.help());
     return static_cast<int>(ExitCode::usage);

@@ -1,4 +1,4 @@
-#include "visible_gpus.hpp"
+#include "driver_environment.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -10,7 +10,11 @@
 namespace halftone::tool {
 namespace {
 
-constexpr const char* kVariable = "CUDA_VISIBLE_DEVICES";
+constexpr const char* kVisible = "CUDA_VISIBLE_DEVICES";
+constexpr const char* kConnections = "CUDA_DEVICE_MAX_CONNECTIONS";
+/// Of the 8 that are usual.  With fewer, layers that learn side by side wait for one another's kernels: with 1 a fifth longer
+/// (bench/baselines/multi-gpu-h100.txt).
+constexpr const char* kFewConnections = "3";
 
 /// The first `count` entries of `list`.
 std::string first_entries(const std::string& list, int count) {
@@ -31,11 +35,13 @@ std::string numbers_below(int count) {
 
 }  // namespace
 
+void open_few_connections() { ::setenv(kConnections, kFewConnections, 0); }
+
 void hide_gpus_behind(const std::vector<int>& ordinals) {
   const int count = *std::max_element(ordinals.begin(), ordinals.end()) + 1;
-  const char* visible = std::getenv(kVariable);
+  const char* visible = std::getenv(kVisible);
   const std::string list = visible != nullptr ? first_entries(visible, count) : numbers_below(count);
-  ::setenv(kVariable, list.c_str(), 1);
+  ::setenv(kVisible, list.c_str(), 1);
 }
 
 }  // namespace halftone::tool
