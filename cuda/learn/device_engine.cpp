@@ -320,6 +320,7 @@ std::unique_ptr<EnginePool::DeviceEngine> EnginePool::find_or_make() {
       free_.pop_back();
       return engine;
     }
+    if (!tables_) tables_.emplace(device_);
   }
   return std::make_unique<DeviceEngine>(memory_.get());
 }

@@ -3,9 +3,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "learn/engine.hpp"
+#include "learn/product_tables.hpp"
 #include "runtime/memory_pool.hpp"
 
 namespace halftone::cuda {
@@ -48,6 +50,7 @@ class EnginePool {
   std::uint64_t bytes_in_use_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<DeviceEngine>> free_;
+  std::optional<ProductTables> tables_;  ///< once an engine was made
 };
 
 }  // namespace halftone::cuda

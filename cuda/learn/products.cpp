@@ -52,7 +52,6 @@ Products::Products(cudaStream_t stream) : library_(std::make_shared<const Cublas
   cublasLtHandle_t handle = nullptr;
   check(library_->Create(&handle), "start cuBLASLt");
   handle_ = {handle, library_->Destroy};
-  workspace_ = DeviceBuffer(kWorkspaceBytes, stream);
 }
 
 void Products::choose_algorithm(const Shape& shape, Call& call) const {
@@ -75,32 +74,38 @@ void Products::choose_algorithm(const Shape& shape, Call& call) const {
   call.algorithm = result.algo;
 }
 
-const Products::Call& Products::call_for(const Shape& shape, const learn::Product& product) {
+const Products::Call& Products::call_for(const learn::Product& product) {
+  const Shape shape = shape_of(product);
   if (const auto found = calls_.find(shape); found != calls_.end()) return *found->second;
   const auto call = std::make_shared<Call>(*library_, product);
   choose_algorithm(shape, *call);
   return *calls_.emplace(shape, call).first->second;
 }
 
+Products::Shape Products::shape_of(const learn::Product& p) {
+  return {.rows = p.c.rows,
+          .columns = p.c.columns,
+          .inner = p.transpose_a ? p.a.rows : p.a.columns,
+          .stride_a = p.a.stride,
+          .stride_b = p.b.stride,
+          .stride_c = p.c.stride,
+          .alignment_a = alignment_of(p.a.data),
+          .alignment_b = alignment_of(p.b.data),
+          .alignment_c = p.added.data != nullptr ? std::min(alignment_of(p.added.data), alignment_of(p.c.data)) : alignment_of(p.c.data),
+          .factors = p.a.element,
+          .result = p.c.element,
+          .transpose_a = p.transpose_a,
+          .transpose_b = p.transpose_b,
+          .adds = p.beta != 0.0F,
+          .full_precision = p.full_precision};
+}
+
+void Products::choose(const learn::Product& product) { (void)call_for(product); }
+
 void Products::multiply(const learn::Product& p) {
   if (p.c.rows == 0 || p.c.columns == 0) return;
-  const Shape shape{
-      .rows = p.c.rows,
-      .columns = p.c.columns,
-      .inner = p.transpose_a ? p.a.rows : p.a.columns,
-      .stride_a = p.a.stride,
-      .stride_b = p.b.stride,
-      .stride_c = p.c.stride,
-      .alignment_a = alignment_of(p.a.data),
-      .alignment_b = alignment_of(p.b.data),
-      .alignment_c = p.added.data != nullptr ? std::min(alignment_of(p.added.data), alignment_of(p.c.data)) : alignment_of(p.c.data),
-      .factors = p.a.element,
-      .result = p.c.element,
-      .transpose_a = p.transpose_a,
-      .transpose_b = p.transpose_b,
-      .adds = p.beta != 0.0F,
-      .full_precision = p.full_precision};
-  const Call& call = call_for(shape, p);
+  if (workspace_.size() == 0) workspace_ = DeviceBuffer(kWorkspaceBytes, stream_);
+  const Call& call = call_for(p);
   const learn::Matrix& added = p.added.data != nullptr ? p.added : p.c;
   const float alpha = p.alpha * (p.c.unit / (p.a.unit * p.b.unit));
   const float beta = p.beta * (p.c.unit / added.unit);

@@ -19,6 +19,8 @@ class Products {
   Products& operator=(const Products&) = delete;
 
   void multiply(const learn::Product& product);
+  /// Chooses how products of this shape are computed, as the first multiply() of them does.  Their elements are not looked at.
+  void choose(const learn::Product& product);
 
  private:
   /// All that decides how a product is computed.
@@ -34,13 +36,14 @@ class Products {
   /// The descriptions of the products of a shape, and the algorithm that was chosen for them.
   struct Call;
 
-  [[nodiscard]] const Call& call_for(const Shape& shape, const learn::Product& product);
+  [[nodiscard]] static Shape shape_of(const learn::Product& product);
+  [[nodiscard]] const Call& call_for(const learn::Product& product);
   void choose_algorithm(const Shape& shape, Call& call) const;
 
   std::shared_ptr<const CublasLt> library_;
   cudaStream_t stream_;
   std::shared_ptr<cublasLtContext> handle_;
-  DeviceBuffer workspace_;
+  DeviceBuffer workspace_;  ///< from the first product on
   std::map<Shape, std::shared_ptr<const Call>> calls_;
 };
 
