@@ -76,7 +76,7 @@ def main():
         u, v = u[:, :k], vh[:k].T
 
         def read(path):
-            run(options.halftone, "dequantize", path, "-o", folder / "d.safetensors", "--force", "--quiet", "--device", "cpu")
+            run(options.halftone, "dequantize", path, "--dtype", "f32", "-o", folder / "d.safetensors", "--force", "--quiet", "--device", "cpu")
             error = load_file(folder / "d.safetensors")[name].float().to(where) - weight
             return ((u.T @ error @ v).norm().item(), error.norm().item() ** 2, ((error @ moment) * error).sum().item())
 

@@ -241,7 +241,7 @@ class SolverBench {
          {std::pair{0, 0}, {10, 0}, {4, 6}, {4, 8}, {6, 6}, {6, 8}, {8, 6}, {8, 8}, {10, 6}, {10, 8}, {10, 16}}) {
       learn::Outcome outcome;
       const double seconds =
-          seconds_of([&] { outcome = learn::project(engine_, layer, basis, {.descents = descents, .flip_passes = flips}, levels); });
+          seconds_of([&] { outcome = learn::project(engine_, layer, basis, {.descents = descents, .flips = {.passes = flips}}, levels); });
       say("project, " + std::to_string(descents) + " descents, " + std::to_string(flips) + " flips" + of, seconds,
           "loss " + std::to_string(outcome.loss / outcome.nearest_loss) + " squared error " +
               std::to_string(outcome.squared_error / outcome.nearest_squared_error) + " iterations " + std::to_string(outcome.iterations));

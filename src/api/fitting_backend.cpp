@@ -31,10 +31,10 @@ void check_room(const Plan& plan, const Backend& backend) {
   const std::optional<std::uint64_t> available = backend.engine_bytes();
   if (!available) return;
   for (const Job& job : plan.jobs) {
-    if (!job.learn || exec::engine_bytes(job) <= *available) continue;
+    if (!job.learn || exec::learning_bytes(job) <= *available) continue;
     fail(ErrorKind::device,
          "the tensor '{}': its codes are chosen with {} of device memory, and {} is available; --device cpu chooses them on the processor",
-         job.inputs[0].info.name, base::human_bytes(exec::engine_bytes(job)), base::human_bytes(*available));
+         job.inputs[0].info.name, base::human_bytes(exec::learning_bytes(job)), base::human_bytes(*available));
   }
 }
 

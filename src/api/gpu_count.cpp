@@ -21,7 +21,7 @@ constexpr learn::DeviceCost kAnother{.start = 0.1, .delay = 0.3};
 std::size_t gpu_count(const Plan& plan, std::size_t named, unsigned threads) {
   std::vector<double> seconds = exec::usual_seconds(plan, DeviceKind::gpu);
   std::erase(seconds, 0.0);
-  return learn::device_count(std::move(seconds), std::min<std::size_t>(named, threads), kAnother);
+  return learn::device_count(seconds, std::min<std::size_t>(named, threads), kAnother);
 }
 
 const char* why_fewer_gpus(const Plan& plan) {

@@ -224,7 +224,7 @@ std::uint64_t unit_bytes(const Job& job, const Plan& plan, const Backend& backen
     case JobKind::largest_scale:
     case JobKind::unnest: return 1;
     case JobKind::quantize: {
-      if (job.learn && !backend.engine_bytes()) return engine_bytes(job) / kWindowsPerThread;
+      if (job.learn && !backend.engine_bytes()) return learning_bytes(job) / kWindowsPerThread;
       const Shape& weight = weight_shape(job);
       const formats::LayerLayout layout(job.spec, weight[0], weight[1]);
       const std::uint64_t rotated = job.spec.rotation_group == 0 ? 0 : layout.columns() * sizeof(float);
@@ -277,7 +277,7 @@ std::uint64_t band_bytes(std::uint64_t memory_bytes, unsigned threads) {
 
 }  // namespace
 
-std::uint64_t engine_bytes(const Job& job) {
+std::uint64_t learning_bytes(const Job& job) {
   const Shape& weight = weight_shape(job);
   return learn::layer_bytes(*job.learn, job.spec, weight[0], weight[1]);
 }

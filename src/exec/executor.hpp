@@ -20,7 +20,7 @@ struct Resources {
 };
 
 /// Memory of an engine that a job which learns takes at most.
-[[nodiscard]] std::uint64_t engine_bytes(const Job& job);
+[[nodiscard]] std::uint64_t learning_bytes(const Job& job);
 
 /// Runs every job of `plan` and leaves the data sections of `outputs`, the file or its shards, complete; commits nothing.
 /// With a `log`, jobs that are done already are not run.

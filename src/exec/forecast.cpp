@@ -1,10 +1,10 @@
 #include "exec/forecast.hpp"
 
 #include <algorithm>
-#include <functional>
-#include <queue>
 #include <set>
 #include <utility>
+
+#include "learn/longest_first.hpp"
 
 namespace halftone::exec {
 namespace {
@@ -13,14 +13,14 @@ namespace {
 constexpr double kSeenOfCopies = 0.1;
 constexpr double kSeenOfWaits = 0.3;
 
-learn::Work work_of(const Job& job, DeviceKind device) {
+learn::Workload work_of(const Job& job, DeviceKind device) {
   if (!job.learn) return {};
   return learn::layer_work(*job.learn, job.spec, weight_shape(job)[0], weight_shape(job)[1], device);
 }
 
 /// What the layers of `plan` that there is `work` on take to load their kernels: the first one, and all others of shapes that
 /// are new.
-learn::Loading loading_of(const Plan& plan, const std::vector<learn::Work>& work, bool side_by_side) {
+learn::Loading loading_of(const Plan& plan, const std::vector<learn::Workload>& work, bool side_by_side) {
   learn::Loading all;
   std::set<Shape> shapes;
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
@@ -41,9 +41,9 @@ learn::Rates overlapped(learn::Rates rates) {
   return rates;
 }
 
-std::vector<double> seconds_of_all(const std::vector<learn::Work>& work, const learn::Rates& rates) {
+std::vector<double> seconds_of_all(const std::vector<learn::Workload>& work, const learn::Rates& rates) {
   std::vector<double> seconds;
-  for (const learn::Work& one : work) seconds.push_back(seconds_of(one, rates));
+  for (const learn::Workload& one : work) seconds.push_back(seconds_of(one, rates));
   return seconds;
 }
 
@@ -74,7 +74,7 @@ void Forecast::skip(const Job& job) {
   if (!expected_.empty()) expected_[index] = 0;
 }
 
-std::uint64_t Forecast::engine_bytes() {
+std::uint64_t Forecast::measuring_bytes() {
   const std::lock_guard lock(mutex_);
   return may_measure_ && expected_.empty() ? learn::bytes_of_measuring() : 0;
 }
@@ -126,31 +126,14 @@ void Forecast::end(const Job& job, double seconds) {
   if (done_expected_ > 0) foresee(done_seconds_ / done_expected_, most_at_once_);
 }
 
-/// Says when the last layer ends if layers take `slowness` times what was expected of them, `at_once` side by side.
+/// Says when the last layer ends, of those of most work the first ones to begin, if layers take `slowness` times what was expected of them,
+/// `at_once` side by side.
 void Forecast::foresee(double slowness, std::size_t at_once) {
-  const std::chrono::duration<double> all(loading_.first + loading_.another + span(slowness, at_once));
+  const double span = slowness * learn::longest_first(expected_, std::vector<double>(at_once));
+  const std::chrono::duration<double> all(loading_.first + loading_.another + span);
   const auto end = begin_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(all);
   const auto since_epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(end.time_since_epoch());
   control_.foreseen_end_ns = static_cast<std::uint64_t>(since_epoch.count());
-}
-
-/// Those of most work begin first, each where another has ended.
-double Forecast::span(double slowness, std::size_t at_once) const {
-  std::vector<double> layers = expected_;
-  std::sort(layers.begin(), layers.end(), std::greater<>());
-  std::priority_queue<double, std::vector<double>, std::greater<>> ends;
-  double last = 0;
-  for (const double expected : layers) {
-    if (!(expected > 0)) break;
-    double begin = 0;
-    if (ends.size() == at_once) {
-      begin = ends.top();
-      ends.pop();
-    }
-    ends.push(begin + expected * slowness);
-    last = std::max(last, begin + expected * slowness);
-  }
-  return last;
 }
 
 }  // namespace halftone::exec

@@ -29,7 +29,7 @@ class Forecast {
   /// A layer that another run has done.
   void skip(const Job& job);
   /// Bytes of its engine that begin() may need for a moment.
-  [[nodiscard]] std::uint64_t engine_bytes();
+  [[nodiscard]] std::uint64_t measuring_bytes();
   /// To be called around the work on a layer, by the thread that does it.  The first ones measure the engine.
   void begin(learn::Engine& engine);
   void end(const Job& job, double seconds);
@@ -39,7 +39,6 @@ class Forecast {
   void expect(const learn::Rates& rates);
   void start();
   void foresee(double slowness, std::size_t at_once);
-  [[nodiscard]] double span(double slowness, std::size_t at_once) const;
 
   const Plan& plan_;
   RunControl& control_;
@@ -51,8 +50,8 @@ class Forecast {
   learn::Loading loading_;  ///< of all layers together, on a GPU
   std::mutex measuring_;
   std::mutex mutex_;
-  std::vector<learn::Work> work_;  ///< of each job, none where it does not learn
-  std::vector<double> expected_;   ///< seconds; empty before there are rates
+  std::vector<learn::Workload> work_;  ///< of each job, none where it does not learn
+  std::vector<double> expected_;       ///< seconds; empty before there are rates
   std::chrono::steady_clock::time_point begin_{};
   std::size_t done_ = 0;  ///< layers
   double done_expected_ = 0;

@@ -43,7 +43,7 @@ class LearnWork : public Work {
   std::uint64_t run(std::size_t, std::size_t) override {
     const auto start = std::chrono::steady_clock::now();
     const std::shared_ptr<learn::Engine> engine =
-        context_.backend.make_engine(std::max(engine_bytes(job_), context_.forecast->engine_bytes()));
+        context_.backend.make_engine(std::max(learning_bytes(job_), context_.forecast->measuring_bytes()));
     context_.forecast->begin(*engine);
     const auto engine_start = std::chrono::steady_clock::now();
     const learn::Checked checked(*engine, [this] { context_.check_stop(); });

@@ -13,6 +13,6 @@ struct DeviceCost {
 
 /// How many of `most` devices end a run soonest whose layers take `seconds`, where one device has been started.  A device
 /// takes the next layer, of those that are left the longest, whenever it is done with one.
-[[nodiscard]] std::size_t device_count(std::vector<double> seconds, std::size_t most, const DeviceCost& cost);
+[[nodiscard]] std::size_t device_count(const std::vector<double>& seconds, std::size_t most, const DeviceCost& cost);
 
 }  // namespace halftone::learn

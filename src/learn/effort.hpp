@@ -4,20 +4,27 @@
 
 namespace halftone::learn {
 
+/// Passes that flip elements to a neighbouring level.
+struct FlipEffort {
+  int passes = 8;            ///< at most
+  double least_gain = 0.01;  ///< the part of the loss that a pass takes off, or it is the last
+  double pull = 10;          ///< to the rounded target, in (rank of the basis)² per element: less lets the squared error grow
+};
+
 /// What an effort is spent on.
 struct EffortNumbers {
   int power_iterations;  ///< that draw a random subspace to the leading singular vectors
-  int flip_passes;       ///< of a projection, at most
+  FlipEffort flips;      ///< of a projection
   int sweeps;            ///< of feedback, after the first rounding
 };
 
 [[nodiscard]] constexpr EffortNumbers numbers_of(Effort effort) {
   switch (effort) {
-    case Effort::fast: return {.power_iterations = 1, .flip_passes = 8, .sweeps = 0};
-    case Effort::best: return {.power_iterations = 8, .flip_passes = 32, .sweeps = 3};
+    case Effort::fast: return {.power_iterations = 1, .flips = {}, .sweeps = 0};
+    case Effort::best: return {.power_iterations = 8, .flips = {.passes = 32, .least_gain = 0.002, .pull = 3}, .sweeps = 3};
     case Effort::usual: break;
   }
-  return {.power_iterations = 3, .flip_passes = 8, .sweeps = 1};
+  return {.power_iterations = 3, .flips = {}, .sweeps = 1};
 }
 
 /// Of a low-rank correction: errors of quantization have a nearly flat spectrum, of which power iterations separate the

@@ -9,7 +9,7 @@ namespace halftone::learn {
 namespace {
 
 /// Columns that are chosen before their errors are passed on to the others.
-constexpr std::uint64_t kPanel = learn::kPanelColumns;
+constexpr std::uint64_t kPanel = kPanelColumns;
 
 /// tr(E S Eᵀ), where `seen` is tr(E (S + λ) Eᵀ) and `added` λ ‖E‖²; nothing where it is negative by more than the products'
 /// rounding: then S is not what moments are.
@@ -154,12 +154,13 @@ Outcome feedback(Engine& engine, const Layer& layer, const Moments& moments, con
   Ordered ordered(engine, layer, order_of(diagonal_of(engine, moments.second)));
   if (!ordered.prepare(moments.second, normaliser, outcome.damping)) return refused();
   const auto nearest_undamped = undamped(ordered.output_error(), outcome.damping * outcome.nearest_squared_error);
+  if (!nearest_undamped) return refused();
   ordered.feed_back();
   for (int i = 0; i < options.sweeps; ++i) ordered.sweep();
   outcome.iterations = 1 + options.sweeps;
   outcome.squared_error = ordered.squared_error();
   const auto found_undamped = undamped(ordered.output_error(), outcome.damping * outcome.squared_error);
-  if (!nearest_undamped || !found_undamped) return refused();
+  if (!found_undamped) return refused();
   outcome.nearest_output_error = *nearest_undamped;
   outcome.output_error = *found_undamped;
   ordered.write_levels(levels);

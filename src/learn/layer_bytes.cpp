@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kFloat = sizeof(float);
 
 /// What is there whatever the method: the weight and its errors, and, a byte each, the stored codes, the levels and those
-/// of a solver; the scales as they are stored and on the grid.
+/// of a method; the scales as they are stored and on the grid.
 std::uint64_t of_quantized(const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns) {
   const formats::LayerLayout layout(spec, rows, columns);
   const std::uint64_t groups = layout.has_group_scales() ? std::max(layout.scale_count(layout.rows()) * layout.group_rows(), rows) : rows;
@@ -49,12 +49,12 @@ std::uint64_t bytes_of_projection(const LearnRecipe&, const Extent& extent) {
 
 std::uint64_t layer_bytes(const LearnRecipe& recipe, const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns) {
   const Extent extent{rows, columns, rank_of(recipe.rank, rows, columns)};
-  const std::uint64_t solver = method_of(recipe.method).bytes(recipe, extent);
+  const std::uint64_t method = method_of(recipe.method).bytes(recipe, extent);
   const std::uint64_t known = (recipe.statistics.second_moment ? 1U : 0U) + (recipe.statistics.cross_moment ? 1U : 0U);
   // The target is moved before there are codes.
   const std::uint64_t target = recipe.statistics.cross_moment ? (2 * extent.moments() + 2 * extent.weight()) * kFloat : 0;
   const std::uint64_t lora = recipe.lora_rank > 0 ? of_lora(recipe, extent) : 0;
-  return of_quantized(spec, rows, columns) + known * extent.moments() * kFloat + std::max({solver, target, lora});
+  return of_quantized(spec, rows, columns) + known * extent.moments() * kFloat + std::max({method, target, lora});
 }
 
 }  // namespace halftone::learn

@@ -9,21 +9,9 @@
 
 namespace halftone::learn {
 
-/// Seconds of one of each kind of Work: what a device takes (rates.hpp).
-struct Rates {
-  double product = 0;  ///< a multiplication within a large product of matrices
-  double element = 0;  ///< rounding an element to its nearest level
-  double copy = 0;     ///< passing an element of binary32 to the engine
-  double wait = 0;     ///< asking a sum of few elements of the engine
-};
-
-/// Those of one thread of a processor with AVX2, or of an H100, where nothing was measured: for the order of layers, for how
+/// The rates of one thread of a processor with AVX2, or of an H100, where nothing was measured: for the order of layers, for how
 /// many GPUs are worth their start, and on a GPU without room for measuring.
 [[nodiscard]] Rates usual_rates(DeviceKind device);
-
-[[nodiscard]] inline double seconds_of(const Work& work, const Rates& rates) {
-  return work.products * rates.product + work.elements * rates.element + work.copies * rates.copy + work.waits * rates.wait;
-}
 
 /// Seconds in which a GPU loads kernels, on an H100.
 struct Loading {
@@ -35,7 +23,7 @@ struct Loading {
 [[nodiscard]] Loading usual_loading(LearnMethod method, bool side_by_side);
 
 /// How much work quantizing a rows × columns weight so is.
-[[nodiscard]] Work layer_work(const LearnRecipe& recipe, const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns,
-                              DeviceKind device);
+[[nodiscard]] Workload layer_work(const LearnRecipe& recipe, const QuantSpec& spec, std::uint64_t rows, std::uint64_t columns,
+                                  DeviceKind device);
 
 }  // namespace halftone::learn

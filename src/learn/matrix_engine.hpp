@@ -79,7 +79,7 @@ class MatrixEngine {
  public:
   virtual ~MatrixEngine() = default;
 
-  /// Sets what multiply() calls first, which every solver comes to all the time.  What it throws ends the work.
+  /// Sets what multiply() calls first, which every method comes to all the time.  What it throws ends the work.
   void set_check(std::function<void()> check) { check_ = std::move(check); }
 
   [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::uint64_t bytes) = 0;

@@ -39,7 +39,7 @@ struct Method {
   const char* no_gain;  ///< said where the measure would not be smaller
   /// Bytes on an engine at most, besides the quantized weight, its errors and the statistics.
   std::uint64_t (*bytes)(const LearnRecipe& recipe, const Extent& extent);
-  Work (*work)(const LearnRecipe& recipe, const Extent& extent, DeviceKind device);
+  Workload (*work)(const LearnRecipe& recipe, const Extent& extent, DeviceKind device);
 };
 
 namespace methods {

@@ -19,7 +19,7 @@ struct Layer {
   [[nodiscard]] std::uint64_t elements() const noexcept { return weight.rows * weight.columns; }
 };
 
-/// What a solver did to a layer, by its own measure and by the others.
+/// What a method did to a layer, by its own measure and by the others.
 struct Outcome {
   double loss = 0;           ///< ‖Uᵀ E V‖, where the method has a basis
   double nearest_loss = 0;   ///< the same of rounding to nearest

@@ -86,15 +86,15 @@ class Projection {
   }
 
   /// Flips elements for the loss and a pull to the target; returns the passes made.
-  int flip(int passes) {
+  int flip(const FlipEffort& effort) {
     constexpr double part = 0.3;
     double share = part;
     const auto k = static_cast<double>(basis_.rank);
-    const double pull = 10.0 * k * k / static_cast<double>(layer_.elements());
+    const double pull = effort.pull * k * k / static_cast<double>(layer_.elements());
     const Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
     double objective = loss_ * loss_ + pull * distance();
     int pass = 0;
-    while (pass < passes && share >= 0.02 && loss_ > 0) {
+    while (pass < effort.passes && share >= 0.02 && loss_ > 0) {
       ++pass;
       const double before = loss_;
       expand(inside_, shift_);
@@ -108,7 +108,7 @@ class Projection {
       }
       engine_.copy(levels_, best_levels_, layer_.elements());
       objective = next;
-      if (loss_ > 0.99 * before) break;
+      if (loss_ > (1.0 - effort.least_gain) * before) break;
     }
     return pass;
   }
@@ -254,7 +254,7 @@ Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const Pr
   Projection projection(engine, layer, basis, (1.0 + options.budget) * outcome.nearest_squared_error);
   outcome.nearest_loss = projection.loss();
   projection.descend(options.descents);
-  outcome.iterations = options.descents + projection.flip(options.flip_passes);
+  outcome.iterations = options.descents + projection.flip(options.flips);
   outcome.loss = projection.loss();
   outcome.squared_error = projection.squared_error();
   projection.write_levels(levels);

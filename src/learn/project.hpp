@@ -7,9 +7,9 @@
 namespace halftone::learn {
 
 struct ProjectOptions {
-  int descents = 10;                                        ///< roundings with the error in the basis fed back
-  double budget = 0.05;                                     ///< by what part the squared error may grow over that of rounding to nearest
-  int flip_passes = numbers_of(Effort::usual).flip_passes;  ///< at most, passes that flip elements to a neighbouring level
+  int descents = 10;     ///< roundings with the error in the basis fed back
+  double budget = 0.05;  ///< by what part the squared error may grow over that of rounding to nearest
+  FlipEffort flips = numbers_of(Effort::usual).flips;
 };
 
 /// Chooses `levels`, of `layer`, so that the loss ‖Uᵀ E V‖ is small: roundings of W + U C Vᵀ, where C gathers the error

@@ -11,15 +11,15 @@ namespace {
 /// A rank that is a fifth of the smaller dimension, whatever that is.
 constexpr RankOptions kFifth{.top_p = 0.2, .min_k = 1, .max_k = 1'000'000};
 
-Work work_of(LearnRecipe recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device = DeviceKind::cpu,
-             const QuantSpec& spec = {.format = &format_named("fp8")}) {
+Workload work_of(LearnRecipe recipe, std::uint64_t rows, std::uint64_t columns, DeviceKind device = DeviceKind::cpu,
+                 const QuantSpec& spec = {.format = &format_named("fp8")}) {
   recipe.rank = kFifth;
   return layer_work(recipe, spec, rows, columns, device);
 }
 
 TEST(LayerWork, A_layer_that_is_read_takes_what_its_elements_take) {
-  const Work small = work_of({.method = LearnMethod::nearest}, 512, 1024);
-  const Work large = work_of({.method = LearnMethod::nearest}, 1024, 4096);
+  const Workload small = work_of({.method = LearnMethod::nearest}, 512, 1024);
+  const Workload large = work_of({.method = LearnMethod::nearest}, 1024, 4096);
   EXPECT_EQ(small.products, 0);
   EXPECT_DOUBLE_EQ(large.elements, 8 * small.elements);
   EXPECT_DOUBLE_EQ(large.copies, 8 * small.copies);
@@ -28,8 +28,8 @@ TEST(LayerWork, A_layer_that_is_read_takes_what_its_elements_take) {
 TEST(LayerWork, Twice_the_rows_and_columns_are_eight_times_the_products_and_four_times_the_elements) {
   for (const LearnMethod method : {LearnMethod::project, LearnMethod::closed, LearnMethod::feedback, LearnMethod::optimizer}) {
     for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::gpu}) {
-      const Work small = work_of({.method = method}, 2048, 2560, device);
-      const Work large = work_of({.method = method}, 4096, 5120, device);
+      const Workload small = work_of({.method = method}, 2048, 2560, device);
+      const Workload large = work_of({.method = method}, 4096, 5120, device);
       EXPECT_NEAR(large.products / small.products, 8, 0.3) << name_of(method);
       EXPECT_DOUBLE_EQ(large.elements, 4 * small.elements) << name_of(method);
     }
@@ -101,11 +101,11 @@ TEST(LayerWork, A_correction_by_outputs_takes_the_products_of_their_moments) {
 
 TEST(LayerWork, A_smaller_budget_takes_more_solutions_but_no_more_copies) {
   LearnRecipe recipe{.method = LearnMethod::feedback};
-  const Work once = work_of(recipe, 512, 512);
+  const Workload once = work_of(recipe, 512, 512);
   double last = once.products;
   for (const double budget : {0.3, 0.03, 0.003}) {
     recipe.mse_budget = budget;
-    const Work work = work_of(recipe, 512, 512);
+    const Workload work = work_of(recipe, 512, 512);
     EXPECT_GT(work.products, 1.3 * last);
     EXPECT_EQ(work.copies, once.copies);
     last = work.products;

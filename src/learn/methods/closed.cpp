@@ -9,8 +9,8 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
   return closed_form(task.engine, task.layer, basis_of(task, memory), levels);
 }
 
-Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
-  Work work = basis_work(recipe, extent, device);
+Workload work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
+  Workload work = basis_work(recipe, extent, device);
   return work += projection_work(extent, 2, device);
 }
 

@@ -9,15 +9,15 @@
 namespace halftone::learn::methods {
 namespace {
 
-/// What things take on each kind of device, in the units of Work (measured: AVX2 and AVX-512, H100).
+/// What things take on each kind of device, in the units of Workload (measured: AVX2 and AVX-512, H100).
 struct Costs {
   double rounding;      ///< elements, of each: rounding it in view of others
   double products;      ///< products, of each
   double copies;        ///< copies, of each second moment: reading it, and what the host does for it
   double column_waits;  ///< of a column in a round
 };
-constexpr Costs kProcessor{.rounding = 3.2, .products = 1, .copies = 1, .column_waits = 0};
-constexpr Costs kGpu{.rounding = 1, .products = 2, .copies = 1.35, .column_waits = 0.055};
+constexpr PerDevice<Costs> kCosts{.processor = {.rounding = 3.2, .products = 1, .copies = 1, .column_waits = 0},
+                                  .gpu = {.rounding = 1, .products = 2, .copies = 1.35, .column_waits = 0.055}};
 
 constexpr double kFactor = 0.35;  // products: a Cholesky factor, by the cube of its side
 
@@ -60,15 +60,15 @@ double usual_solutions(const LearnRecipe& recipe) {
   return *recipe.mse_budget > 0 ? std::clamp(1 - 0.8 * std::log(*recipe.mse_budget), 1.0, most) : most;
 }
 
-Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
-  const Costs& costs = device == DeviceKind::gpu ? kGpu : kProcessor;
+Workload work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
+  const Costs& costs = kCosts.of(device);
   const auto rows = static_cast<double>(extent.rows);
   const auto columns = static_cast<double>(extent.columns);
   const double sweeps = numbers_of(recipe.effort).sweeps;
   const double products = kFactor * columns * columns * columns + (3.3 + sweeps) * rows * columns * columns;
-  Work work = usual_solutions(recipe) * Work{.products = costs.products * products,
-                                             .elements = (1 + sweeps) * costs.rounding * rows * columns,
-                                             .waits = costs.column_waits * (1 + sweeps) * columns};
+  Workload work = usual_solutions(recipe) * Workload{.products = costs.products * products,
+                                                     .elements = (1 + sweeps) * costs.rounding * rows * columns,
+                                                     .waits = costs.column_waits * (1 + sweeps) * columns};
   work.copies = costs.copies * columns * columns;
   return work;
 }

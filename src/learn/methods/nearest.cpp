@@ -4,7 +4,7 @@ namespace halftone::learn::methods {
 namespace {
 
 std::uint64_t bytes(const LearnRecipe&, const Extent&) { return 0; }
-Work work(const LearnRecipe&, const Extent&, DeviceKind) { return {}; }
+Workload work(const LearnRecipe&, const Extent&, DeviceKind) { return {}; }
 
 }  // namespace
 

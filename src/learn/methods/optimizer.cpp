@@ -8,7 +8,7 @@
 namespace halftone::learn::methods {
 namespace {
 
-/// What an iteration takes on each kind of device, in the units of Work (measured: AVX2 and AVX-512, H100).
+/// What an iteration takes on each kind of device, in the units of Workload (measured: AVX2 and AVX-512, H100).
 struct Costs {
   double slope;            ///< products, of each within the slope
   double step;             ///< elements, of each: a step without moments
@@ -16,8 +16,8 @@ struct Costs {
   double whole_step;       ///< the same more, of an optimizer whose steps need sums over the weight
   double waits;
 };
-constexpr Costs kProcessor{.slope = 1, .step = 0.2, .step_by_moments = 0.08, .whole_step = 0.25, .waits = 0};
-constexpr Costs kGpu{.slope = 0.6, .step = 1.2, .step_by_moments = 0.6, .whole_step = 0, .waits = 1};
+constexpr PerDevice<Costs> kCosts{.processor = {.slope = 1, .step = 0.2, .step_by_moments = 0.08, .whole_step = 0.25, .waits = 0},
+                                  .gpu = {.slope = 0.6, .step = 1.2, .step_by_moments = 0.6, .whole_step = 0, .waits = 1}};
 
 /// On a square.
 double usual_iterations(Optimizer optimizer, DeviceKind device) {
@@ -63,8 +63,8 @@ std::uint64_t bytes(const LearnRecipe& recipe, const Extent& extent) {
   return bytes_with_basis(extent, loop_bytes(recipe, extent));
 }
 
-Work steps_work(const OptimizerSettings& settings, const Extent& extent, DeviceKind device) {
-  const Costs& costs = device == DeviceKind::gpu ? kGpu : kProcessor;
+Workload steps_work(const OptimizerSettings& settings, const Extent& extent, DeviceKind device) {
+  const Costs& costs = kCosts.of(device);
   const double step = with_optimizer(settings.optimizer, [&]<class O>(O) {
     return costs.step + (O::kElementwise ? O::kMoments * costs.step_by_moments : costs.step_by_moments + costs.whole_step);
   });
@@ -72,13 +72,13 @@ Work steps_work(const OptimizerSettings& settings, const Extent& extent, DeviceK
   const double most = settings.schedule.iterations;
   const double steps =
       stop.loss > 0 || stop.rate > 0 ? std::min(most, part_of_iterations(extent) * usual_iterations(settings.optimizer, device)) : most;
-  return steps * Work{.products = settings.full_loss ? 0.0 : costs.slope * slope_products(extent),
-                      .elements = step * static_cast<double>(extent.weight()),
-                      .waits = costs.waits};
+  return steps * Workload{.products = settings.full_loss ? 0.0 : costs.slope * slope_products(extent),
+                          .elements = step * static_cast<double>(extent.weight()),
+                          .waits = costs.waits};
 }
 
-Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
-  Work work = steps_work(recipe.optimizer, extent, device);
+Workload work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
+  Workload work = steps_work(recipe.optimizer, extent, device);
   if (!recipe.optimizer.full_loss) work += basis_work(recipe, extent, device);
   return work;
 }

@@ -9,7 +9,7 @@ namespace halftone::learn::methods {
 namespace {
 
 ProjectOptions options_of(const LearnRecipe& recipe) {
-  ProjectOptions options{.flip_passes = numbers_of(recipe.effort).flip_passes};
+  ProjectOptions options{.flips = numbers_of(recipe.effort).flips};
   if (recipe.mse_budget) options.budget = *recipe.mse_budget;
   return options;
 }
@@ -20,12 +20,12 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
 }
 
 /// Flips usually end by themselves after so many passes.
-constexpr int kUsualFlips = 14;
+constexpr int kUsualFlips = 24;
 
-Work work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
+Workload work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
   const ProjectOptions options = options_of(recipe);
-  Work work = basis_work(recipe, extent, device);
-  return work += projection_work(extent, options.descents + std::min(options.flip_passes, kUsualFlips), device);
+  Workload work = basis_work(recipe, extent, device);
+  return work += projection_work(extent, options.descents + std::min(options.flips.passes, kUsualFlips), device);
 }
 
 }  // namespace
