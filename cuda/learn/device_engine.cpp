@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "base/fail.hpp"
 #include "launch_table.hpp"
@@ -320,14 +321,16 @@ std::unique_ptr<EnginePool::DeviceEngine> EnginePool::find_or_make() {
       free_.pop_back();
       return engine;
     }
-    if (!tables_) tables_.emplace(device_);
+    if (!std::exchange(has_made_one_, true)) tables_.emplace(device_);
   }
   return std::make_unique<DeviceEngine>(memory_.get());
 }
 
 void EnginePool::give_back(std::unique_ptr<DeviceEngine> engine, std::uint64_t bytes) {
+  std::optional<ProductTables> tables;  // whose end may take a while: others need not wait for it
   {
     const std::lock_guard lock(mutex_);
+    tables.swap(tables_);
     --in_use_;
     bytes_in_use_ -= bytes + kEngineBytes;
     if (engine) free_.push_back(std::move(engine));

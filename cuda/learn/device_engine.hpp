@@ -50,7 +50,8 @@ class EnginePool {
   std::uint64_t bytes_in_use_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<DeviceEngine>> free_;
-  std::optional<ProductTables> tables_;  ///< once an engine was made
+  bool has_made_one_ = false;
+  std::optional<ProductTables> tables_;  ///< until the first engine comes back: no thread goes on behind the layers
 };
 
 }  // namespace halftone::cuda
