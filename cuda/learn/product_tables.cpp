@@ -1,6 +1,6 @@
 #include "learn/product_tables.hpp"
 
-#include <halftone/error.hpp>
+#include <exception>
 
 #include "learn/products.hpp"
 #include "runtime/check.hpp"
@@ -25,7 +25,7 @@ ProductTables::ProductTables(int device) {
     return std::jthread([device, factors] {
       try {
         load(device, factors);
-      } catch (const Error&) {
+      } catch (const std::exception&) {
         (void)cudaGetLastError();  // the first product fails in the same way, and says of which layer
       }
     });

@@ -103,7 +103,7 @@ Rates usual_rates(DeviceKind device) { return kUsualRates.of(device); }
 Loading usual_loading(LearnMethod method, bool side_by_side) {
   // Bases take products of many shapes.
   if (uses_moments(method)) return {.first = side_by_side ? 0.08 : 0.15, .another = side_by_side ? 0.005 : 0.02};
-  return {.first = side_by_side ? 0.15 : 0.25, .another = side_by_side ? 0.03 : 0.05};
+  return {.first = side_by_side ? 0.12 : 0.25, .another = side_by_side ? 0.03 : 0.05};
 }
 
 Workload basis_work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
