@@ -45,6 +45,7 @@ struct Resumption {
   std::uint64_t jobs_kept = 0;    ///< that the interrupted run had done
   std::uint64_t jobs_redone = 0;  ///< that it had recorded, but whose bytes were not as recorded
   std::uint64_t kept_bytes = 0;   ///< of the output
+  std::uint64_t layers_kept = 0;  ///< that the interrupted run had learned
 };
 
 /// What a conversion did.
@@ -53,7 +54,7 @@ struct RunReport {
   std::string device;
   double seconds = 0;
   std::optional<double> foreseen_seconds;    ///< what `seconds` was to be, before the first layer learned
-  std::vector<LearnedLayer> learned;         ///< in the order of the plan's jobs
+  std::vector<LearnedLayer> learned;         ///< in the order of the plan's jobs, those that an interrupted run learned, too
   std::filesystem::path lora_output;         ///< where low-rank corrections were written; empty without
   std::optional<Verification> verification;  ///< where it was asked for; it has passed
   std::optional<Resumption> resumption;      ///< where it was asked for

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "api/layer_record.hpp"
 #include "base/hash.hpp"
 
 namespace halftone::api {
@@ -32,6 +33,14 @@ void add_bytes(base::StreamDigest& digest, const io::OutputFile& file, std::uint
 
 }  // namespace
 
+std::optional<LearnedLayer> learned_layer(const io::Journal& journal, const Plan& plan, std::size_t index) {
+  const auto record = journal.records().find(index);
+  if (record == journal.records().end()) return std::nullopt;
+  std::optional<LearnedLayer> layer = layer_from(record->second.note);
+  if (layer) layer->tensor = plan.jobs[index].inputs[0].info.name;
+  return layer;
+}
+
 JobJournal::JobJournal(io::Journal& journal, const Plan& plan, std::span<io::OutputFile* const> outputs)
     : journal_(journal), plan_(plan), outputs_(outputs), thread_([this] { loop(); }) {}
 
@@ -56,17 +65,20 @@ std::uint64_t JobJournal::digest_of(std::size_t index) const {
 bool JobJournal::is_done(std::size_t index) {
   const auto record = journal_.records().find(index);
   if (record == journal_.records().end()) return false;
-  if (digest_of(index) != record->second) {
+  if (digest_of(index) != record->second.digest) {
     ++redone_;
     return false;
   }
   ++kept_;
+  if (plan_.jobs[index].learn) ++layers_kept_;
   for (const std::uint32_t output : plan_.jobs[index].outputs) kept_bytes_ += plan_.output.tensors[output].bytes();
   return true;
 }
 
-void JobJournal::job_done(std::size_t index) {
-  const io::Journal::Record record{index, digest_of(index)};
+std::optional<LearnedLayer> JobJournal::learned(std::size_t index) const { return learned_layer(journal_, plan_, index); }
+
+void JobJournal::job_done(std::size_t index, const LearnedLayer* learned) {
+  const io::Journal::Record record{index, digest_of(index), learned == nullptr ? "" : record_of(*learned)};
   const std::lock_guard lock(mutex_);
   if (error_) std::rethrow_exception(error_);
   waiting_.push_back(record);
@@ -78,7 +90,7 @@ void JobJournal::finish() {
 }
 
 Resumption JobJournal::found() const {
-  return {.jobs = plan_.jobs.size(), .jobs_kept = kept_, .jobs_redone = redone_, .kept_bytes = kept_bytes_};
+  return {.jobs = plan_.jobs.size(), .jobs_kept = kept_, .jobs_redone = redone_, .kept_bytes = kept_bytes_, .layers_kept = layers_kept_};
 }
 
 void JobJournal::loop() {

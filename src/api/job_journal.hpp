@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -16,6 +17,9 @@
 #include "io/output_file.hpp"
 
 namespace halftone::api {
+
+/// What came of the layer of job `index`, as `journal` has it; nothing where it has none.
+[[nodiscard]] std::optional<LearnedLayer> learned_layer(const io::Journal& journal, const Plan& plan, std::size_t index);
 
 /// Records the jobs of a run in its journal: a thread of its own syncs the outputs about once a second and
 /// then writes the records of the jobs that were done before.  Jobs that the journal had when it was opened are done
@@ -30,8 +34,9 @@ class JobJournal : public exec::JobLog {
   ~JobJournal() override;
 
   [[nodiscard]] bool is_done(std::size_t index) override;
+  [[nodiscard]] std::optional<LearnedLayer> learned(std::size_t index) const override;
   /// Throws what the thread that writes has met: no_space, io.
-  void job_done(std::size_t index) override;
+  void job_done(std::size_t index, const LearnedLayer* learned) override;
   /// Records all that is done.  Throws no_space, io.
   void finish();
 
@@ -50,6 +55,7 @@ class JobJournal : public exec::JobLog {
   std::atomic<std::uint64_t> kept_{0};
   std::atomic<std::uint64_t> redone_{0};
   std::atomic<std::uint64_t> kept_bytes_{0};
+  std::atomic<std::uint64_t> layers_kept_{0};
   std::mutex mutex_;
   std::condition_variable ending_;
   std::vector<io::Journal::Record> waiting_;  ///< done, and not recorded yet

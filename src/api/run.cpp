@@ -67,9 +67,15 @@ void fill_with_journal(OpenedJournal& opened, Outputs& outputs, const Sources& f
 
 /// What is said of a run whose output another has completed.
 RunReport complete_already(OpenedJournal& opened, std::string_view device, RunReport report) {
-  opened.journal.remove();
   report.device = device;
-  report.resumption = Resumption{.jobs = report.plan.jobs.size(), .jobs_kept = report.plan.jobs.size()};
+  Resumption& found = report.resumption.emplace();
+  for (std::size_t i = 0; i < report.plan.jobs.size(); ++i) {
+    if (!report.plan.jobs[i].learn) continue;
+    ++found.layers_kept;
+    if (auto layer = learned_layer(opened.journal, report.plan, i)) report.learned.push_back(std::move(*layer));
+  }
+  found.jobs = found.jobs_kept = report.plan.jobs.size();
+  opened.journal.remove();
   return report;
 }
 

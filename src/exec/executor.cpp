@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/fail.hpp"
@@ -171,17 +172,24 @@ class Scheduler {
     lock.unlock();
     control_.done_bytes += active.work->finish(active.stage);
     const bool last = ++active.stage >= active.work->stages();
-    if (last && log_ != nullptr) log_->job_done(index_of(*active.job));
+    if (last && log_ != nullptr) tell(*log_, *active.job);
     lock.lock();
     if (!last) return begin_stage(active, lock);
     retire(active);
   }
 
+  void tell(JobLog& log, const Job& job) const {
+    const std::size_t index = index_of(job);
+    const LearnedLayer& learned = context_.learned[index];
+    log.job_done(index, learned.tensor.empty() ? nullptr : &learned);
+  }
+
   [[nodiscard]] std::size_t index_of(const Job& job) const { return static_cast<std::size_t>(&job - plan_.jobs.data()); }
 
-  /// Counts the outputs of `job` as done: an earlier run wrote them.
+  /// Counts the outputs of `job` as done: an earlier run wrote them, and may have told what came of its layer.
   void keep(const Job& job) {
     context_.forecast->skip(job);
+    if (auto learned = log_->learned(index_of(job))) context_.note(job, std::move(*learned));
     for (const std::uint32_t index : job.outputs) {
       control_.kept_bytes += plan_.output.tensors[index].bytes();
       control_.done_bytes += plan_.output.tensors[index].bytes();

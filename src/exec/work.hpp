@@ -24,10 +24,10 @@ struct Context {
   std::span<io::OutputFile* const> outputs;  ///< the output, or its shards; behind them, that of low-rank corrections
   const io::ModelFiles* statistics;          ///< of the inputs of layers; null without
   std::span<LearnedLayer> learned;           ///< one for each job of the plan
-  Forecast* forecast;         ///< of a run that learns; null elsewhere
-  const RunControl& control;  ///< whether the run is to end
-  std::uint64_t band_bytes;   ///< bytes of the larger side, input or output, that one task handles
-  unsigned threads;           ///< that work on tasks
+  Forecast* forecast;                        ///< of a run that learns; null elsewhere
+  const RunControl& control;                 ///< whether the run is to end
+  std::uint64_t band_bytes;                  ///< bytes of the larger side, input or output, that one task handles
+  unsigned threads;                          ///< that work on tasks
 
   /// Throws interrupted where the run is to end.
   void check_stop() const {

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "base/fail.hpp"
 
@@ -38,17 +39,23 @@ bool is_journal(std::string_view text) {
   return kIdentityMark.starts_with(mark) || text.find_first_not_of('\0') == std::string_view::npos;
 }
 
-std::string line_of(const Journal::Record& record) { return fmt::format("{} {:016x}\n", record.job, record.digest); }
+std::string line_of(const Journal::Record& record) {
+  return fmt::format("{} {:016x}{}{}\n", record.job, record.digest, record.note.empty() ? "" : " ", record.note);
+}
 
-/// The record that `line`, without its end, was made from.
-std::optional<Journal::Record> record_of(std::string_view line) {
+/// The record that the line `whole`, without its end, was made from.
+std::optional<Journal::Record> record_of(const std::string_view whole) {
+  std::string_view line = whole;
   Journal::Record record;
-  const std::size_t blank = std::min(line.find(' '), line.size());
-  std::from_chars(line.data(), line.data() + blank, record.job);
-  std::from_chars(line.data() + std::min(blank + 1, line.size()), line.data() + line.size(), record.digest, 16);
+  const std::string_view job = line.substr(0, line.find(' '));
+  std::from_chars(job.data(), job.data() + job.size(), record.job);
+  line.remove_prefix(std::min(job.size() + 1, line.size()));
+  const std::string_view digest = line.substr(0, line.find(' '));
+  std::from_chars(digest.data(), digest.data() + digest.size(), record.digest, 16);
+  record.note = line.substr(std::min(digest.size() + 1, line.size()));
   // Exactly what would be written: anything else is no whole record.
   const std::string exact = line_of(record);
-  if (line != std::string_view(exact).substr(0, exact.size() - 1)) return std::nullopt;
+  if (whole != std::string_view(exact).substr(0, exact.size() - 1)) return std::nullopt;
   return record;
 }
 
@@ -105,9 +112,10 @@ void Journal::parse(std::string_view text) {
   identity_ = RunIdentity::from_line(text.substr(0, end));
   end_ = end + 1;
   while (identity_ && (end = text.find('\n', end_)) != std::string_view::npos) {
-    const auto record = record_of(text.substr(end_, end - end_));
+    auto record = record_of(text.substr(end_, end - end_));
     if (!record) return;
-    records_[record->job] = record->digest;
+    const std::uint64_t job = record->job;
+    records_[job] = std::move(*record);
     end_ = end + 1;
   }
 }

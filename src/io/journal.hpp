@@ -12,13 +12,14 @@
 namespace halftone::io {
 
 /// The file beside an unfinished output that says which of its parts are on disk: a line with the
-/// identity of the run, then a line for each finished job, its number and the digest of what it wrote.
+/// identity of the run, then a line for each finished job: its number, the digest of what it wrote and, where there is one, a note.
 /// A line that was not written to its end ends the journal.  A journal that is open is locked.
 class Journal {
  public:
   struct Record {
     std::uint64_t job = 0;
     std::uint64_t digest = 0;
+    std::string note = {};  ///< one line, without its end
   };
 
   /// Opens the journal `path`, or makes an empty one.  It is not changed before begin() or go_on(); one
@@ -34,8 +35,8 @@ class Journal {
   [[nodiscard]] bool is_begun() const noexcept { return begun_; }
   /// Of that run; nothing where it is of another revision of journals, or damaged.
   [[nodiscard]] const std::optional<RunIdentity>& identity() const noexcept { return identity_; }
-  /// The digests found, by job; the last of each job counts.
-  [[nodiscard]] const std::map<std::uint64_t, std::uint64_t>& records() const noexcept { return records_; }
+  /// What was found, by job; the last record of each job counts.
+  [[nodiscard]] const std::map<std::uint64_t, Record>& records() const noexcept { return records_; }
 
   /// Begins anew: what was found is forgotten.  Returns when the first line is on disk.  Throws no_space or io.
   void begin(const RunIdentity& identity);
@@ -57,7 +58,7 @@ class Journal {
   int fd_ = -1;
   bool begun_ = false;
   std::optional<RunIdentity> identity_;
-  std::map<std::uint64_t, std::uint64_t> records_;
+  std::map<std::uint64_t, Record> records_;
   std::uint64_t end_ = 0;  ///< of the last whole line
 };
 

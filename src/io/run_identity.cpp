@@ -11,7 +11,7 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Raised when the meaning of a journal changes.
-constexpr int kRevision = 1;
+constexpr int kRevision = 2;
 
 std::string input_difference(const std::vector<InputState>& then, const std::vector<InputState>& now) {
   for (const InputState& input : now) {

@@ -19,7 +19,7 @@ struct LearnedNoise {
   }
 };
 
-/// Of a layer of which only the run that learned it knew more: no further from W than twice its size (and the tolerance), as W′ is
+/// Of a layer whose record in the journal cannot be read: no further from W than twice its size (and the tolerance), as W′ is
 /// within once.
 inline constexpr LearnedNoise kUnknownNoise{.squared_error = 0, .change = 4};
 

@@ -202,9 +202,9 @@ class Killed(ProgramTest):
 
 
 class Learned(ProgramTest):
-    """What was learned in an interrupted run is not learned again, and its report is gone."""
+    """What was learned in an interrupted run is not learned again."""
 
-    def test_report_says_how_many_layers_it_lacks(self):
+    def test_report_tells_of_all_layers(self):
         source, output = slow_model(self.folder / "in.safetensors", 256), self.folder / "out.safetensors"
         words = ("convert", source, "-o", output, "--format", "fp8", "--preset", "none", "--threads", "1", "--rounding", "learned",
                  "--learn-method", "optimizer", "--iterations", "60", "--stop-stall", "60", "--min-k", "16", "--top-p", "0.05")
@@ -221,10 +221,18 @@ class Learned(ProgramTest):
         report = self.check(*words, "--resume", "--json", "--quiet").json
         before = report["resumption"]["learned_before"]
         self.assertGreater(before, 0)
-        self.assertEqual(before + len(report["learned"]), LAYERS)
+        self.assertLess(before, LAYERS)
+        whole = [self.folder / "whole.safetensors" if word == output else word for word in words]
+        told, expected = report["learned"], self.check(*whole, "--json", "--quiet").json["learned"]
+        self.assertEqual(len(told), LAYERS)
+        for layer in told + expected:
+            self.assertGreater(layer.pop("seconds"), 0)
+        self.assertEqual(told, expected)
         (text.parent / "text.safetensors.journal").write_bytes(recorded.replace(b"out.safetensors", b"text.safetensors"))
         words = [text if word == output else word for word in words]
-        self.assertIn(f"what was learned of {before} layer", self.check(*words, "--resume", "--quiet").stdout)
+        text = self.check(*words, "--resume", "--quiet").stdout
+        self.assertRegex(text, f"; {before} layers? had been learned")
+        self.assertEqual(text.count("squared error"), LAYERS)
 
 
 class Refused(ProgramTest):

@@ -28,6 +28,13 @@ RunIdentity identity() {
           .options = {{"--format", "fp8"}, {"--preset", "none"}}};
 }
 
+/// The digests of the records, by job.
+std::map<std::uint64_t, std::uint64_t> digests(const Journal& journal) {
+  std::map<std::uint64_t, std::uint64_t> found;
+  for (const auto& [job, record] : journal.records()) found[job] = record.digest;
+  return found;
+}
+
 class Journals : public testing::Test {
  protected:
   /// A journal with the records 0, 1, 7 and the digests 10, 11, 17.
@@ -49,7 +56,7 @@ TEST_F(Journals, What_was_written_is_found_again) {
   EXPECT_EQ(journal.identity()->to_line(), identity().to_line());
   EXPECT_EQ(journal.identity()->inputs, identity().inputs);
   EXPECT_EQ(journal.identity()->outputs, identity().outputs);
-  EXPECT_THAT(journal.records(), UnorderedElementsAre(Pair(0, 10), Pair(1, 11), Pair(7, 17)));
+  EXPECT_THAT(digests(journal), UnorderedElementsAre(Pair(0, 10), Pair(1, 11), Pair(7, 17)));
 }
 
 TEST_F(Journals, Torn_tail_is_ignored_and_overwritten) {
@@ -76,15 +83,28 @@ TEST_F(Journals, Torn_first_line_is_no_journal_yet) {
   }
 }
 
+TEST_F(Journals, Notes_are_found_again) {
+  {
+    Journal journal(path());
+    journal.begin(identity());
+    journal.append(std::vector<Journal::Record>{{0, 10, R"({"a": " b "})"}, {1, 11}, {2, 12, " blanks  "}});
+  }
+  const Journal journal(path());
+  EXPECT_THAT(digests(journal), UnorderedElementsAre(Pair(0, 10), Pair(1, 11), Pair(2, 12)));
+  EXPECT_EQ(journal.records().at(0).note, R"({"a": " b "})");
+  EXPECT_EQ(journal.records().at(1).note, "");
+  EXPECT_EQ(journal.records().at(2).note, " blanks  ");
+}
+
 TEST_F(Journals, Line_that_is_no_record_ends_the_journal) {
   for (const char* line : {"", "x", "2", "2 ", " 2 000000000000000c", "2 00000000000000c", "2 000000000000000C", "02 000000000000000c",
                            "2  000000000000000c", "2 000000000000000c ", "-2 000000000000000c", "2 0000000000000000c"}) {
     write_file(path(), identity().to_line() + "0 000000000000000a\n" + line + "\n1 000000000000000b\n");
-    EXPECT_THAT(Journal(path()).records(), UnorderedElementsAre(Pair(0, 10))) << "'" << line << "'";
+    EXPECT_THAT(digests(Journal(path())), UnorderedElementsAre(Pair(0, 10))) << "'" << line << "'";
   }
   write_file(path(), identity().to_line() + "0 000000000000000a\n" + std::string(4096, '\0') + "\n1 000000000000000b\n");
   Journal journal(path());
-  EXPECT_THAT(journal.records(), UnorderedElementsAre(Pair(0, 10)));
+  EXPECT_THAT(digests(journal), UnorderedElementsAre(Pair(0, 10)));
   journal.go_on();
   journal.append(std::vector<Journal::Record>{{2, 12}});
   EXPECT_EQ(read_bytes(path()), identity().to_line() + "0 000000000000000a\n2 000000000000000c\n");
@@ -97,7 +117,7 @@ TEST_F(Journals, Last_record_of_a_job_counts) {
     journal.go_on();
     journal.append(std::vector<Journal::Record>{{1, 99}});
   }
-  EXPECT_THAT(Journal(path()).records(), UnorderedElementsAre(Pair(0, 10), Pair(1, 99), Pair(7, 17)));
+  EXPECT_THAT(digests(Journal(path())), UnorderedElementsAre(Pair(0, 10), Pair(1, 99), Pair(7, 17)));
 }
 
 TEST_F(Journals, Beginning_anew_forgets_the_records) {

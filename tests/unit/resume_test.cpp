@@ -300,7 +300,7 @@ TEST_F(Resume, Output_that_does_not_pass_its_verification_is_not_kept) {
   expect_no_output();
 }
 
-// What learning added to the error of layers, only the interrupted run knew.
+// What learning added to the error of layers, the journal knows.
 TEST_F(Resume, Layers_that_were_learned_before_pass_the_verification) {
   // Inputs that go on from column to column: errors that alternate add up to little.
   std::vector<float> second(kColumns * kColumns);
@@ -319,8 +319,8 @@ TEST_F(Resume, Layers_that_were_learned_before_pass_the_verification) {
   options.learn.emplace().damping = 0.001;
   interrupt(options);
   const RunReport report = convert_with(options, {.threads = 1, .verify = true, .resume = true});
-  EXPECT_TRUE(report.learned.empty());
   EXPECT_TRUE(report.plan.learns);
+  EXPECT_EQ(report.resumption->layers_kept, report.learned.size());
   ASSERT_EQ(report.verification->layers[0].name, "0");
   const LayerError& error = *report.verification->layers[0].error;
   EXPECT_GT(error.figures.noise, std::pow(10, VerifyOptions().tolerance_db / 10) * error.expected.noise);

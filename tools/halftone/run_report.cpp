@@ -18,31 +18,19 @@ namespace {
 /// Whether the report has an entry `learned`, be it of no layer.
 bool reports_learned(const Plan& plan) { return plan.learns || api::learns(plan); }
 
-/// Learned layers of which only the interrupted run could tell what came of them.
-std::uint64_t learned_before(const RunReport& report) {
-  const auto learned =
-      std::count_if(report.plan.jobs.begin(), report.plan.jobs.end(), [](const Job& job) { return job.learn.has_value(); });
-  return static_cast<std::uint64_t>(learned) - report.learned.size();
-}
-
-nlohmann::ordered_json resumption_json(const RunReport& report) {
-  const Resumption& found = *report.resumption;
+nlohmann::ordered_json resumption_json(const Resumption& found) {
   return {{"jobs", found.jobs},
           {"jobs_kept", found.jobs_kept},
           {"jobs_redone", found.jobs_redone},
           {"kept_bytes", found.kept_bytes},
-          {"learned_before", learned_before(report)}};
+          {"learned_before", found.layers_kept}};
 }
 
-std::string resumption_text(const RunReport& report) {
-  const Resumption& found = *report.resumption;
+std::string resumption_text(const Resumption& found) {
   const std::string redone =
       found.jobs_redone == 0 ? ""
                              : fmt::format("; {} done again, whose bytes were not as recorded", base::counted(found.jobs_redone, "job"));
-  const std::uint64_t before = learned_before(report);
-  const std::string learned = before == 0 ? ""
-                                          : fmt::format("; what was learned of {} stands in the report of the interrupted run alone",
-                                                        base::counted(before, "layer"));
+  const std::string learned = found.layers_kept == 0 ? "" : fmt::format("; {} had been learned", base::counted(found.layers_kept, "layer"));
   return fmt::format("resumed {} of {} kept, {}{}{}\n", found.jobs_kept, base::counted(found.jobs, "job"),
                      base::human_bytes(found.kept_bytes), redone, learned);
 }
@@ -78,7 +66,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
     if (report.verification) json["verification"] = verification_json(*report.verification);
     if (reports_learned(report.plan)) json["learned"] = learned_json(report.learned);
     if (report.plan.lora) json["lora"] = {{"file", report.lora_output.string()}, {"bytes", report.plan.lora->file_bytes()}};
-    if (report.resumption) json["resumption"] = resumption_json(report);
+    if (report.resumption) json["resumption"] = resumption_json(*report.resumption);
     json["seconds"] = report.seconds;
     if (report.foreseen_seconds) json["eta_s"] = *report.foreseen_seconds;
     json["peak_host_bytes"] = peak_bytes;
@@ -87,7 +75,7 @@ void run_and_report(Session& session, const RunArguments& arguments, const std::
   }
   const double rate = static_cast<double>(report.plan.input_bytes) / 1e9 / report.seconds;
   const std::string verified = report.verification ? verification_text(*report.verification, output_of(report.plan, output).string()) : "";
-  const std::string resumed = report.resumption ? resumption_text(report) : "";
+  const std::string resumed = report.resumption ? resumption_text(*report.resumption) : "";
   const std::string lora = report.plan.lora ? fmt::format("lora    {}, {}\n", base::printable(report.lora_output.string()),
                                                           base::human_bytes(report.plan.lora->file_bytes()))
                                             : "";
