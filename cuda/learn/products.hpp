@@ -19,7 +19,8 @@ class Products {
   Products& operator=(const Products&) = delete;
 
   void multiply(const learn::Product& product);
-  /// Chooses how products of this shape are computed, as the first multiply() of them does.  Their elements are not looked at.
+  /// Chooses how products of this shape are computed, as the first multiply() of them does: only the alignment of
+  /// their addresses is looked at.
   void choose(const learn::Product& product);
 
  private:

@@ -45,7 +45,7 @@ struct Resumption {
   std::uint64_t jobs_kept = 0;    ///< that the interrupted run had done
   std::uint64_t jobs_redone = 0;  ///< that it had recorded, but whose bytes were not as recorded
   std::uint64_t kept_bytes = 0;   ///< of the output
-  std::uint64_t layers_kept = 0;  ///< that the interrupted run had learned
+  std::uint64_t layers_kept = 0;  ///< of RunReport::learned, those that the interrupted run had learned
 };
 
 /// What a conversion did.

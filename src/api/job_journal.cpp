@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "api/layer_record.hpp"
+#include "api/layer_note.hpp"
 #include "base/hash.hpp"
 
 namespace halftone::api {
@@ -35,7 +35,7 @@ void add_bytes(base::StreamDigest& digest, const io::OutputFile& file, std::uint
 
 std::optional<LearnedLayer> learned_layer(const io::Journal& journal, const Plan& plan, std::size_t index) {
   const auto record = journal.records().find(index);
-  if (record == journal.records().end()) return std::nullopt;
+  if (!plan.jobs[index].learn || record == journal.records().end()) return std::nullopt;
   std::optional<LearnedLayer> layer = layer_from(record->second.note);
   if (layer) layer->tensor = plan.jobs[index].inputs[0].info.name;
   return layer;
@@ -46,8 +46,9 @@ JobJournal::JobJournal(io::Journal& journal, const Plan& plan, std::span<io::Out
 
 JobJournal::~JobJournal() { end(); }
 
-/// Reads back what the job wrote: it is still in the page cache, and its bands were written in any order.
-std::uint64_t JobJournal::digest_of(std::size_t index) const {
+/// Reads back what the job wrote: it is still in the page cache, and its bands were written in any order.  Covers the note, too: a
+/// damaged one costs the work on its job.
+std::uint64_t JobJournal::digest_of(std::size_t index, std::string_view note) const {
   base::StreamDigest digest;
   std::vector<std::byte> piece;
   const auto add = [&](const Place& place, std::uint64_t n_bytes) {
@@ -59,13 +60,15 @@ std::uint64_t JobJournal::digest_of(std::size_t index) const {
   if (job.lora) {
     for (const std::uint32_t factor : {job.lora->up, job.lora->down}) add(plan_.lora_place(factor), plan_.lora->tensors[factor].bytes());
   }
+  digest.add(std::as_bytes(std::span(note)));
   return digest.value();
 }
 
 bool JobJournal::is_done(std::size_t index) {
   const auto record = journal_.records().find(index);
   if (record == journal_.records().end()) return false;
-  if (digest_of(index) != record->second.digest) {
+  const bool tells_of_layer = !plan_.jobs[index].learn || kept_layer(index).has_value();
+  if (!tells_of_layer || digest_of(index, record->second.note) != record->second.digest) {
     ++redone_;
     return false;
   }
@@ -75,10 +78,12 @@ bool JobJournal::is_done(std::size_t index) {
   return true;
 }
 
-std::optional<LearnedLayer> JobJournal::learned(std::size_t index) const { return learned_layer(journal_, plan_, index); }
+std::optional<LearnedLayer> JobJournal::kept_layer(std::size_t index) const { return learned_layer(journal_, plan_, index); }
 
 void JobJournal::job_done(std::size_t index, const LearnedLayer* learned) {
-  const io::Journal::Record record{index, digest_of(index), learned == nullptr ? "" : record_of(*learned)};
+  std::string note = learned == nullptr ? "" : note_of(*learned);
+  const std::uint64_t digest = digest_of(index, note);
+  const io::Journal::Record record{index, digest, std::move(note)};
   const std::lock_guard lock(mutex_);
   if (error_) std::rethrow_exception(error_);
   waiting_.push_back(record);

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -34,7 +35,7 @@ class JobJournal : public exec::JobLog {
   ~JobJournal() override;
 
   [[nodiscard]] bool is_done(std::size_t index) override;
-  [[nodiscard]] std::optional<LearnedLayer> learned(std::size_t index) const override;
+  [[nodiscard]] std::optional<LearnedLayer> kept_layer(std::size_t index) const override;
   /// Throws what the thread that writes has met: no_space, io.
   void job_done(std::size_t index, const LearnedLayer* learned) override;
   /// Records all that is done.  Throws no_space, io.
@@ -44,7 +45,7 @@ class JobJournal : public exec::JobLog {
   [[nodiscard]] Resumption found() const;
 
  private:
-  [[nodiscard]] std::uint64_t digest_of(std::size_t index) const;
+  [[nodiscard]] std::uint64_t digest_of(std::size_t index, std::string_view note) const;
   void loop();
   void record(const std::vector<io::Journal::Record>& batch);
   void end() noexcept;

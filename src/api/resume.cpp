@@ -31,9 +31,24 @@ fs::path partial_file(const fs::path& folder, const io::RunIdentity& run) {
   return {};
 }
 
-/// Whether every file that `run` writes has its name.
-bool outputs_exist(const fs::path& folder, const io::RunIdentity& run) {
-  return std::all_of(run.outputs.begin(), run.outputs.end(), [&](const std::string& name) { return io::exists(folder / name); });
+/// Whether `path` is a file of `n_bytes` bytes that begin with `head`.
+bool is_whole(const fs::path& path, std::string_view head, std::uint64_t n_bytes) {
+  std::error_code error;
+  if (fs::file_size(path, error) != n_bytes || error) return false;
+  std::string found(head.size(), '\0');
+  std::ifstream file(path, std::ios::binary);
+  return file.read(found.data(), static_cast<std::streamsize>(found.size())) && found == head;
+}
+
+/// Whether every file of the run has its name, its size and its header.
+bool outputs_are_complete(const fs::path& output, const Plan& plan, const RunOptions& options) {
+  const auto has = [](const fs::path& path, const Header& header) { return is_whole(path, serialize(header), header.file_bytes()); };
+  if (plan.lora && !has(options.lora_output, *plan.lora)) return false;
+  if (plan.shards.empty()) return has(output, plan.output);
+  const fs::path folder = output.parent_path();
+  return is_whole(folder / plan.index_name, plan.index, plan.index.size()) &&
+         std::all_of(plan.shards.begin(), plan.shards.end(),
+                     [&](const OutputShard& shard) { return has(folder / shard.name, shard.header); });
 }
 
 void check_same_run(const io::Journal& journal, const io::RunIdentity& now) {
@@ -103,7 +118,7 @@ OpenedJournal::OpenedJournal(const fs::path& output, const Plan& plan, const Run
                      base::counted(plan.jobs.size(), "job")));
   } else if (!partial.empty()) {
     tell(fmt::format("'{}' has no journal: the conversion starts anew", partial.string()));
-  } else if (journal.is_begun() && journal.records().size() == plan.jobs.size() && outputs_exist(folder, identity)) {
+  } else if (journal.is_begun() && journal.records().size() == plan.jobs.size() && outputs_are_complete(output, plan, options)) {
     check_same_run(journal, identity);
     is_complete = true;
     tell(fmt::format("'{}' is complete already", output.string()));

@@ -66,8 +66,9 @@ void fill_with_journal(OpenedJournal& opened, Outputs& outputs, const Sources& f
 }
 
 /// What is said of a run whose output another has completed.
-RunReport complete_already(OpenedJournal& opened, std::string_view device, RunReport report) {
+RunReport complete_already(OpenedJournal& opened, std::string_view device, const RunOptions& options, RunReport report) {
   report.device = device;
+  if (report.plan.lora) report.lora_output = options.lora_output;
   Resumption& found = report.resumption.emplace();
   for (std::size_t i = 0; i < report.plan.jobs.size(); ++i) {
     if (!report.plan.jobs[i].learn) continue;
@@ -75,6 +76,7 @@ RunReport complete_already(OpenedJournal& opened, std::string_view device, RunRe
     if (auto layer = learned_layer(opened.journal, report.plan, i)) report.learned.push_back(std::move(*layer));
   }
   found.jobs = found.jobs_kept = report.plan.jobs.size();
+  found.kept_bytes = report.plan.output.data_bytes();
   opened.journal.remove();
   return report;
 }
@@ -103,7 +105,7 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->product())},
                     options);
   }
-  if (journal && journal->is_complete) return complete_already(*journal, backend->name(), std::move(report));
+  if (journal && journal->is_complete) return complete_already(*journal, backend->name(), options, std::move(report));
   // The output may get its memory while a device is still starting.
   Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes, kept});
   if (!backend) backend = fitting_backend(starting.take(), report.plan, options.device);

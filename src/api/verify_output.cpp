@@ -23,9 +23,6 @@ namespace {
 /// What learned rounding was asked to do to layers, and has done.
 verify::LearnedNoises noises_of(const RunReport& report) {
   verify::LearnedNoises noises;
-  for (const Job& job : report.plan.jobs) {
-    if (job.learn) noises[formats::base_name(job.inputs[0].info.name)] = verify::kUnknownNoise;
-  }
   for (const LearnedLayer& layer : report.learned) {
     noises[formats::base_name(layer.tensor)] = {layer.squared_error, layer.target ? layer.target->change : 0};
   }

@@ -189,7 +189,7 @@ class Scheduler {
   /// Counts the outputs of `job` as done: an earlier run wrote them, and may have told what came of its layer.
   void keep(const Job& job) {
     context_.forecast->skip(job);
-    if (auto learned = log_->learned(index_of(job))) context_.note(job, std::move(*learned));
+    if (auto learned = log_->kept_layer(index_of(job))) context_.note(job, std::move(*learned));
     for (const std::uint32_t index : job.outputs) {
       control_.kept_bytes += plan_.output.tensors[index].bytes();
       control_.done_bytes += plan_.output.tensors[index].bytes();

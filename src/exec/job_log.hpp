@@ -13,8 +13,8 @@ class JobLog {
   virtual ~JobLog() = default;
   /// Whether the outputs of job `index` of the plan are complete already; asked once, before the job is started.
   [[nodiscard]] virtual bool is_done(std::size_t index) = 0;
-  /// What came of the layer of job `index`, which was done already; nothing where it did not learn, or that is not known.
-  [[nodiscard]] virtual std::optional<LearnedLayer> learned(std::size_t index) const = 0;
+  /// What came of the layer of job `index`, which is_done(); nothing where it did not learn.
+  [[nodiscard]] virtual std::optional<LearnedLayer> kept_layer(std::size_t index) const = 0;
   /// Called when job `index` has written all of its outputs; they may not be on disk yet.  `learned`: what came of its layer,
   /// null where it did not learn.
   virtual void job_done(std::size_t index, const LearnedLayer* learned) = 0;

@@ -19,10 +19,6 @@ struct LearnedNoise {
   }
 };
 
-/// Of a layer whose record in the journal cannot be read: no further from W than twice its size (and the tolerance), as W′ is
-/// within once.
-inline constexpr LearnedNoise kUnknownNoise{.squared_error = 0, .change = 4};
-
 /// By the names of layers.
 using LearnedNoises = std::map<std::string, LearnedNoise>;
 

@@ -176,6 +176,14 @@ class Learned(ProgramTest):
         layer, _ = self.learn("int8-row", "--rounding", "learned", "--stats", stats, "--damping", "1")
         self.assertEqual(layer["method"], "feedback")
 
+    def test_best_effort_goes_on_where_the_default_ends(self):
+        basis = ("--rounding", "learned", "--min-k", "16", "--top-p", "0.1")
+        usual, _ = self.learn("fp8", *basis)
+        best, _ = self.learn("fp8", *basis, "--effort", "best")
+        self.assertLess(best["loss_ratio"], 0.9 * usual["loss_ratio"])
+        self.assertLess(best["mse_ratio"], 1.05)
+        self.assertGreater(best["iterations"], usual["iterations"])
+
     def test_learned_is_an_array_even_of_no_layer(self):
         stats = st.write(self.folder / "other.safetensors", {"other.mean": stored(self.mean)})
         report = self.check("convert", self.source, "--format", "fp8", "--preset", "none", "--rounding", "learned", "--stats", stats,

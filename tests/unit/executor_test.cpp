@@ -78,7 +78,7 @@ class ThirdsLog : public JobLog {
     ++asked[index];
     return index % 3 == 0;
   }
-  [[nodiscard]] std::optional<LearnedLayer> learned(std::size_t) const override { return {}; }
+  [[nodiscard]] std::optional<LearnedLayer> kept_layer(std::size_t) const override { return {}; }
   void job_done(std::size_t index, const LearnedLayer* learned) override {
     const std::lock_guard lock(mutex_);
     EXPECT_EQ(learned, nullptr);

@@ -46,11 +46,5 @@ TEST_F(LearnedNoise, Layer_further_away_than_that_is_a_problem) {
   EXPECT_FALSE(passes(0.5, {{"b", {.squared_error = signal_, .change = 0}}}));
 }
 
-TEST_F(LearnedNoise, Layer_of_which_nothing_is_known_is_within_twice_its_size) {
-  EXPECT_TRUE(passes(0.5, {{"a", verify::kUnknownNoise}}));
-  EXPECT_TRUE(passes(-1, {{"a", verify::kUnknownNoise}}));
-  EXPECT_FALSE(passes(0.25, {{"a", verify::kUnknownNoise}}));
-}
-
 }  // namespace
 }  // namespace halftone

@@ -320,10 +320,70 @@ TEST_F(Resume, Layers_that_were_learned_before_pass_the_verification) {
   interrupt(options);
   const RunReport report = convert_with(options, {.threads = 1, .verify = true, .resume = true});
   EXPECT_TRUE(report.plan.learns);
+  ASSERT_FALSE(report.learned.empty());
   EXPECT_EQ(report.resumption->layers_kept, report.learned.size());
+  EXPECT_EQ(report.learned[0].tensor, "0.weight");
+  EXPECT_EQ(report.learned[0].method, LearnMethod::feedback);
   ASSERT_EQ(report.verification->layers[0].name, "0");
   const LayerError& error = *report.verification->layers[0].error;
   EXPECT_GT(error.figures.noise, std::pow(10, VerifyOptions().tolerance_db / 10) * error.expected.noise);
+  EXPECT_NEAR(error.figures.noise, report.learned[0].squared_error, 1e-3 * error.figures.noise);
+}
+
+TEST_F(Resume, Run_that_was_complete_tells_what_it_did_and_is_believed_only_where_its_file_is_there) {
+  PlanOptions options = options_for("int8-row");
+  options.learn.emplace().method = LearnMethod::closed;
+  options.learn->rank = {.top_p = 0.1, .min_k = 8};
+  interrupt(options);
+  const fs::path link = folder_ / "link";  // under which the journal stays when the run removes it
+  const RunReport first =
+      convert_with(options, {.resume = true, .tell = [&](const std::string&) { fs::create_hard_link(journal(), link); }});
+  const std::string complete = read_bytes(link);
+  fs::remove(link);
+  test::write_file(journal(), complete);
+  const RunReport report = convert_with(options, {.resume = true, .tell = [this](const std::string& sentence) { told_ += sentence; }});
+  EXPECT_THAT(told_, HasSubstr("is complete already"));
+  EXPECT_EQ(report.resumption->kept_bytes, report.plan.output.data_bytes());
+  EXPECT_EQ(report.resumption->layers_kept, static_cast<std::uint64_t>(kLayers));
+  ASSERT_EQ(report.learned.size(), static_cast<std::size_t>(kLayers));
+  for (std::size_t i = 0; i < report.learned.size(); ++i) {
+    EXPECT_EQ(report.learned[i].tensor, first.learned[i].tensor);
+    EXPECT_EQ(report.learned[i].loss_ratio, first.learned[i].loss_ratio);
+  }
+  test::write_file(journal(), complete);
+  test::write_file(output(), "another");
+  EXPECT_THAT([&] { convert_with(options, {.resume = true}); }, fails_with(ErrorKind::output_exists));
+  EXPECT_EQ(read_bytes(output()), "another");
+}
+
+TEST_F(Resume, Damaged_note_costs_the_work_on_its_layer) {
+  PlanOptions options = options_for("int8-row");
+  options.learn.emplace().method = LearnMethod::closed;
+  options.learn->rank = {.top_p = 0.1, .min_k = 8};
+  const std::string bytes = expected(options);
+  interrupt(options);
+  const std::string whole = read_bytes(journal());
+  const std::size_t first = whole.find("\"method\"");
+  ASSERT_NE(first, std::string::npos);
+  const std::size_t begin = whole.rfind('\n', first) + 1;
+  const std::string line = whole.substr(begin, whole.find('\n', first) + 1 - begin);
+  const std::string note = line.substr(line.find(" {"));
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = whole;
+    return text.replace(text.find(from, begin), from.size(), to);
+  };
+  // A figure of another size, a note that is none, one that is missing, and the same record twice.
+  for (const std::string& text :
+       {with("\"rank\":", "\"rank\":-"), with("\"method\"", "\"methud\""), with(note, "\n"), with(line, line + line)}) {
+    test::write_file(journal(), text);
+    const std::string partial_bytes = read_bytes(partial());
+    const RunReport report = resume(options);
+    EXPECT_TRUE(read_bytes(output()) == bytes);
+    EXPECT_EQ(report.learned.size(), static_cast<std::size_t>(kLayers));
+    EXPECT_EQ(report.resumption->jobs_redone, text == with(line, line + line) ? 0U : 1U);
+    fs::remove(output());
+    test::write_file(partial(), partial_bytes);
+  }
 }
 
 TEST_F(Resume, Shards_are_resumed) {

@@ -10,9 +10,9 @@
 #include "base/fail.hpp"
 #include "base/text.hpp"
 #include "choose.hpp"
+#include "driver_environment.hpp"
 #include "io/mapped_file.hpp"
 #include "io/paths.hpp"
-#include "driver_environment.hpp"
 
 namespace halftone::tool {
 

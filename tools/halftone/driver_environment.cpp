@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kVisible = "CUDA_VISIBLE_DEVICES";
 constexpr const char* kConnections = "CUDA_DEVICE_MAX_CONNECTIONS";
-/// Of the 8 that are usual.  With fewer, layers that learn side by side wait for one another's kernels: with 1 a sixth longer
+/// Of the 8 that are usual.  With 1, layers that learn side by side wait for one another's kernels, and take up to a sixth longer
 /// (bench/baselines/multi-gpu-h100.txt).
 constexpr const char* kFewConnections = "3";
 

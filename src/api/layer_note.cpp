@@ -1,4 +1,4 @@
-#include "api/layer_record.hpp"
+#include "api/layer_note.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -7,31 +7,35 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Calls `visit` with each member that is recorded and its key.
+/// Calls `visit` with each member that is kept and its key.
 template <class Layer, class Visit>
 void for_each_member(Layer& layer, const Visit& visit) {
-  visit("method", layer.method);
-  visit("kept_nearest_because", layer.kept_nearest_because);
-  visit("changed", layer.changed);
-  visit("elements", layer.elements);
-  visit("moved_scales", layer.moved_scales);
-  visit("squared_error", layer.squared_error);
-  visit("target", layer.target);
-  visit("loss_ratio", layer.loss_ratio);
-  visit("squared_error_ratio", layer.squared_error_ratio);
-  visit("output_error_ratio", layer.output_error_ratio);
-  visit("rank", layer.rank);
-  visit("wanted_rank", layer.wanted_rank);
-  visit("captured_energy", layer.captured_energy);
-  visit("basis_residual", layer.basis_residual);
-  visit("damping", layer.damping);
-  visit("iterations", layer.iterations);
-  visit("stop_reason", layer.stop_reason);
-  visit("lora_rank", layer.lora_rank);
-  visit("lora_directions", layer.lora_directions);
-  visit("lora_captured", layer.lora_captured);
-  visit("lora_by_output", layer.lora_by_output);
-  visit("seconds", layer.seconds);
+  // Names every member, so that a new one does not compile before it has its line here.
+  auto& [tensor, method, kept_nearest_because, changed, elements, moved_scales, squared_error, target, loss_ratio, squared_error_ratio,
+         output_error_ratio, rank, wanted_rank, captured_energy, basis_residual, damping, iterations, stop_reason, lora_rank,
+         lora_directions, lora_captured, lora_by_output, seconds] = layer;
+  visit("method", method);
+  visit("kept_nearest_because", kept_nearest_because);
+  visit("changed", changed);
+  visit("elements", elements);
+  visit("moved_scales", moved_scales);
+  visit("squared_error", squared_error);
+  visit("target", target);
+  visit("loss_ratio", loss_ratio);
+  visit("squared_error_ratio", squared_error_ratio);
+  visit("output_error_ratio", output_error_ratio);
+  visit("rank", rank);
+  visit("wanted_rank", wanted_rank);
+  visit("captured_energy", captured_energy);
+  visit("basis_residual", basis_residual);
+  visit("damping", damping);
+  visit("iterations", iterations);
+  visit("stop_reason", stop_reason);
+  visit("lora_rank", lora_rank);
+  visit("lora_directions", lora_directions);
+  visit("lora_captured", lora_captured);
+  visit("lora_by_output", lora_by_output);
+  visit("seconds", seconds);
 }
 
 ordered_json json_of(LearnMethod method) { return name_of(method); }
@@ -66,15 +70,15 @@ void read(const ordered_json& json, std::optional<T>& value) {
 
 }  // namespace
 
-std::string record_of(const LearnedLayer& layer) {
+std::string note_of(const LearnedLayer& layer) {
   ordered_json json;
   for_each_member(layer, [&](const char* key, const auto& value) { json[key] = json_of(value); });
   return json.dump(-1, ' ', true, ordered_json::error_handler_t::replace);
 }
 
-std::optional<LearnedLayer> layer_from(std::string_view record) {
+std::optional<LearnedLayer> layer_from(std::string_view note) {
   try {
-    const auto json = ordered_json::parse(record);
+    const auto json = ordered_json::parse(note);
     LearnedLayer layer;
     for_each_member(layer, [&](const char* key, auto& value) { read(json.at(key), value); });
     return layer;

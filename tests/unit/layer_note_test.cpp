@@ -1,4 +1,4 @@
-#include "api/layer_record.hpp"
+#include "api/layer_note.hpp"
 
 #include <gtest/gtest.h>
 
@@ -32,11 +32,11 @@ LearnedLayer full_layer() {
           .seconds = 0.7};
 }
 
-TEST(LayerRecord, Every_member_comes_back_exactly) {
+TEST(LayerNote, Every_member_comes_back_exactly) {
   const LearnedLayer layer = full_layer();
-  const std::string record = record_of(layer);
-  EXPECT_EQ(record.find('\n'), std::string::npos);
-  const auto found = layer_from(record);
+  const std::string note = note_of(layer);
+  EXPECT_EQ(note.find('\n'), std::string::npos);
+  const auto found = layer_from(note);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->tensor, "");
   EXPECT_EQ(found->method, layer.method);
@@ -65,20 +65,20 @@ TEST(LayerRecord, Every_member_comes_back_exactly) {
   EXPECT_EQ(found->seconds, layer.seconds);
 }
 
-TEST(LayerRecord, What_is_not_there_stays_so) {
-  const auto found = layer_from(record_of({}));
+TEST(LayerNote, What_is_not_there_stays_so) {
+  const auto found = layer_from(note_of({}));
   ASSERT_TRUE(found);
   EXPECT_FALSE(found->target);
   EXPECT_FALSE(found->loss_ratio);
   EXPECT_FALSE(found->lora_captured);
 }
 
-TEST(LayerRecord, Other_text_is_no_layer) {
-  const std::string record = record_of(full_layer());
-  std::string of_another_method = record;
+TEST(LayerNote, Other_text_is_no_layer) {
+  const std::string note = note_of(full_layer());
+  std::string of_another_method = note;
   of_another_method.replace(of_another_method.find("feedback"), 8, "forwards");
-  for (const std::string& text : {std::string(), std::string("{}"), std::string("[1]"), record.substr(0, record.size() - 1),
-                                  std::string(record.size(), '\0'), of_another_method}) {
+  for (const std::string& text : {std::string(), std::string("{}"), std::string("[1]"), note.substr(0, note.size() - 1),
+                                  std::string(note.size(), '\0'), of_another_method}) {
     EXPECT_FALSE(layer_from(text)) << text;
   }
 }
