@@ -1,6 +1,7 @@
 #include "learn/product_tables.hpp"
 
 #include <exception>
+#include <system_error>
 
 #include "learn/products.hpp"
 #include "runtime/check.hpp"
@@ -21,16 +22,19 @@ void load(int device, learn::Element factors) {
 }  // namespace
 
 ProductTables::ProductTables(int device) {
-  const auto start = [device](learn::Element factors) {
-    return std::jthread([device, factors] {
-      try {
-        load(device, factors);
-      } catch (const std::exception&) {
-        (void)cudaGetLastError();  // the first product fails in the same way, and says of which layer
-      }
-    });
+  // What fails here fails again with the first product, which says of which layer, or does without.
+  const auto load_tables = [device](learn::Element factors) {
+    try {
+      load(device, factors);
+    } catch (const std::exception&) {
+      (void)cudaGetLastError();
+    }
   };
-  loading_ = {start(learn::Element::half), start(learn::Element::single)};
+  try {
+    loading_[0] = std::jthread(load_tables, learn::Element::half);
+    loading_[1] = std::jthread(load_tables, learn::Element::single);
+  } catch (const std::system_error&) {
+  }
 }
 
 }  // namespace halftone::cuda

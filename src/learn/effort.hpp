@@ -7,7 +7,8 @@ namespace halftone::learn {
 /// Passes that flip elements to a neighbouring level.
 struct FlipEffort {
   int passes = 8;            ///< at most
-  double least_gain = 0.01;  ///< the part of the loss that a pass takes off, or it is the last
+  double least_gain = 0.01;  ///< the part of the loss that a pass is to take off
+  bool goes_on = false;      ///< after less, passes flip fewer elements; else it was the last
   double pull = 10;          ///< to the rounded target, in (rank of the basis)² per element: less lets the squared error grow
 };
 
@@ -21,7 +22,8 @@ struct EffortNumbers {
 [[nodiscard]] constexpr EffortNumbers numbers_of(Effort effort) {
   switch (effort) {
     case Effort::fast: return {.power_iterations = 1, .flips = {}, .sweeps = 0};
-    case Effort::best: return {.power_iterations = 8, .flips = {.passes = 32, .least_gain = 0.002, .pull = 3}, .sweeps = 3};
+    case Effort::best:
+      return {.power_iterations = 8, .flips = {.passes = 32, .least_gain = 0.002, .goes_on = true, .pull = 3}, .sweeps = 3};
     case Effort::usual: break;
   }
   return {.power_iterations = 3, .flips = {}, .sweeps = 1};

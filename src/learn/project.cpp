@@ -87,14 +87,16 @@ class Projection {
 
   /// Flips elements for the loss and a pull to the target; returns the passes made.
   int flip(const FlipEffort& effort) {
-    constexpr double part = 0.3;
-    double share = part;
+    constexpr double first_share = 0.3;
+    constexpr double least_share = 0.02;
+    constexpr double smaller = 0.6;
+    double share = first_share;
     const auto k = static_cast<double>(basis_.rank);
     const double pull = effort.pull * k * k / static_cast<double>(layer_.elements());
     const Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
     double objective = loss_ * loss_ + pull * distance();
     int pass = 0;
-    while (pass < effort.passes && share >= 0.02 && loss_ > 0) {
+    while (pass < effort.passes && share >= least_share && loss_ > 0) {
       ++pass;
       const double before = loss_;
       expand(inside_, shift_);
@@ -103,12 +105,14 @@ class Projection {
       const double next = loss_ * loss_ + pull * distance_;
       if (!(next < objective) || squared_error_ > most_error_) {
         restore_best();
-        share *= 0.6;
+        share *= smaller;
         continue;
       }
       engine_.copy(levels_, best_levels_, layer_.elements());
       objective = next;
-      if (loss_ > (1.0 - effort.least_gain) * before) break;
+      if (loss_ <= (1.0 - effort.least_gain) * before) continue;
+      if (!effort.goes_on) break;
+      share *= smaller;
     }
     return pass;
   }
