@@ -31,22 +31,13 @@ fs::path partial_file(const fs::path& folder, const io::RunIdentity& run) {
   return {};
 }
 
-/// Whether `path` is a file of `n_bytes` bytes that begin with `head`.
-bool is_whole(const fs::path& path, std::string_view head, std::uint64_t n_bytes) {
-  std::error_code error;
-  if (fs::file_size(path, error) != n_bytes || error) return false;
-  std::string found(head.size(), '\0');
-  std::ifstream file(path, std::ios::binary);
-  return file.read(found.data(), static_cast<std::streamsize>(found.size())) && found == head;
-}
-
 /// Whether every file of the run has its name, its size and its header.
 bool outputs_are_complete(const fs::path& output, const Plan& plan, const RunOptions& options) {
-  const auto has = [](const fs::path& path, const Header& header) { return is_whole(path, serialize(header), header.file_bytes()); };
+  const auto has = [](const fs::path& path, const Header& header) { return io::is_whole(path, serialize(header), header.file_bytes()); };
   if (plan.lora && !has(options.lora_output, *plan.lora)) return false;
   if (plan.shards.empty()) return has(output, plan.output);
   const fs::path folder = output.parent_path();
-  return is_whole(folder / plan.index_name, plan.index, plan.index.size()) &&
+  return io::is_whole(folder / plan.index_name, plan.index, plan.index.size()) &&
          std::all_of(plan.shards.begin(), plan.shards.end(),
                      [&](const OutputShard& shard) { return has(folder / shard.name, shard.header); });
 }

@@ -126,8 +126,8 @@ void Forecast::end(const Job& job, double seconds) {
   if (done_expected_ > 0) foresee(done_seconds_ / done_expected_, most_at_once_);
 }
 
-/// Says when the last layer ends, of those of most work the first ones to begin, if layers take `slowness` times what was expected of them,
-/// `at_once` side by side.
+/// Says when the last layer ends if they take `slowness` times what was expected of them, `at_once` side by side, those of
+/// most work first.
 void Forecast::foresee(double slowness, std::size_t at_once) {
   const double span = slowness * learn::longest_first(expected_, std::vector<double>(at_once));
   const std::chrono::duration<double> all(loading_.first + loading_.another + span);

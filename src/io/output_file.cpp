@@ -41,6 +41,10 @@ void refuse_inputs(const fs::path& path, const struct stat& status, const std::v
   fail(ErrorKind::same_file, "the {} '{}' is the input itself; choose another name", what, path.string());
 }
 
+bool begins_with(std::span<const std::byte> bytes, std::string_view head) {
+  return bytes.size() >= head.size() && std::memcmp(bytes.data(), head.data(), head.size()) == 0;
+}
+
 /// Bytes that an ordinary user may still write to the file system of `fd`.
 std::uint64_t free_bytes(int fd) {
   struct statvfs status {};
@@ -65,6 +69,12 @@ bool can_populate(int fd) {
 }
 
 }  // namespace
+
+bool is_whole(const fs::path& path, std::string_view head, std::uint64_t n_bytes) {
+  if (!io::is_regular_file(path)) return false;
+  const MappedFile file(path);
+  return file.bytes().size() == n_bytes && begins_with(file.bytes(), head);
+}
 
 fs::path partial_path(const fs::path& output) {
   fs::path partial = output;
@@ -132,7 +142,7 @@ bool OutputFile::is_left_over() const {
   const auto length = bytes.first(std::min<std::size_t>(bytes.size(), kLengthBytes));
   const bool unfinished = std::all_of(length.begin(), length.end(), [](std::byte b) { return b == std::byte{0}; });
   if (unfinished && (bytes.empty() || bytes.size() >= kLengthBytes)) return true;
-  return bytes.size() >= head_.size() && std::memcmp(bytes.data(), head_.data(), head_.size()) == 0;
+  return begins_with(bytes, head_);
 }
 
 bool OutputFile::open_partial(const Request& request) {
@@ -164,12 +174,7 @@ bool OutputFile::open_partial(const Request& request) {
 /// Gives the output its partial name again where the run that is resumed had renamed it already, but not all of
 /// the files that appear with it: it has the head of this output, and there is no partial file.
 void OutputFile::take_back() const {
-  if (is_taken(partial_)) return;
-  {
-    const MappedFile file(path_);
-    const auto bytes = file.bytes();
-    if (bytes.size() != n_bytes_ || n_bytes_ < head_.size() || std::memcmp(bytes.data(), head_.data(), head_.size()) != 0) return;
-  }
+  if (is_taken(partial_) || !is_whole(path_, head_, n_bytes_)) return;
   if (::rename(path_.c_str(), partial_.c_str()) == 0) return;
   fail(ErrorKind::io, "cannot rename '{}' to '{}': {}", path_.string(), partial_.string(), std::strerror(errno));
 }

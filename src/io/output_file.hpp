@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/mapped_file.hpp"
@@ -125,5 +126,8 @@ class OutputFile {
   bool committed_ = false;
   bool kept_ = false;
 };
+
+/// Whether `path` is a file of `n_bytes` bytes that begin with `head`: what a conversion leaves that has completed it.
+[[nodiscard]] bool is_whole(const std::filesystem::path& path, std::string_view head, std::uint64_t n_bytes);
 
 }  // namespace halftone::io
