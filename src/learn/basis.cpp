@@ -236,6 +236,11 @@ bool prefers_exact(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns
   return smaller <= 64 || 2 * rank >= smaller;
 }
 
+int power_iterations(int of_a_fifth, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
+  const double fifth = 0.2 * static_cast<double>(std::min(rows, columns));
+  return static_cast<int>(std::lround(of_a_fifth * std::clamp(fifth / static_cast<double>(std::max<std::uint64_t>(rank, 1)), 1.0, 3.0)));
+}
+
 std::uint64_t oversampled(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
   const std::uint64_t wanted = base::round_up(rank + std::max<std::uint64_t>(rank / 2, 10), kTileColumns);
   return std::min({wanted, rows, columns});

@@ -19,6 +19,10 @@ namespace halftone::learn {
 /// Columns of the random subspace for a basis of `rank`: what lies just outside of the basis then disturbs it less.
 [[nodiscard]] std::uint64_t oversampled(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns);
 
+/// Power iterations for a basis, by those of one of a fifth of the directions.  A smaller one gets up to three times as many: each
+/// costs less there, and what lies just outside of a small basis disturbs it more.
+[[nodiscard]] int power_iterations(int of_a_fifth, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns);
+
 enum class BasisMethod : std::uint8_t {
   automatic,   ///< exact where the basis is a large part of the space or the weight is small
   exact,       ///< eigenvectors of the smaller Gram matrix

@@ -6,8 +6,8 @@ namespace halftone::learn {
 
 Basis basis_of(const Task& task, Memory& memory) {
   const std::uint64_t rank = rank_of(task.recipe.rank, task.layer.rows(), task.layer.columns());
-  return leading_basis(task.engine, memory, task.layer.weight, rank, BasisMethod::automatic,
-                       numbers_of(task.recipe.effort).power_iterations, task.recipe.seed);
+  const int iterations = power_iterations(numbers_of(task.recipe.effort).power_iterations, rank, task.layer.rows(), task.layer.columns());
+  return leading_basis(task.engine, memory, task.layer.weight, rank, BasisMethod::automatic, iterations, task.recipe.seed);
 }
 
 bool within_budget(const LearnRecipe& recipe, const Outcome& outcome) {

@@ -129,5 +129,24 @@ TEST_F(Bases, A_random_subspace_finds_what_leads) {
   EXPECT_LT(off_orthonormality(found.right.columns_at(0, 40)), 1e-4F);
 }
 
+TEST(PowerIterations, A_small_basis_gets_up_to_three_times_as_many) {
+  EXPECT_EQ(power_iterations(3, 819, 4096, 4096), 3);
+  EXPECT_EQ(power_iterations(3, 2000, 4096, 5000), 3);
+  EXPECT_EQ(power_iterations(3, 410, 4096, 4096), 6);
+  EXPECT_EQ(power_iterations(3, 38, 512, 384), 6);
+  EXPECT_EQ(power_iterations(8, 16, 4096, 4096), 24);
+}
+
+// A Gaussian matrix has no gap between its singular values.
+TEST_F(Bases, A_small_basis_of_what_has_no_gap_is_found_all_the_same) {
+  const std::vector<float> values = test::gaussian_weight(300 * 400, 3);
+  const Matrix a = memory_.matrix_of(values.data(), 300, 400);
+  for (const std::uint64_t rank : {15U, 30U, 60U}) {
+    const Basis exact = leading_basis(*engine_, memory_, a, rank, BasisMethod::exact, 0, 0);
+    const Basis found = leading_basis(*engine_, memory_, a, rank, BasisMethod::randomized, power_iterations(3, rank, 300, 400), 1);
+    EXPECT_GT(captured(found.left, exact.left), 0.9) << rank;
+  }
+}
+
 }  // namespace
 }  // namespace halftone::learn
