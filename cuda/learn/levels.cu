@@ -198,14 +198,15 @@ __device__ PossibleFlips<kWidth> flips_at(const Flips& flips, const SharedLevels
 }
 
 __global__ void __launch_bounds__(kRowThreads)
-    count_flips_kernel(Flips flips, std::uint64_t row_step, double units, unsigned long long* bins) {
+    count_flips_kernel(Flips flips, learn::FlipLimit limit, double units, unsigned long long* bins) {
   __shared__ SharedLevels table;
   __shared__ unsigned long long counted[learn::kGainBins];
   for (unsigned i = threadIdx.x; i < learn::kGainBins; i += blockDim.x) counted[i] = 0;
   share(flips.grid.levels, table);
-  for_rows((flips.weight.rows + row_step - 1) / row_step, flips.weight.columns, [&](std::uint64_t step, std::uint64_t column) {
-    const learn::Flip flip = flips_at<1>(flips, table, step * row_step, column).flip[0];
-    if (!(flip.gain > 0.0F)) return;
+  for_rows((flips.weight.rows + limit.row_step - 1) / limit.row_step, flips.weight.columns, [&](std::uint64_t step, std::uint64_t column) {
+    const std::uint64_t row = step * limit.row_step;
+    const learn::Flip flip = flips_at<1>(flips, table, row, column).flip[0];
+    if (!(flip.gain > 0.0F) || !learn::may_flip(row * flips.weight.columns + column, limit.halvings, limit.pass)) return;
     const long long linear = __double2ll_rn(static_cast<double>(flip.linear) * units);
     atomicAdd(&counted[learn::gain_bin(flip.gain)], static_cast<unsigned long long>(linear));
   });
@@ -235,7 +236,8 @@ __global__ void __launch_bounds__(learn::kGainBins) first_bin_kernel(const long 
 }
 
 template <unsigned kWidth>
-__global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const std::uint32_t* first_bin, SumScratch scratch, double* out) {
+__global__ void __launch_bounds__(kRowThreads)
+    flip_kernel(Flips flips, learn::FlipLimit limit, const std::uint32_t* first_bin, SumScratch scratch, double* out) {
   __shared__ SharedLevels table;
   share(flips.grid.levels, table);
   const std::uint32_t first = *first_bin;
@@ -247,7 +249,7 @@ __global__ void __launch_bounds__(kRowThreads) flip_kernel(Flips flips, const st
     for (unsigned i = 0; i < kWidth; ++i) {
       const learn::Flip& flip = possible.flip[i];
       float value = possible.value.at[i];
-      if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first) {
+      if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first && learn::may_flip(at + i, limit.halvings, limit.pass)) {
         value = flip.value;
         flips.levels[at + i] = static_cast<std::uint8_t>(flip.level);
         write_values<1>(flips.errors, at + i, {value - flips.weight.data[at + i]});
@@ -284,14 +286,13 @@ void launch_sweep(const Panel& panel, cudaStream_t stream) { launch_panel<Choice
 void launch_flip(const Flips& flips, const learn::FlipLimit& limit, const FlipScratch& scratch, double* sum, cudaStream_t stream) {
   check(cudaMemsetAsync(scratch.bins, 0, learn::kGainBins * sizeof(std::int64_t), stream), "clear device memory");
   const double units = std::ldexp(1.0 / limit.squared_loss, learn::kGainBits);
-  count_flips_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, limit.row_step, units,
-                                                             reinterpret_cast<unsigned long long*>(scratch.bins));
+  count_flips_kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, limit, units, reinterpret_cast<unsigned long long*>(scratch.bins));
   check_launch("count flips");
   first_bin_kernel<<<1, learn::kGainBins, 0, stream>>>(reinterpret_cast<const long long*>(scratch.bins), learn::wanted_gain(limit),
                                                        scratch.first);
   check_launch("choose flips");
   const auto kernel = are_wide(flips.weight) ? flip_kernel<kWide> : flip_kernel<1>;
-  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, scratch.first, scratch.sum, sum);
+  kernel<<<kSumBlocks, kRowThreads, 0, stream>>>(flips, limit, scratch.first, scratch.sum, sum);
   check_launch("flip");
 }
 

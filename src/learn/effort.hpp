@@ -14,19 +14,20 @@ struct FlipEffort {
 
 /// What an effort is spent on.
 struct EffortNumbers {
-  int power_iterations;  ///< that draw a random subspace to the leading singular vectors
+  int power_iterations;  ///< that draw a random subspace of a fifth of the directions to the leading singular vectors
   FlipEffort flips;      ///< of a projection
+  double budget;         ///< of a projection: by what part the squared error may grow over that of rounding to nearest
   int sweeps;            ///< of feedback, after the first rounding
 };
 
 [[nodiscard]] constexpr EffortNumbers numbers_of(Effort effort) {
   switch (effort) {
-    case Effort::fast: return {.power_iterations = 1, .flips = {}, .sweeps = 0};
+    case Effort::fast: return {.power_iterations = 1, .flips = {}, .budget = 0.05, .sweeps = 0};
     case Effort::best:
-      return {.power_iterations = 8, .flips = {.passes = 32, .least_gain = 0.002, .goes_on = true, .pull = 3}, .sweeps = 3};
+      return {.power_iterations = 8, .flips = {.passes = 32, .least_gain = 0.002, .goes_on = true, .pull = 3}, .budget = 0.07, .sweeps = 3};
     case Effort::usual: break;
   }
-  return {.power_iterations = 3, .flips = {}, .sweeps = 1};
+  return {.power_iterations = 3, .flips = {}, .budget = 0.05, .sweeps = 1};
 }
 
 /// Of a low-rank correction: errors of quantization have a nearly flat spectrum, of which power iterations separate the

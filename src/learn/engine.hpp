@@ -66,11 +66,13 @@ struct CodeTables {
   const LevelOfCode* level_of = nullptr;
 };
 
-/// Which flips are made: those of the largest gains that together take a part off the loss.
+/// Which flips are made: of the elements that may flip, those of the largest gains that together take a part off the loss.
 struct FlipLimit {
   double share = 0;            ///< of the squared loss, to first order
   double squared_loss = 0;     ///< > 0
   std::uint64_t row_step = 1;  ///< the rows that are asked what the flips take off: one of so many
+  unsigned halvings = 0;       ///< one of 2^halvings elements may flip, by chance
+  std::uint64_t pass = 0;      ///< chances differ from one pass to another
 };
 
 /// The bins that gains are sorted into: quarters of octaves, by the upper bits of a positive binary32.

@@ -16,6 +16,16 @@ namespace {
 /// Projected errors, the sums of many, have a unit of binary16 that is so many times that of errors.
 constexpr float kInsideUnit = 0x1p-6F;
 
+// How passes of flips go on: what part of the squared loss each is to take off, to first order, and how hard the weight pulls
+// at the budget, in (rank of the basis)² per element.
+constexpr double kFirstShare = 0.3;
+constexpr double kLeastShare = 0.02;
+constexpr double kSmallerShare = 0.8;
+constexpr unsigned kMostHalvings = 6;
+constexpr double kFirstRestraint = 2.5;
+constexpr double kMoreRestraint = 2;
+constexpr double kLessRestraint = 0.6;
+
 /// What errors are multiplied as.
 Element element_for(const MatrixEngine& engine, const Layer& layer) {
   const bool is_aligned = layer.rows() % kHalfMultiple == 0 && layer.columns() % kHalfMultiple == 0;
@@ -85,34 +95,42 @@ class Projection {
     restore_best();
   }
 
-  /// Flips elements for the loss and a pull to the target; returns the passes made.
+  /// Flips elements for the loss and a pull to the target; returns the passes made.  After a pass that exceeds the budget,
+  /// the weight pulls too, and passes stay where they take something off the loss alone.
   int flip(const FlipEffort& effort) {
-    constexpr double first_share = 0.3;
-    constexpr double least_share = 0.02;
-    constexpr double smaller = 0.6;
-    double share = first_share;
     const auto k = static_cast<double>(basis_.rank);
-    const double pull = effort.pull * k * k / static_cast<double>(layer_.elements());
-    const Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
+    const double unit = k * k / static_cast<double>(layer_.elements());
+    const double pull = effort.pull * unit;
+    double restraint = 0;
+    Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
+    FlipLimit limit{.share = kFirstShare, .row_step = row_step()};
     double objective = loss_ * loss_ + pull * distance();
     int pass = 0;
-    while (pass < effort.passes && share >= least_share && loss_ > 0) {
-      ++pass;
+    while (pass < effort.passes && limit.share >= kLeastShare && loss_ > 0) {
       const double before = loss_;
+      limit.pass = static_cast<std::uint64_t>(++pass);
+      limit.squared_loss = loss_ * loss_;
       expand(inside_, shift_);
-      engine_.flip(flips, {.share = share, .squared_loss = loss_ * loss_, .row_step = row_step()}, kDistance);
+      engine_.flip(flips, limit, kDistance);
       measure();
-      const double next = loss_ * loss_ + pull * distance_;
-      if (!(next < objective) || squared_error_ > most_error_) {
+      if (squared_error_ > most_error_) {
         restore_best();
-        share *= smaller;
+        restraint = restrain(flips, restraint, std::max(kMoreRestraint * restraint, kFirstRestraint * unit));
+        continue;
+      }
+      const double next = loss_ * loss_ + pull * distance_;
+      if (restraint > 0 ? !(loss_ < before) : !(next < objective)) {
+        restore_best();
+        if (restraint > 0) restraint = restrain(flips, restraint, kLessRestraint * restraint);
+        limit.share *= kSmallerShare;
+        limit.halvings = std::min(limit.halvings + 1, kMostHalvings);
         continue;
       }
       engine_.copy(levels_, best_levels_, layer_.elements());
       objective = next;
       if (loss_ <= (1.0 - effort.least_gain) * before) continue;
       if (!effort.goes_on) break;
-      share *= smaller;
+      limit.share *= kSmallerShare;
     }
     return pass;
   }
@@ -165,6 +183,17 @@ class Projection {
     }
     engine_.multiply({.a = left_, .b = middle, .alpha = factor, .c = narrow_});
     engine_.multiply({.a = narrow_, .b = right_, .transpose_b = true, .c = out});
+  }
+
+  /// Makes the pull of the weight `next` instead of `restraint`, and returns it: what two pulls want is the mean of their
+  /// targets, by the sum of both.
+  double restrain(Flips& flips, double restraint, double next) {
+    const double before = flips.pull;
+    const double pull = before - restraint + next;
+    engine_.add_scaled(target_, static_cast<float>(before / pull - 1.0), target_);
+    engine_.add_scaled(layer_.weight, static_cast<float>((next - restraint) / pull), target_);
+    flips.pull = static_cast<float>(pull);
+    return next;
   }
 
   /// Rounds W + part · U C Vᵀ.

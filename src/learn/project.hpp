@@ -7,8 +7,8 @@
 namespace halftone::learn {
 
 struct ProjectOptions {
-  int descents = 10;     ///< roundings with the error in the basis fed back
-  double budget = 0.05;  ///< by what part the squared error may grow over that of rounding to nearest
+  int descents = 10;                                 ///< roundings with the error in the basis fed back
+  double budget = numbers_of(Effort::usual).budget;  ///< of the squared error
   FlipEffort flips = numbers_of(Effort::usual).flips;
 };
 

@@ -5,6 +5,7 @@
 #include <halftone/codec/hd.hpp>
 
 #include "learn/levels.hpp"
+#include "learn/philox.hpp"
 
 namespace halftone::learn {
 
@@ -24,11 +25,11 @@ template <class Table>
   return {level, levels.values[level] * scale};
 }
 
-/// The neighbouring level that takes most off the loss, and what it takes off.
+/// The neighbouring level that takes most off the loss and the pull together.
 struct Flip {
   std::uint32_t level;
   float value;   ///< of the level
-  float gain;    ///< of the loss and the pull together; not positive where there is no such level
+  float gain;    ///< what both fall; not positive where there is no such level, or the loss would not fall to first order
   float linear;  ///< what the loss falls to first order
 };
 
@@ -43,7 +44,15 @@ template <class Table>
   const std::uint32_t next = up ? level + 1 : level - 1;
   const float next_value = levels.values[next] * scale;
   const float step = next_value - value;
-  return {next, next_value, -(2.0F * step * slope + step * step * (curvature + pull)), -step * gradient};
+  const float linear = -step * gradient;
+  if (!(linear > 0.0F)) return {level, value, 0.0F, linear};
+  return {next, next_value, -(2.0F * step * slope + step * step * (curvature + pull)), linear};
+}
+
+/// Whether the element at place `at` may flip in a pass that lets one of 2^halvings, by chance: the same ones on every device.
+[[nodiscard]] HALFTONE_HD bool may_flip(std::uint64_t at, unsigned halvings, std::uint64_t pass) {
+  if (halvings == 0) return true;
+  return (philox(at, pass).word[0] & ((1U << halvings) - 1U)) == 0;
 }
 
 /// The bin of a positive gain.

@@ -1,6 +1,7 @@
 // Laws of learned rounding, for every format that it serves on every backend.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <stdexcept>
@@ -12,6 +13,7 @@
 #include "learn/project.hpp"
 #include "learn/quantized_weight.hpp"
 #include "learn/solve.hpp"
+#include "learn/steps.hpp"
 
 namespace halftone::test {
 namespace {
@@ -209,6 +211,51 @@ TEST_P(LearnLaw, Projection_makes_the_loss_smaller_within_its_budget_and_says_by
   EXPECT_NEAR(outcome.loss / std::sqrt(squared_loss(after, basis)), 1.0, 0.05);
   EXPECT_LT(squared_loss(after, basis), 0.2 * squared_loss(before, basis));
   EXPECT_LE(squared_norm(after), 1.051 * squared_norm(before));
+}
+
+TEST_P(LearnLaw, A_projection_goes_on_at_its_budget) {
+  const learn::Basis basis = learn::leading_basis(*engine_, memory_, weight_, 16, learn::BasisMethod::exact, 4, 1);
+  const learn::Layer& layer = quantized_->layer();
+  auto* levels = memory_.array<std::uint8_t>(layer.elements());
+  const auto project = [&](const learn::FlipEffort& flips) {
+    const learn::Outcome outcome = learn::project(*engine_, layer, basis, {.budget = 0.01, .flips = flips}, levels);
+    EXPECT_LE(outcome.squared_error, 1.01 * outcome.nearest_squared_error);
+    return outcome.loss / outcome.nearest_loss;
+  };
+  EXPECT_LT(project(learn::numbers_of(Effort::best).flips), 0.93 * project({.passes = 0}));
+}
+
+// Without a pull and a curvature, elements that may flip go down the gradient.
+TEST_P(LearnLaw, Flips_are_of_the_elements_that_a_pass_lets) {
+  const learn::Layer& layer = quantized_->layer();
+  const std::uint32_t count = learn::levels_of(*spec_.format).count;
+  std::vector<std::uint8_t> expected(layer.elements());
+  engine_->download(layer.levels, expected.data(), expected.size());
+  const std::vector<float> gradient = sample_values(layer.elements(), 9);
+  const std::vector<float> zeros(std::max(layer.rows(), layer.columns()));
+  const learn::Flips flips{.target = layer.weight,
+                           .gradient = memory_.matrix_of(gradient.data(), layer.rows(), layer.columns()),
+                           .errors = layer.errors,
+                           .weight = layer.weight,
+                           .levels = memory_.array_of(expected.data(), expected.size()),
+                           .grid = layer.grid,
+                           .row_norms = memory_.array_of(zeros.data(), layer.rows()),
+                           .column_norms = memory_.array_of(zeros.data(), layer.columns())};
+  const learn::FlipLimit all{.share = 1e6, .squared_loss = 1, .halvings = 2, .pass = 5};
+  engine_->flip(flips, all, 0);
+  std::size_t chosen = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (!learn::may_flip(i, all.halvings, all.pass)) continue;
+    ++chosen;
+    if (gradient[i] > 0 && expected[i] > 0)
+      --expected[i];
+    else if (gradient[i] < 0 && expected[i] + 1U < count)
+      ++expected[i];
+  }
+  EXPECT_NEAR(static_cast<double>(chosen) / static_cast<double>(expected.size()), 0.25, 0.02);
+  std::vector<std::uint8_t> found(expected.size());
+  engine_->download(flips.levels, found.data(), found.size());
+  EXPECT_EQ(found, expected);
 }
 
 /// Formats whose groups have scales, which a search may choose.

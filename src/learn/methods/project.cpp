@@ -1,7 +1,5 @@
 #include "learn/project.hpp"
 
-#include <algorithm>
-
 #include "learn/effort.hpp"
 #include "learn/method.hpp"
 
@@ -9,9 +7,8 @@ namespace halftone::learn::methods {
 namespace {
 
 ProjectOptions options_of(const LearnRecipe& recipe) {
-  ProjectOptions options{.flips = numbers_of(recipe.effort).flips};
-  if (recipe.mse_budget) options.budget = *recipe.mse_budget;
-  return options;
+  const EffortNumbers numbers = numbers_of(recipe.effort);
+  return {.budget = recipe.mse_budget.value_or(numbers.budget), .flips = numbers.flips};
 }
 
 Outcome solve(const Task& task, std::uint8_t* levels) {
@@ -19,13 +16,10 @@ Outcome solve(const Task& task, std::uint8_t* levels) {
   return learn::project(task.engine, task.layer, basis_of(task, memory), options_of(task.recipe), levels);
 }
 
-/// Flips usually end by themselves after so many passes.
-constexpr int kUsualFlips = 24;
-
 Workload work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
   const ProjectOptions options = options_of(recipe);
   Workload work = basis_work(recipe, extent, device);
-  return work += projection_work(extent, options.descents + std::min(options.flips.passes, kUsualFlips), device);
+  return work += projection_work(extent, options.descents + options.flips.passes, device);
 }
 
 }  // namespace
