@@ -33,8 +33,9 @@ struct RunOptions {
   bool journal = false;                                 ///< convert(): an interrupted run keeps what it has done, for a run with `resume`
   bool resume = false;                                  ///< convert(): go on where a run with a journal was interrupted; means journal, too
   std::vector<NamedOption> named_options;               ///< what the plan follows from, to say which differs from the interrupted run's
-  /// Called before the first look at GPUs, with the numbers of those that will be used, where `device` has numbers: a program
-  /// may hide the others from the driver, which takes longer the more it shows.
+  /// Called before the first look at GPUs, with the numbers of those that will be used, or with none where `device` has no
+  /// numbers and the first that can be used will be: a program may hide others from the driver, which takes longer the more it
+  /// shows.
   std::function<void(const std::vector<int>&)> before_gpus;
   std::function<void(const std::string&)> tell;  ///< called with what the user should know before work starts, one sentence
 };

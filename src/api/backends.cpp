@@ -86,13 +86,15 @@ std::unique_ptr<Backend> open_backend(const std::string& device, [[maybe_unused]
 
 std::vector<int> ordinals_named(const std::string& device) { return parse(device).ordinals; }
 
+bool may_use_gpus(const std::string& device) { return parse(device).kind != "cpu"; }
+
 void check_device_name(const std::string& device) {
   if (parse(device).kind == "cuda") (void)gpus_named(device);
 }
 
 void prepare_learning([[maybe_unused]] const std::string& device) {
 #if HALFTONE_HAS_CUDA
-  if (parse(device).kind != "cpu") (void)cuda::find_toolkit_libraries();
+  if (may_use_gpus(device)) (void)cuda::find_toolkit_libraries();
 #endif
 }
 

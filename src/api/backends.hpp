@@ -22,6 +22,9 @@ namespace halftone::api {
 /// The ordinals that `device` names, in its order; none for auto, cpu and cuda.  Looks at no device.  Throws usage.
 [[nodiscard]] std::vector<int> ordinals_named(const std::string& device);
 
+/// Whether open_backend() would look for GPUs.  Throws usage.
+[[nodiscard]] bool may_use_gpus(const std::string& device);
+
 /// Throws usage or device as open_backend() would, and starts no device.
 void check_device_name(const std::string& device);
 

@@ -19,8 +19,8 @@ DeviceStart::DeviceStart(const RunOptions& options)
 }
 
 void DeviceStart::open(std::size_t count, std::size_t shown) {
-  if (options_.before_gpus && !named_.empty() && !is_looking_) {
-    options_.before_gpus({named_.begin(), named_.begin() + static_cast<std::ptrdiff_t>(shown)});
+  if (options_.before_gpus && may_use_gpus(options_.device) && !is_looking_) {
+    options_.before_gpus({named_.begin(), named_.begin() + static_cast<std::ptrdiff_t>(std::min(shown, named_.size()))});
   }
   is_looking_ = true;
   opening_ = std::async(std::launch::async,

@@ -15,6 +15,17 @@ struct Absent {
   RunOptions options{.device = "cuda:998,999", .before_gpus = [this](const std::vector<int>& used) { told.push_back(used); }};
 };
 
+TEST(DeviceStart, A_program_is_told_that_any_gpu_will_do) {
+  for (const std::string device : {"auto", "cuda", "cpu"}) {
+    std::vector<std::vector<int>> told;
+    const RunOptions options{.device = device, .before_gpus = [&](const std::vector<int>& used) { told.push_back(used); }};
+    DeviceStart start(options);
+    start.begin_for({});
+    EXPECT_EQ(told.size(), device == "cpu" ? 0U : 1U) << device;
+    for (const std::vector<int>& used : told) EXPECT_TRUE(used.empty()) << device;
+  }
+}
+
 TEST(DeviceStart, A_plan_is_made_on_the_device_that_runs_it) {
   const RunOptions options{.device = "cpu"};
   DeviceStart start(options);

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <numeric>
 #include <string>
+#include <system_error>
 
 #include <fmt/ranges.h>
 
 namespace halftone::tool {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* kVisible = "CUDA_VISIBLE_DEVICES";
 constexpr const char* kConnections = "CUDA_DEVICE_MAX_CONNECTIONS";
@@ -33,12 +37,42 @@ std::string numbers_below(int count) {
   return fmt::format("{}", fmt::join(numbers, ","));
 }
 
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::error_code none;
+  return {fs::directory_iterator(folder, none), fs::directory_iterator()};
+}
+
+bool has_instances(const fs::path& capabilities) {
+  const std::vector<fs::path> entries = entries_of(capabilities / "mig");
+  return std::any_of(entries.begin(), entries.end(), [](const fs::path& entry) { return entry.filename().string().starts_with("gi"); });
+}
+
+/// The line of a GPU that begins with "Model:"; empty where there is none.
+std::string model_of(const fs::path& gpu) {
+  std::ifstream file(gpu / "information");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with("Model:")) return line;
+  }
+  return {};
+}
+
 }  // namespace
+
+bool gpus_are_alike(const fs::path& driver) {
+  const std::vector<fs::path> capabilities = entries_of(driver / "capabilities");
+  if (std::any_of(capabilities.begin(), capabilities.end(), has_instances)) return false;
+  const std::vector<fs::path> gpus = entries_of(driver / "gpus");
+  if (gpus.size() < 2) return false;
+  const std::string model = model_of(gpus.front());
+  return !model.empty() && std::all_of(gpus.begin(), gpus.end(), [&](const fs::path& gpu) { return model_of(gpu) == model; });
+}
 
 void open_few_connections() { ::setenv(kConnections, kFewConnections, 0); }
 
 void hide_gpus_behind(const std::vector<int>& ordinals) {
-  const int count = *std::max_element(ordinals.begin(), ordinals.end()) + 1;
+  if (ordinals.empty() && !gpus_are_alike()) return;
+  const int count = ordinals.empty() ? 1 : *std::max_element(ordinals.begin(), ordinals.end()) + 1;
   const char* visible = std::getenv(kVisible);
   const std::string list = visible != nullptr ? first_entries(visible, count) : numbers_below(count);
   ::setenv(kVisible, list.c_str(), 1);

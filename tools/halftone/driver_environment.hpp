@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <vector>
 
 // What the NVIDIA driver reads from the environment when it starts: to be called before anything looks for GPUs, while no
@@ -12,7 +13,11 @@ namespace halftone::tool {
 void open_few_connections();
 
 /// Hides the GPUs behind the last one of `ordinals` from the driver, which takes longer to start and to end the more it
-/// shows.  The numbers of the others stay as they are.
+/// shows.  The numbers of the others stay as they are.  Without ordinals any GPU will do: where all are alike, the first.
 void hide_gpus_behind(const std::vector<int>& ordinals);
+
+/// Whether the driver tells, in files below `driver`, of several GPUs of one model, none of which is cut into instances (MIG).
+/// The driver need not start for that.
+[[nodiscard]] bool gpus_are_alike(const std::filesystem::path& driver = "/proc/driver/nvidia");
 
 }  // namespace halftone::tool
