@@ -105,7 +105,11 @@ RunReport run(const std::filesystem::path& input, const std::filesystem::path& o
     journal.emplace(output, report.plan, RunSources{files, learned_from ? &*learned_from : nullptr, std::string(backend->product())},
                     options);
   }
-  if (journal && journal->is_complete) return complete_already(*journal, backend->name(), options, std::move(report));
+  if (journal && journal->is_complete) {
+    if (verified_for)
+      report.plan.notes.emplace_back("the output was complete already and is not verified now; 'halftone verify' does that");
+    return complete_already(*journal, backend->name(), options, std::move(report));
+  }
   // The output may get its memory while a device is still starting.
   Outputs outputs(report.plan, {output, options.lora_output, options.replace, journal && journal->resumes, kept});
   if (!backend) backend = fitting_backend(starting.take(), report.plan, options.device);

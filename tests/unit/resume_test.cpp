@@ -341,8 +341,11 @@ TEST_F(Resume, Run_that_was_complete_tells_what_it_did_and_is_believed_only_wher
   const std::string complete = read_bytes(link);
   fs::remove(link);
   test::write_file(journal(), complete);
-  const RunReport report = convert_with(options, {.resume = true, .tell = [this](const std::string& sentence) { told_ += sentence; }});
+  const RunReport report =
+      convert_with(options, {.verify = true, .resume = true, .tell = [this](const std::string& sentence) { told_ += sentence; }});
   EXPECT_THAT(told_, HasSubstr("is complete already"));
+  EXPECT_FALSE(report.verification);
+  EXPECT_THAT(report.plan.notes, Contains(HasSubstr("not verified now")));
   EXPECT_EQ(report.resumption->kept_bytes, report.plan.output.data_bytes());
   EXPECT_EQ(report.resumption->layers_kept, static_cast<std::uint64_t>(kLayers));
   ASSERT_EQ(report.learned.size(), static_cast<std::size_t>(kLayers));
