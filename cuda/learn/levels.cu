@@ -206,7 +206,7 @@ __global__ void __launch_bounds__(kRowThreads)
   for_rows((flips.weight.rows + limit.row_step - 1) / limit.row_step, flips.weight.columns, [&](std::uint64_t step, std::uint64_t column) {
     const std::uint64_t row = step * limit.row_step;
     const learn::Flip flip = flips_at<1>(flips, table, row, column).flip[0];
-    if (!(flip.gain > 0.0F) || !learn::may_flip(row * flips.weight.columns + column, limit.halvings, limit.pass)) return;
+    if (!(flip.gain > 0.0F) || !learn::may_flip(row * flips.weight.columns + column, limit.halvings, limit.seed)) return;
     const long long linear = __double2ll_rn(static_cast<double>(flip.linear) * units);
     atomicAdd(&counted[learn::gain_bin(flip.gain)], static_cast<unsigned long long>(linear));
   });
@@ -249,7 +249,7 @@ __global__ void __launch_bounds__(kRowThreads)
     for (unsigned i = 0; i < kWidth; ++i) {
       const learn::Flip& flip = possible.flip[i];
       float value = possible.value.at[i];
-      if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first && learn::may_flip(at + i, limit.halvings, limit.pass)) {
+      if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first && learn::may_flip(at + i, limit.halvings, limit.seed)) {
         value = flip.value;
         flips.levels[at + i] = static_cast<std::uint8_t>(flip.level);
         write_values<1>(flips.errors, at + i, {value - flips.weight.data[at + i]});

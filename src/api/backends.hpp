@@ -22,7 +22,7 @@ namespace halftone::api {
 /// The ordinals that `device` names, in its order; none for auto, cpu and cuda.  Looks at no device.  Throws usage.
 [[nodiscard]] std::vector<int> ordinals_named(const std::string& device);
 
-/// Whether open_backend() would look for GPUs.  Throws usage.
+/// Whether `device` lets GPUs be used.  Throws usage.
 [[nodiscard]] bool may_use_gpus(const std::string& device);
 
 /// Throws usage or device as open_backend() would, and starts no device.

@@ -36,7 +36,7 @@ class DeviceStart {
   const RunOptions& options_;
   std::vector<int> named_;
   std::size_t used_;         ///< of those that are named
-  bool is_looking_ = false;  ///< RunOptions::before_gpus has been called
+  bool is_looking_ = false;  ///< open() has been called
   std::unique_ptr<Backend> opened_;
   std::future<std::unique_ptr<Backend>> opening_;
   std::future<void> preparing_;

@@ -236,9 +236,9 @@ bool prefers_exact(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns
   return smaller <= 64 || 2 * rank >= smaller;
 }
 
-int power_iterations(int of_a_fifth, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
-  const double fifth = 0.2 * static_cast<double>(std::min(rows, columns));
-  return static_cast<int>(std::lround(of_a_fifth * std::clamp(fifth / static_cast<double>(std::max<std::uint64_t>(rank, 1)), 1.0, 3.0)));
+int power_iterations(int usual, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
+  const double usual_rank = RankOptions().top_p * static_cast<double>(std::min(rows, columns));
+  return static_cast<int>(std::lround(usual * std::clamp(usual_rank / static_cast<double>(std::max<std::uint64_t>(rank, 1)), 1.0, 3.0)));
 }
 
 std::uint64_t oversampled(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {

@@ -14,7 +14,7 @@ struct FlipEffort {
 
 /// What an effort is spent on.
 struct EffortNumbers {
-  int power_iterations;  ///< that draw a random subspace of a fifth of the directions to the leading singular vectors
+  int power_iterations;  ///< usual ones (basis.hpp), that draw a random subspace to the leading singular vectors
   FlipEffort flips;      ///< of a projection
   double budget;         ///< of a projection: by what part the squared error may grow over that of rounding to nearest
   int sweeps;            ///< of feedback, after the first rounding

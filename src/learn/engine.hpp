@@ -37,7 +37,7 @@ struct Panel {
 /// A pass over the elements that may go to a neighbouring level (project.cpp).
 struct Flips {
   Matrix target;    ///< where the elements are drawn to besides
-  Matrix gradient;  ///< of the loss, by the value of the element; of either element
+  Matrix gradient;  ///< of half the squared loss, by the value of the element; of either element
   Matrix errors;    ///< of either element
   Matrix weight;
   std::uint8_t* levels = nullptr;
@@ -66,13 +66,14 @@ struct CodeTables {
   const LevelOfCode* level_of = nullptr;
 };
 
-/// Which flips are made: of the elements that may flip, those of the largest gains that together take a part off the loss.
+/// Which flips are made: of the elements that may flip (may_flip()), those of the largest gains that together take a part
+/// off the loss.
 struct FlipLimit {
-  double share = 0;            ///< of the squared loss, to first order
+  double share = 0;            ///< of half the squared loss, to first order
   double squared_loss = 0;     ///< > 0
   std::uint64_t row_step = 1;  ///< the rows that are asked what the flips take off: one of so many
   unsigned halvings = 0;       ///< one of 2^halvings elements may flip, by chance
-  std::uint64_t pass = 0;      ///< chances differ from one pass to another
+  std::uint64_t seed = 0;      ///< of the chance
 };
 
 /// The bins that gains are sorted into: quarters of octaves, by the upper bits of a positive binary32.

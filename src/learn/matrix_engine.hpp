@@ -125,7 +125,7 @@ class MatrixEngine {
   /// For i < j, out(i, j) = lower(n-1-i, n-1-j) / lower(n-1-j, n-1-j), else 0: of a matrix whose rows and columns were
   /// reversed before it was factored, the unit upper factor without its diagonal.
   virtual void unit_upper(const Matrix& lower, const Matrix& out) = 0;
-  /// b += factor · a, which is of either element.
+  /// b += factor · a, which is of either element and may be b.
   virtual void add_scaled(const Matrix& a, float factor, const Matrix& b) = 0;
   /// Adds `value` to the elements (i, i).
   virtual void add_to_diagonal(const Matrix& a, float value) = 0;

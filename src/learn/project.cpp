@@ -16,12 +16,16 @@ namespace {
 /// Projected errors, the sums of many, have a unit of binary16 that is so many times that of errors.
 constexpr float kInsideUnit = 0x1p-6F;
 
-// How passes of flips go on: what part of the squared loss each is to take off, to first order, and how hard the weight pulls
-// at the budget, in (rank of the basis)² per element.
+/// What each pass of flips is to take off half the squared loss, to first order: more would overshoot.
 constexpr double kFirstShare = 0.3;
-constexpr double kLeastShare = 0.02;
+/// After a pass that was not worth it, passes take off less, down to an amount that is not worth a pass.
 constexpr double kSmallerShare = 0.8;
+constexpr double kLeastShare = 0.02;
+/// After a pass that made matters worse, half as many elements may flip: where one bin of gains is more than the share, a
+/// smaller share would choose the same flips again.  A 64th of the elements is fine enough for the smallest layers.
 constexpr unsigned kMostHalvings = 6;
+/// How hard the weight pulls after the first pass that exceeds the budget, in (rank of the basis)² per element as the pull of
+/// the target; then how many times as hard after another, and after a pass that made matters worse.
 constexpr double kFirstRestraint = 2.5;
 constexpr double kMoreRestraint = 2;
 constexpr double kLessRestraint = 0.6;
@@ -96,8 +100,8 @@ class Projection {
   }
 
   /// Flips elements for the loss and a pull to the target; returns the passes made.  After a pass that exceeds the budget,
-  /// the weight pulls too, and passes stay where they take something off the loss alone.
-  int flip(const FlipEffort& effort) {
+  /// the weight pulls too, to the end, and passes stay where they take something off the loss alone.
+  int flip(const FlipEffort& effort, std::uint64_t seed) {
     const auto k = static_cast<double>(basis_.rank);
     const double unit = k * k / static_cast<double>(layer_.elements());
     const double pull = effort.pull * unit;
@@ -105,23 +109,29 @@ class Projection {
     Flips flips{target_, shift_, errors_, layer_.weight, levels_, layer_.grid, row_norms_, column_norms_, static_cast<float>(pull)};
     FlipLimit limit{.share = kFirstShare, .row_step = row_step()};
     double objective = loss_ * loss_ + pull * distance();
+    const auto restrain = [&](double next) {
+      pull_to_weight((next - restraint) / (pull + next));
+      restraint = next;
+      flips.pull = static_cast<float>(pull + next);
+      objective = loss_ * loss_;
+    };
     int pass = 0;
     while (pass < effort.passes && limit.share >= kLeastShare && loss_ > 0) {
       const double before = loss_;
-      limit.pass = static_cast<std::uint64_t>(++pass);
+      limit.seed = seed + static_cast<std::uint64_t>(++pass);
       limit.squared_loss = loss_ * loss_;
       expand(inside_, shift_);
       engine_.flip(flips, limit, kDistance);
       measure();
       if (squared_error_ > most_error_) {
         restore_best();
-        restraint = restrain(flips, restraint, std::max(kMoreRestraint * restraint, kFirstRestraint * unit));
+        restrain(std::max(kMoreRestraint * restraint, kFirstRestraint * unit));
         continue;
       }
-      const double next = loss_ * loss_ + pull * distance_;
-      if (restraint > 0 ? !(loss_ < before) : !(next < objective)) {
+      const double next = loss_ * loss_ + (restraint > 0 ? 0.0 : pull * distance_);
+      if (!(next < objective)) {
         restore_best();
-        if (restraint > 0) restraint = restrain(flips, restraint, kLessRestraint * restraint);
+        if (restraint > 0) restrain(kLessRestraint * restraint);
         limit.share *= kSmallerShare;
         limit.halvings = std::min(limit.halvings + 1, kMostHalvings);
         continue;
@@ -185,15 +195,11 @@ class Projection {
     engine_.multiply({.a = narrow_, .b = right_, .transpose_b = true, .c = out});
   }
 
-  /// Makes the pull of the weight `next` instead of `restraint`, and returns it: what two pulls want is the mean of their
-  /// targets, by the sum of both.
-  double restrain(Flips& flips, double restraint, double next) {
-    const double before = flips.pull;
-    const double pull = before - restraint + next;
-    engine_.add_scaled(target_, static_cast<float>(before / pull - 1.0), target_);
-    engine_.add_scaled(layer_.weight, static_cast<float>((next - restraint) / pull), target_);
-    flips.pull = static_cast<float>(pull);
-    return next;
+  /// Moves the target by a part of its way to the weight, or away from it: what two pulls want is the mean of their targets
+  /// by the pulls.
+  void pull_to_weight(double part) {
+    engine_.add_scaled(target_, static_cast<float>(-part), target_);
+    engine_.add_scaled(layer_.weight, static_cast<float>(part), target_);
   }
 
   /// Rounds W + part · U C Vᵀ.
@@ -287,7 +293,7 @@ Outcome project(Engine& engine, const Layer& layer, const Basis& basis, const Pr
   Projection projection(engine, layer, basis, (1.0 + options.budget) * outcome.nearest_squared_error);
   outcome.nearest_loss = projection.loss();
   projection.descend(options.descents);
-  outcome.iterations = options.descents + projection.flip(options.flips);
+  outcome.iterations = options.descents + projection.flip(options.flips, options.seed);
   outcome.loss = projection.loss();
   outcome.squared_error = projection.squared_error();
   projection.write_levels(levels);

@@ -10,6 +10,7 @@ struct ProjectOptions {
   int descents = 10;                                 ///< roundings with the error in the basis fed back
   double budget = numbers_of(Effort::usual).budget;  ///< of the squared error
   FlipEffort flips = numbers_of(Effort::usual).flips;
+  std::uint64_t seed = 0;  ///< of the choice of elements that may flip
 };
 
 /// Chooses `levels`, of `layer`, so that the loss ‖Uᵀ E V‖ is small: roundings of W + U C Vᵀ, where C gathers the error

@@ -28,12 +28,13 @@ template <class Table>
 /// The neighbouring level that takes most off the loss and the pull together.
 struct Flip {
   std::uint32_t level;
-  float value;   ///< of the level
-  float gain;    ///< what both fall; not positive where there is no such level, or the loss would not fall to first order
-  float linear;  ///< what the loss falls to first order
+  float value;  ///< of the level
+  float gain;   ///< what the squared loss and the pull fall; not positive where there is no such level, or the loss would not fall to first
+                ///< order
+  float linear;  ///< what half the squared loss falls to first order
 };
 
-/// `value`: of the level that the element has.  `gradient`: of half the loss.  `curvature`: of the loss, by the element.
+/// `value`: of the level that the element has.  `gradient`: of half the squared loss.  `curvature`: of the squared loss, by the element.
 template <class Table>
 [[nodiscard]] HALFTONE_HD Flip best_flip(const Table& levels, std::uint32_t level, float value, float scale, float target, float gradient,
                                          float curvature, float pull) {
@@ -50,9 +51,9 @@ template <class Table>
 }
 
 /// Whether the element at place `at` may flip in a pass that lets one of 2^halvings, by chance: the same ones on every device.
-[[nodiscard]] HALFTONE_HD bool may_flip(std::uint64_t at, unsigned halvings, std::uint64_t pass) {
+[[nodiscard]] HALFTONE_HD bool may_flip(std::uint64_t at, unsigned halvings, std::uint64_t seed) {
   if (halvings == 0) return true;
-  return (philox(at, pass).word[0] & ((1U << halvings) - 1U)) == 0;
+  return (philox(at, seed).word[0] & ((1U << halvings) - 1U)) == 0;
 }
 
 /// The bin of a positive gain.

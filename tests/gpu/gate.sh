@@ -28,7 +28,7 @@ readonly short_tests='-*Exhaustive.*:*large*'
 # Every kernel, at every alignment, for every size of group, and with a search.
 readonly short_laws='*FormatLaw.Every_length*cuda*:*FormatLaw.A_band_that_the_device_kept*cuda*:*FormatLaw.Every_size*cuda*:*FormatLaw.Searched*cuda*:*LinearLaw.Sizes*cuda*'
 # Of learned rounding one format of each packing: its kernels are the same for all.
-readonly short_learned='*LearnLaw.*/fp8_cuda:*LearnLaw.*/nvfp4_cuda:*OptimizerLaw*cuda_fp8_p*'
+readonly short_learned='*FlipLaw.*/nvfp4_cuda:*LearnLaw.*/fp8_cuda:*LearnLaw.*/nvfp4_cuda:*OptimizerLaw*cuda_fp8_p*'
 # Races and unwritten memory take much longer to look for: one type of weights, and one law of learned rounding.
 readonly slow_laws='*FormatLaw.Every_length*cuda_BF16:*FormatLaw.A_band_that_the_device_kept*cuda_BF16:*FormatLaw.Searched*/nvfp4_cuda_BF16:*LearnLaw.Levels_that_are_taken*/nvfp4_cuda'
 

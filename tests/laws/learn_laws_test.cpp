@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <span>
 #include <stdexcept>
 
@@ -225,37 +227,91 @@ TEST_P(LearnLaw, A_projection_goes_on_at_its_budget) {
   EXPECT_LT(project(learn::numbers_of(Effort::best).flips), 0.93 * project({.passes = 0}));
 }
 
-// Without a pull and a curvature, elements that may flip go down the gradient.
-TEST_P(LearnLaw, Flips_are_of_the_elements_that_a_pass_lets) {
-  const learn::Layer& layer = quantized_->layer();
+/// Without a pull and a curvature, elements go down the gradient, those first that take most off the loss.
+class FlipLaw : public LearnLaw {
+ protected:
+  struct Flipped {
+    std::vector<std::uint8_t> levels;
+    std::vector<double> gains;  ///< what each flip takes off half the loss; 0 of elements that stay
+    [[nodiscard]] double sum() const { return std::accumulate(gains.begin(), gains.end(), 0.0); }
+  };
+
+  /// The levels that a pass makes of those of rounding to nearest.
+  [[nodiscard]] Flipped flip(const learn::FlipLimit& limit) {
+    const learn::Layer& layer = quantized_->layer();
+    learn::Memory memory(*engine_);
+    const std::vector<float> zeros(std::max(layer.rows(), layer.columns()));
+    const learn::Flips flips{.target = layer.weight,
+                             .gradient = memory.matrix_of(gradient_.data(), layer.rows(), layer.columns()),
+                             .errors = memory.matrix_of(errors_.data(), layer.rows(), layer.columns()),
+                             .weight = layer.weight,
+                             .levels = memory.array_of(levels_.data(), levels_.size()),
+                             .grid = layer.grid,
+                             .row_norms = memory.array_of(zeros.data(), layer.rows()),
+                             .column_norms = memory.array_of(zeros.data(), layer.columns())};
+    engine_->flip(flips, limit, 0);
+    Flipped flipped{std::vector<std::uint8_t>(levels_.size()), {}};
+    engine_->download(flips.levels, flipped.levels.data(), levels_.size());
+    std::vector<float> after(errors_.size());
+    engine_->download(flips.errors.data, after.data(), after.size() * sizeof(float));
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      flipped.gains.push_back((static_cast<double>(errors_[i]) - static_cast<double>(after[i])) * static_cast<double>(gradient_[i]));
+    }
+    return flipped;
+  }
+
+  void SetUp() override {
+    const learn::Layer& layer = quantized_->layer();
+    gradient_ = sample_values(layer.elements(), 9);
+    levels_.resize(layer.elements());
+    errors_.resize(layer.elements());
+    engine_->download(layer.levels, levels_.data(), levels_.size());
+    engine_->download(layer.errors.data, errors_.data(), errors_.size() * sizeof(float));
+  }
+
+  std::vector<float> gradient_;
+  std::vector<std::uint8_t> levels_;
+  std::vector<float> errors_;
+};
+
+TEST_P(FlipLaw, A_pass_that_is_to_take_off_all_flips_whatever_may_flip) {
   const std::uint32_t count = learn::levels_of(*spec_.format).count;
-  std::vector<std::uint8_t> expected(layer.elements());
-  engine_->download(layer.levels, expected.data(), expected.size());
-  const std::vector<float> gradient = sample_values(layer.elements(), 9);
-  const std::vector<float> zeros(std::max(layer.rows(), layer.columns()));
-  const learn::Flips flips{.target = layer.weight,
-                           .gradient = memory_.matrix_of(gradient.data(), layer.rows(), layer.columns()),
-                           .errors = layer.errors,
-                           .weight = layer.weight,
-                           .levels = memory_.array_of(expected.data(), expected.size()),
-                           .grid = layer.grid,
-                           .row_norms = memory_.array_of(zeros.data(), layer.rows()),
-                           .column_norms = memory_.array_of(zeros.data(), layer.columns())};
-  const learn::FlipLimit all{.share = 1e6, .squared_loss = 1, .halvings = 2, .pass = 5};
-  engine_->flip(flips, all, 0);
+  const learn::FlipLimit limit{.share = 1e6, .squared_loss = 1, .halvings = 2, .seed = 5};
+  std::vector<std::uint8_t> expected = levels_;
   std::size_t chosen = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    if (!learn::may_flip(i, all.halvings, all.pass)) continue;
+    if (!learn::may_flip(i, limit.halvings, limit.seed)) continue;
     ++chosen;
-    if (gradient[i] > 0 && expected[i] > 0)
+    if (gradient_[i] > 0 && expected[i] > 0) {
       --expected[i];
-    else if (gradient[i] < 0 && expected[i] + 1U < count)
+    } else if (gradient_[i] < 0 && expected[i] + 1U < count) {
       ++expected[i];
+    }
   }
   EXPECT_NEAR(static_cast<double>(chosen) / static_cast<double>(expected.size()), 0.25, 0.02);
-  std::vector<std::uint8_t> found(expected.size());
-  engine_->download(flips.levels, found.data(), found.size());
-  EXPECT_EQ(found, expected);
+  EXPECT_EQ(flip(limit).levels, expected);
+}
+
+TEST_P(FlipLaw, A_pass_flips_the_largest_gains_that_make_up_its_share) {
+  constexpr double bin = 1.25;  // the widest one by its least gain
+  constexpr double rounding = 1e-3;
+  const Flipped all = flip({.share = 1e6, .squared_loss = 1, .halvings = 1, .seed = 3});
+  const double share = 0.4 * all.sum();
+  const Flipped some = flip({.share = share, .squared_loss = 1, .halvings = 1, .seed = 3});
+  EXPECT_GE(some.sum(), (1 - rounding) * share);
+  double least = std::numeric_limits<double>::infinity();
+  double most_left = 0;
+  for (std::size_t i = 0; i < all.gains.size(); ++i) {
+    if (some.gains[i] > 0) {
+      least = std::min(least, some.gains[i]);
+    } else {
+      most_left = std::max(most_left, all.gains[i]);
+    }
+  }
+  EXPECT_LE(most_left, (1 + rounding) * least);
+  double without_a_bin = 0;
+  for (const double gain : some.gains) without_a_bin += gain > bin * least ? gain : 0;
+  EXPECT_LT(without_a_bin, (1 + rounding) * share);
 }
 
 /// Formats whose groups have scales, which a search may choose.
@@ -432,6 +488,7 @@ std::string name_of_case(const testing::TestParamInfo<LearnCase>& test) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, LearnLaw, ::testing::ValuesIn(learn_cases()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Everywhere, FlipLaw, ::testing::ValuesIn(learn_cases()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Everywhere, SearchedScalesLearnLaw, ::testing::ValuesIn(cases_with_scales_of_groups()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Everywhere, MovedScalesLearnLaw, ::testing::ValuesIn(cases_with_scales_that_move()), name_of_case);
 

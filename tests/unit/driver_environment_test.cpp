@@ -11,6 +11,23 @@
 namespace halftone::tool {
 namespace {
 
+/// A variable of the environment, which is as before in the end.
+class Variable {
+ public:
+  explicit Variable(const char* name) : name_(name), had_(std::getenv(name) != nullptr), before_(had_ ? std::getenv(name) : "") {}
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+  ~Variable() { had_ ? ::setenv(name_, before_.c_str(), 1) : ::unsetenv(name_); }
+
+  void set(const char* value) const { value == nullptr ? ::unsetenv(name_) : ::setenv(name_, value, 1); }
+  [[nodiscard]] std::string value() const { return std::getenv(name_) == nullptr ? "" : std::getenv(name_); }
+
+ private:
+  const char* name_;
+  bool had_;
+  std::string before_;
+};
+
 /// The files of a driver with GPUs.
 class DriverFiles : public ::testing::Test {
  protected:
@@ -47,22 +64,22 @@ TEST_F(DriverFiles, Gpus_without_a_model_are_not) {
   EXPECT_FALSE(alike());
 }
 
-/// A variable of the environment, which is as before in the end.
-class Variable {
- public:
-  explicit Variable(const char* name) : name_(name), had_(std::getenv(name) != nullptr), before_(had_ ? std::getenv(name) : "") {}
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-  ~Variable() { had_ ? ::setenv(name_, before_.c_str(), 1) : ::unsetenv(name_); }
-
-  void set(const char* value) const { value == nullptr ? ::unsetenv(name_) : ::setenv(name_, value, 1); }
-  [[nodiscard]] std::string value() const { return std::getenv(name_) == nullptr ? "" : std::getenv(name_); }
-
- private:
-  const char* name_;
-  bool had_;
-  std::string before_;
-};
+TEST_F(DriverFiles, Gpus_that_are_alike_are_hidden_behind_the_first_where_any_will_do) {
+  const Variable visible("CUDA_VISIBLE_DEVICES");
+  const auto shown = [&](const char* before) {
+    visible.set(before);
+    hide_gpus_behind({}, folder_.path());
+    return visible.value();
+  };
+  add("0000:00:06.0", "A");
+  EXPECT_EQ(shown("0,1"), "0,1");
+  add("0000:00:07.0", "A");
+  EXPECT_EQ(shown(nullptr), "0");
+  EXPECT_EQ(shown("GPU-5,3"), "GPU-5");
+  EXPECT_EQ(shown(""), "");
+  add("0000:00:08.0", "B");
+  EXPECT_EQ(shown("GPU-5,3"), "GPU-5,3");
+}
 
 TEST(DriverEnvironment, Connections_are_few_unless_the_user_says_how_many) {
   const Variable connections("CUDA_DEVICE_MAX_CONNECTIONS");

@@ -121,7 +121,7 @@ RunOptions RunArguments::run_options() const {
           .replace = force,
           .device = device,
           .device_memory_bytes = device_bytes,
-          .before_gpus = hide_gpus_behind};
+          .before_gpus = [](const std::vector<int>& ordinals) { hide_gpus_behind(ordinals); }};
 }
 
 fs::path RunArguments::output_path(const std::string& suffix) const {

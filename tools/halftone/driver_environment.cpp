@@ -37,9 +37,13 @@ std::string numbers_below(int count) {
   return fmt::format("{}", fmt::join(numbers, ","));
 }
 
+/// As many as can be read.
 std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::error_code none;
-  return {fs::directory_iterator(folder, none), fs::directory_iterator()};
+  std::vector<fs::path> entries;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error))
+    entries.push_back(it->path());
+  return entries;
 }
 
 bool has_instances(const fs::path& capabilities) {
@@ -70,8 +74,8 @@ bool gpus_are_alike(const fs::path& driver) {
 
 void open_few_connections() { ::setenv(kConnections, kFewConnections, 0); }
 
-void hide_gpus_behind(const std::vector<int>& ordinals) {
-  if (ordinals.empty() && !gpus_are_alike()) return;
+void hide_gpus_behind(const std::vector<int>& ordinals, const fs::path& driver) {
+  if (ordinals.empty() && !gpus_are_alike(driver)) return;
   const int count = ordinals.empty() ? 1 : *std::max_element(ordinals.begin(), ordinals.end()) + 1;
   const char* visible = std::getenv(kVisible);
   const std::string list = visible != nullptr ? first_entries(visible, count) : numbers_below(count);

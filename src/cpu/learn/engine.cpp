@@ -265,7 +265,7 @@ class CpuEngine : public learn::Engine {
     std::vector<float> distances(columns);
     double sum = 0;
     for_each_flip(flips, 1, [&](std::uint64_t at, const learn::Flip& flip, float value) {
-      if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first && learn::may_flip(at, limit.halvings, limit.pass)) {
+      if (flip.gain > 0.0F && learn::gain_bin(flip.gain) >= first && learn::may_flip(at, limit.halvings, limit.seed)) {
         flips.levels[at] = static_cast<std::uint8_t>(flip.level);
         flips.errors.data[at] = flip.value - flips.weight.data[at];
         value = flip.value;
@@ -327,7 +327,7 @@ class CpuEngine : public learn::Engine {
     const double units = std::ldexp(1.0 / limit.squared_loss, learn::kGainBits);
     std::vector<std::int64_t> bins(learn::kGainBins);
     for_each_flip(flips, limit.row_step, [&](std::uint64_t at, const learn::Flip& flip, float) {
-      if (!(flip.gain > 0.0F) || !learn::may_flip(at, limit.halvings, limit.pass)) return;
+      if (!(flip.gain > 0.0F) || !learn::may_flip(at, limit.halvings, limit.seed)) return;
       bins[learn::gain_bin(flip.gain)] += std::llrint(static_cast<double>(flip.linear) * units);
     });
     const std::int64_t wanted = learn::wanted_gain(limit);

@@ -8,7 +8,7 @@ namespace {
 
 ProjectOptions options_of(const LearnRecipe& recipe) {
   const EffortNumbers numbers = numbers_of(recipe.effort);
-  return {.budget = recipe.mse_budget.value_or(numbers.budget), .flips = numbers.flips};
+  return {.budget = recipe.mse_budget.value_or(numbers.budget), .flips = numbers.flips, .seed = recipe.seed};
 }
 
 Outcome solve(const Task& task, std::uint8_t* levels) {
