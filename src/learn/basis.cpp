@@ -135,11 +135,11 @@ class Search {
     orthonormaliser_.apply_fully(side, out);
     if (side.data != out.data) engine_.convert(out, 1.0F, side);
   }
-  /// left = W Wᵀ left, nearly.
+  /// left = W Wᵀ left, nearly: without the rough step between, directions would fall off with the square of their singular values,
+  /// and those a hundred times smaller than the largest be lost in the next Gram matrix.
   void power(const Matrix& left, const Matrix& right, Orthonormaliser& orthonormaliser) {
     to_other(left, false, right);
-    if (method_ == Orthonormaliser::Method::products || weight_.element == Element::half)
-      orthonormaliser.apply(right, Orthonormality::rough);
+    orthonormaliser.apply(right, Orthonormality::rough);
     to_other(right, true, left);
   }
 

@@ -71,6 +71,34 @@ TEST_P(BasisLaw, A_random_subspace_is_found_in_weights_of_any_size_and_beside_an
   }
 }
 
+/// Weights that are not of the mean 0 have one direction that may be hundreds of times larger than all others.
+TEST_P(BasisLaw, However_many_iterations_lose_no_directions_beside_a_large_one) {
+  constexpr std::uint64_t rows = 512;
+  constexpr std::uint64_t columns = 640;
+  const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine(0);
+  learn::Memory memory(*engine);
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0.0F, 0.02F);
+  std::vector<float> values(rows * columns);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = normal(random) * std::pow(static_cast<float>(i % columns + 1), -0.25F);
+  const learn::Matrix bulk = memory.matrix_of(values.data(), rows, columns);
+  const double bulk_energy = engine->squared_norm(bulk);
+  for (float& value : values) value += 0.25F;
+  const learn::Matrix weight = memory.matrix_of(values.data(), rows, columns);
+  for (const std::uint64_t rank : {64U, 200U}) {
+    const learn::Basis best = learn::leading_basis(*engine, memory, bulk, rank - 1, learn::BasisMethod::exact, 0, 0);
+    for (const int iterations : {1, 3, 8, 24}) {
+      SCOPED_TRACE(testing::Message() << rank << ", " << iterations << " iterations");
+      const learn::Basis found = learn::leading_basis(*engine, memory, weight, rank, learn::BasisMethod::randomized, iterations, 1);
+      EXPECT_EQ(found.rank, rank);
+      const learn::Matrix inside = memory.matrix(found.left.columns, columns);
+      engine->multiply({.a = found.left, .transpose_a = true, .b = bulk, .c = inside, .full_precision = true});
+      const double held = engine->squared_norm(inside) / bulk_energy;
+      EXPECT_GT(held, (iterations == 1 ? 0.85 : 0.95) * best.captured_energy);
+    }
+  }
+}
+
 TEST_P(BasisLaw, A_weight_of_fewer_directions_than_the_basis_is_held_whole) {
   constexpr std::uint64_t rows = 512;
   constexpr std::uint64_t columns = 640;
