@@ -8,6 +8,7 @@
 #include <halftone/codec/hd.hpp>
 
 #include "base/checked.hpp"
+#include "learn/effort.hpp"
 #include "learn/leading_part.hpp"
 #include "learn/numerical_rank.hpp"
 #include "learn/orthonormal.hpp"
@@ -236,9 +237,10 @@ bool prefers_exact(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns
   return smaller <= 64 || 2 * rank >= smaller;
 }
 
-int power_iterations(int usual, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
+int power_iterations(Effort effort, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {
   const double usual_rank = RankOptions().top_p * static_cast<double>(std::min(rows, columns));
-  return static_cast<int>(std::lround(usual * std::clamp(usual_rank / static_cast<double>(std::max<std::uint64_t>(rank, 1)), 1.0, 3.0)));
+  const double times = std::clamp(usual_rank / static_cast<double>(std::max<std::uint64_t>(rank, 1)), 1.0, 3.0);
+  return static_cast<int>(std::lround(numbers_of(effort).power_iterations * times));
 }
 
 std::uint64_t oversampled(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns) {

@@ -19,10 +19,10 @@ namespace halftone::learn {
 /// Columns of the random subspace for a basis of `rank`: what lies just outside of the basis then disturbs it less.
 [[nodiscard]] std::uint64_t oversampled(std::uint64_t rank, std::uint64_t rows, std::uint64_t columns);
 
-/// Power iterations for a basis, where one of the usual part of the directions (RankOptions::top_p) gets `usual`.  A smaller
-/// one gets up to three times as many, for what lies just outside disturbs it more; all together take no longer than those of
-/// the usual one.
-[[nodiscard]] int power_iterations(int usual, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns);
+/// Power iterations for a basis.  One of the usual part of the directions (RankOptions::top_p) gets those of the effort, a
+/// smaller one up to three times as many, for what lies just outside disturbs it more; all together take no longer than those
+/// of the usual one.
+[[nodiscard]] int power_iterations(Effort effort, std::uint64_t rank, std::uint64_t rows, std::uint64_t columns);
 
 enum class BasisMethod : std::uint8_t {
   automatic,   ///< exact where the basis is a large part of the space or the weight is small

@@ -107,8 +107,7 @@ Loading usual_loading(LearnMethod method, bool side_by_side) {
 }
 
 Workload basis_work(const LearnRecipe& recipe, const Extent& extent, DeviceKind device) {
-  const int iterations = power_iterations(numbers_of(recipe.effort).power_iterations, extent.rank, extent.rows, extent.columns);
-  return work_of_basis(extent, iterations, device);
+  return work_of_basis(extent, power_iterations(recipe.effort, extent.rank, extent.rows, extent.columns), device);
 }
 
 double slope_products(const Extent& extent) {

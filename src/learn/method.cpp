@@ -1,12 +1,10 @@
 #include "learn/method.hpp"
 
-#include "learn/effort.hpp"
-
 namespace halftone::learn {
 
 Basis basis_of(const Task& task, Memory& memory) {
   const std::uint64_t rank = rank_of(task.recipe.rank, task.layer.rows(), task.layer.columns());
-  const int iterations = power_iterations(numbers_of(task.recipe.effort).power_iterations, rank, task.layer.rows(), task.layer.columns());
+  const int iterations = power_iterations(task.recipe.effort, rank, task.layer.rows(), task.layer.columns());
   return leading_basis(task.engine, memory, task.layer.weight, rank, BasisMethod::automatic, iterations, task.recipe.seed);
 }
 

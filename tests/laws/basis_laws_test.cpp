@@ -15,16 +15,22 @@ namespace {
 
 class BasisLaw : public ::testing::TestWithParam<NamedBackend> {};
 
+/// Normal numbers times a power of the number of their column.
+std::vector<float> graded_normal(std::uint64_t rows, std::uint64_t columns, float power, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(rows * columns);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = normal(random) * std::pow(static_cast<float>(i % columns + 1), power);
+  return values;
+}
+
 /// 512 × 640 and a rank of 200: a random subspace of 320 columns, enough that a GPU splits it without eigenvectors.
 TEST_P(BasisLaw, A_random_subspace_holds_nearly_what_the_best_basis_does) {
   constexpr std::uint64_t rows = 512;
   constexpr std::uint64_t columns = 640;
   const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine(0);
   learn::Memory memory(*engine);
-  std::mt19937 random(3);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(rows * columns);
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = normal(random) / std::sqrt(static_cast<float>(i % columns + 1));
+  const std::vector<float> values = graded_normal(rows, columns, -0.5F, 3);
   const learn::Matrix weight = memory.matrix_of(values.data(), rows, columns);
   const learn::Basis best = learn::leading_basis(*engine, memory, weight, 200, learn::BasisMethod::exact, 0, 0);
   const learn::Basis found = learn::leading_basis(*engine, memory, weight, 200, learn::BasisMethod::randomized, 2, 1);
@@ -46,10 +52,7 @@ TEST_P(BasisLaw, A_random_subspace_is_found_in_weights_of_any_size_and_beside_an
   constexpr std::uint64_t rows = 512;
   constexpr std::uint64_t columns = 640;
   const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine(0);
-  std::mt19937 random(4);
-  std::normal_distribution<float> normal;
-  std::vector<float> plain(rows * columns);
-  for (std::size_t i = 0; i < plain.size(); ++i) plain[i] = normal(random) / std::sqrt(static_cast<float>(i % columns + 1));
+  const std::vector<float> plain = graded_normal(rows, columns, -0.5F, 4);
   for (const std::uint64_t rank : {16U, 100U, 200U}) {
     for (const auto& [factor, outlier] : {std::pair{1e-30F, 0.0F}, {1e30F, 0.0F}, {1.0F, 200.0F}}) {
       std::vector<float> values = plain;
@@ -77,13 +80,10 @@ TEST_P(BasisLaw, However_many_iterations_lose_no_directions_beside_a_large_one) 
   constexpr std::uint64_t columns = 640;
   const std::shared_ptr<learn::Engine> engine = GetParam().backend->make_engine(0);
   learn::Memory memory(*engine);
-  std::mt19937 random(5);
-  std::normal_distribution<float> normal(0.0F, 0.02F);
-  std::vector<float> values(rows * columns);
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = normal(random) * std::pow(static_cast<float>(i % columns + 1), -0.25F);
+  std::vector<float> values = graded_normal(rows, columns, -0.25F, 5);
   const learn::Matrix bulk = memory.matrix_of(values.data(), rows, columns);
   const double bulk_energy = engine->squared_norm(bulk);
-  for (float& value : values) value += 0.25F;
+  for (float& value : values) value += 12.5F;
   const learn::Matrix weight = memory.matrix_of(values.data(), rows, columns);
   for (const std::uint64_t rank : {64U, 200U}) {
     const learn::Basis best = learn::leading_basis(*engine, memory, bulk, rank - 1, learn::BasisMethod::exact, 0, 0);

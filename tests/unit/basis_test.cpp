@@ -130,11 +130,11 @@ TEST_F(Bases, A_random_subspace_finds_what_leads) {
 }
 
 TEST(PowerIterations, A_small_basis_gets_up_to_three_times_as_many) {
-  EXPECT_EQ(power_iterations(3, 819, 4096, 4096), 3);
-  EXPECT_EQ(power_iterations(3, 2000, 4096, 5000), 3);
-  EXPECT_EQ(power_iterations(3, 410, 4096, 4096), 6);
-  EXPECT_EQ(power_iterations(3, 38, 512, 384), 6);
-  EXPECT_EQ(power_iterations(8, 16, 4096, 4096), 24);
+  EXPECT_EQ(power_iterations(Effort::usual, 819, 4096, 4096), 3);
+  EXPECT_EQ(power_iterations(Effort::usual, 2000, 4096, 5000), 3);
+  EXPECT_EQ(power_iterations(Effort::usual, 410, 4096, 4096), 6);
+  EXPECT_EQ(power_iterations(Effort::usual, 38, 512, 384), 6);
+  EXPECT_EQ(power_iterations(Effort::best, 16, 4096, 4096), 24);
 }
 
 // A Gaussian matrix has no gap between its singular values.
@@ -143,7 +143,8 @@ TEST_F(Bases, A_small_basis_of_what_has_no_gap_is_found_all_the_same) {
   const Matrix a = memory_.matrix_of(values.data(), 300, 400);
   for (const std::uint64_t rank : {15U, 30U, 60U}) {
     const Basis exact = leading_basis(*engine_, memory_, a, rank, BasisMethod::exact, 0, 0);
-    const Basis found = leading_basis(*engine_, memory_, a, rank, BasisMethod::randomized, power_iterations(3, rank, 300, 400), 1);
+    const Basis found =
+        leading_basis(*engine_, memory_, a, rank, BasisMethod::randomized, power_iterations(Effort::usual, rank, 300, 400), 1);
     EXPECT_GT(captured(found.left, exact.left), 0.9) << rank;
   }
 }
